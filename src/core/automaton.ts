@@ -1,0 +1,88 @@
+/**
+ * The plan that TypeScript hands to the heartbeat engine: a timed automaton over frames.
+ *
+ * The engine knows no protocol. It sleeps until a timer of the current posture passes or a frame comes in
+ * that equals a pattern of the current posture under its mask, carries out that transition's operations in
+ * order, and moves to the next posture. Periodic advertisements are a transition that re-arms its own timer;
+ * a heard Active is a transition that re-arms another one; a take-over is a transition like any other.
+ *
+ * Programs are not written by hand: `engine/compile.ts` obtains them by evaluating the pure state machine
+ * ahead of time, so that no rule of a protocol exists twice. The same program runs on the native engine
+ * (`native/heartbeat.cc`) and on the simulated one (`driver/simulated`).
+ *
+ * Times are integer microseconds. Relative times count from the moment that triggered the transition: the
+ * deadline that passed (so that a period does not drift) or the kernel's receive stamp of the frame (so that
+ * queueing does not lengthen a deadline).
+ */
+
+/** Index of a port (a packet or raw socket) that the driver opened. */
+export type PortId = number;
+
+/** A frame to compare incoming frames with, byte by byte, where the mask has ones. */
+export interface FramePattern {
+  /** The frame as it was received, Ethernet header first, padding included. */
+  readonly bytes: Uint8Array;
+  /** Same length as `bytes`; 0xff compares the octet, 0x00 lets it differ. */
+  readonly mask: Uint8Array;
+}
+
+/** One thing the kernel lane does, in the order given; a failed step does not stop those behind it. */
+export type KernelStep =
+  /** A complete rtnetlink request, as encoded by the native netlink encoder. */
+  | { readonly step: "netlink"; readonly message: Uint8Array; readonly label: string }
+  /** Write a value to a file under /proc/sys. */
+  | { readonly step: "write"; readonly path: string; readonly value: string }
+  /** Send a frame once the steps before it are done. */
+  | { readonly step: "send"; readonly port: PortId; readonly frame: Uint8Array };
+
+/** One operation of a transition. */
+export type Operation =
+  /** Send `frames[frame]` through a port. Several in one wake-up leave in one system call. */
+  | { readonly op: "send"; readonly port: PortId; readonly frame: number }
+  /** Set timer `timer` (0..7) to the trigger's time plus `afterUs`. */
+  | { readonly op: "arm"; readonly timer: number; readonly afterUs: number }
+  | { readonly op: "cancel"; readonly timer: number }
+  /** Add one to counter `counter` (0..31) of the session. */
+  | { readonly op: "count"; readonly counter: number }
+  /** Hand `kernelPlans[plan]` to the kernel lane: a thread of its own, because rtnetlink may block. */
+  | { readonly op: "kernel"; readonly plan: number };
+
+/** What sets a transition off. */
+export type Trigger =
+  | { readonly on: "timer"; readonly timer: number }
+  | { readonly on: "pattern"; readonly pattern: number }
+  /** JavaScript did not renew its lease for `controlTimeout`; also sent when the environment ends. */
+  | { readonly on: "controlLost" };
+
+export interface Transition {
+  readonly trigger: Trigger;
+  readonly operations: readonly Operation[];
+  /** Index of the posture afterwards; may be the same one. */
+  readonly next: number;
+  /** Whether JavaScript is told (true for all but the steady heartbeat). */
+  readonly report: boolean;
+}
+
+/** What the engine waits for in one state of the machine. At most one transition for each trigger. */
+export interface Posture {
+  readonly transitions: readonly Transition[];
+}
+
+/** A closed automaton: every `next` is an index into `postures`. */
+export interface HeartbeatProgram {
+  readonly frames: readonly Uint8Array[];
+  readonly patterns: readonly FramePattern[];
+  readonly kernelPlans: readonly (readonly KernelStep[])[];
+  readonly postures: readonly Posture[];
+}
+
+/** How a program is started: the operations of the step that led to it, and the posture it begins in. */
+export interface ProgramEntry {
+  readonly posture: number;
+  readonly operations: readonly Operation[];
+  /** The moment that relative times in `operations` count from (monotonic, microseconds). */
+  readonly baseUs: number;
+}
+
+export const MAX_TIMERS = 8;
+export const MAX_COUNTERS = 32;

@@ -1,0 +1,204 @@
+/**
+ * The seam between the engine (which decides) and the machine (which has sockets, clocks and a kernel).
+ * Two implementations: `linux` over the native addon, and `simulated` on a virtual clock. Nothing above this
+ * file may know which of the two it runs on; nothing below it may know a protocol.
+ */
+import type { HeartbeatProgram, KernelStep, PortId, ProgramEntry } from "../core/automaton.js";
+
+/** A virtual router (later: a BFD session, a gateway member) as the heartbeat engine sees it. */
+export type SessionId = number;
+
+/** What a port lets in and out. */
+export interface PortOptions {
+  readonly kind: "packet";
+  readonly ifindex: number;
+  /** Classic BPF program, 8 octets an instruction (struct sock_filter, host order); decides what is received. */
+  readonly filter: Uint8Array;
+  /** Ethernet multicast addresses that the interface must let in (6 octets each). */
+  readonly memberships: readonly Uint8Array[];
+  /** IP groups to join, so that snooping switches forward them: "224.0.0.18", "ff02::12". */
+  readonly groups: readonly string[];
+}
+
+/** A port that sends whole IP datagrams by the kernel's routing (unicast peers); it receives nothing. */
+export interface DatagramPortOptions {
+  readonly kind: "datagram";
+  readonly family: "ipv4" | "ipv6";
+  /** Interface that datagrams must leave by; 0 for the routing table's choice. */
+  readonly ifindex: number;
+}
+
+/** What the heartbeat engine tells JavaScript, in the order in which it happened. */
+export type HeartbeatReport =
+  /** A transition with `report` was carried out. */
+  | {
+      readonly type: "transition";
+      readonly session: SessionId;
+      /** Number of reported transitions of this session so far, this one included. */
+      readonly epoch: number;
+      readonly from: number;
+      readonly to: number;
+      readonly transition: number;
+      /** The deadline or receive stamp that triggered it (monotonic microseconds). */
+      readonly atUs: number;
+      /** When the engine carried it out. */
+      readonly carriedOutUs: number;
+    }
+  /** A frame that no pattern of a current posture knew. */
+  | { readonly type: "frame"; readonly port: PortId; readonly frame: Uint8Array; readonly atUs: number }
+  /** A kernel plan ended; `failures` is empty when every step went through. */
+  | {
+      readonly type: "kernel";
+      readonly session: SessionId;
+      readonly epoch: number;
+      readonly atUs: number;
+      readonly failures: readonly { readonly label: string; readonly errno: string }[];
+    }
+  /** A socket of a port reports an error: its interface went down or away. */
+  | { readonly type: "portError"; readonly port: PortId; readonly errno: string; readonly atUs: number }
+  /** JavaScript was silent for longer than `controlTimeout`, and is back. Follows the transitions it caused. */
+  | { readonly type: "controlRestored"; readonly silentForUs: number; readonly atUs: number };
+
+/** Frames that never reached JavaScript, by why. Cumulative. */
+export interface PortCounters {
+  readonly received: number;
+  readonly matched: number;
+  readonly delivered: number;
+  /** Left out because one sender or the whole port was over its rate. */
+  readonly droppedUnread: number;
+  /** Dropped by the kernel because the socket's buffer was full. */
+  readonly droppedByKernel: number;
+  readonly sent: number;
+  readonly sendErrors: number;
+}
+
+/** How punctual the engine is. Cumulative; microseconds. */
+export interface EngineTiming {
+  readonly wakeups: number;
+  readonly latenessMaxUs: number;
+  /** Upper bounds in microseconds of the histogram's buckets, and the counts (one more: above the last). */
+  readonly latenessBoundsUs: readonly number[];
+  readonly latenessCounts: readonly number[];
+  /** Periods left out because the thread came more than one period late. */
+  readonly skippedPeriods: number;
+  readonly realtime: boolean;
+  readonly memoryLocked: boolean;
+}
+
+/** The heartbeat engine. All calls are synchronous and short; reports come later, in batches. */
+export interface Heartbeat {
+  /** Monotonic time, microseconds. */
+  now(): number;
+  openPort(options: PortOptions | DatagramPortOptions): PortId;
+  closePort(port: PortId): void;
+  createSession(): SessionId;
+  removeSession(session: SessionId): void;
+  /**
+   * Replaces a session's program. Refused (false) when `epoch` is not the session's: a transition happened
+   * that JavaScript has not read yet; its report is already queued and must be handled first.
+   */
+  load(session: SessionId, program: HeartbeatProgram, entry: ProgramEntry, epoch: number): boolean;
+  /** The session's counters since it was created (MAX_COUNTERS numbers). */
+  counters(session: SessionId): Float64Array;
+  portCounters(port: PortId): PortCounters;
+  timing(): EngineTiming;
+  /** Sends frames outside any program (ARP answers); not for heartbeats. */
+  send(port: PortId, frame: Uint8Array): void;
+}
+
+export interface HeartbeatOptions {
+  readonly onReports: (reports: readonly HeartbeatReport[]) => void;
+  /** Microseconds without a sign of life from JavaScript until `controlLost` fires. */
+  readonly controlTimeoutUs: number;
+}
+
+/** A network interface of the kernel. */
+export interface LinkInfo {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** IFF_UP. */
+  readonly adminUp: boolean;
+  /** IFF_LOWER_UP / operational state: the line works. */
+  readonly carrier: boolean;
+  readonly kind: string | null;
+  readonly parentIfindex: number | null;
+  readonly masterIfindex: number | null;
+  readonly alias: string | null;
+}
+
+export interface AddressInfo {
+  readonly ifindex: number;
+  /** "192.0.2.2" or "fe80::1", without length. */
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly family: "ipv4" | "ipv6";
+  readonly tentative: boolean;
+  readonly secondary: boolean;
+}
+
+export type KernelNews =
+  | { readonly type: "link"; readonly link: LinkInfo }
+  | { readonly type: "linkGone"; readonly ifindex: number; readonly name: string }
+  | { readonly type: "address"; readonly address: AddressInfo }
+  | { readonly type: "addressGone"; readonly address: AddressInfo };
+
+/** Where one virtual router's addresses live. */
+export interface VirtualInterfaceRequest {
+  /** "eth0/10/ipv4": tags what is created, so that it is recognised after a crash. */
+  readonly owner: string;
+  readonly parentIfindex: number;
+  readonly family: "ipv4" | "ipv6";
+  readonly vrid: number;
+  /** The virtual MAC; null when addresses go on the parent itself (`virtualMac: false`). */
+  readonly mac: string | null;
+  /** "192.0.2.1/24" … with prefix length as configured. */
+  readonly addresses: readonly string[];
+  /** Whether the addresses are put on the interface while Active (accept mode). */
+  readonly accept: boolean;
+}
+
+/** A prepared place for a virtual router: a parked macvlan, or the parent itself. */
+export interface VirtualInterface {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly mac: string;
+  /** Steps that make this router the one that receives and answers, and the reverse. No link-down in either. */
+  readonly open: readonly KernelStep[];
+  readonly close: readonly KernelStep[];
+}
+
+/** The kernel's configuration: links, addresses, sysctls. */
+export interface Kernel {
+  /** Links and addresses as they are now; afterwards `onNews` reports each change. */
+  snapshot(): Promise<{ readonly links: readonly LinkInfo[]; readonly addresses: readonly AddressInfo[] }>;
+  /** Creates or adopts what a virtual router needs, silent (parked). Throws a FirsthopError with the reason. */
+  prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface>;
+  /** Undoes `prepare`. Links are removed together, because each removal alone costs a grace period. */
+  release(owners: readonly string[]): Promise<void>;
+  /** Finds and removes what a dead predecessor left (links, addresses, sysctls); says what it was. */
+  recover(): Promise<readonly string[]>;
+  /** Carries out steps in order through the same lane as the programs' kernel plans. */
+  perform(steps: readonly KernelStep[]): Promise<readonly { readonly label: string; readonly errno: string }[]>;
+}
+
+export interface KernelOptions {
+  readonly onNews: (news: KernelNews) => void;
+  /** Directory for what must survive a crash: old sysctl values, learned checksum forms. */
+  readonly stateDirectory: string;
+}
+
+/** One machine: a heartbeat engine and a kernel. */
+export interface Driver {
+  openHeartbeat(options: HeartbeatOptions): Heartbeat;
+  openKernel(options: KernelOptions): Kernel;
+  /** A small file store that survives restarts (learned checksum forms); keys are plain names. */
+  readonly store: { read(key: string): string | null; write(key: string, value: string): void };
+  /** Wall clock for time stamps in logs and events, milliseconds since 1970. */
+  wallClockMs(): number;
+  /** A timer on the JavaScript loop, for what needs no precision. Returns how to cancel it. */
+  setTimer(afterUs: number, run: () => void): () => void;
+  /** Ends the engine thread and closes every descriptor. What the kernel holds is not undone (see release). */
+  close(): Promise<void>;
+}
