@@ -180,7 +180,9 @@ export interface Kernel {
   /** Finds and removes what a dead predecessor left (links, addresses, sysctls); says what it was. */
   recover(): Promise<readonly string[]>;
   /** Carries out steps in order through the same lane as the programs' kernel plans. */
-  perform(steps: readonly KernelStep[]): Promise<readonly { readonly label: string; readonly errno: string }[]>;
+  perform(
+    steps: readonly KernelStep[],
+  ): Promise<readonly { readonly label: string; readonly errno: string }[]>;
 }
 
 export interface KernelOptions {

@@ -1,0 +1,27 @@
+{
+  "targets": [
+    {
+      "target_name": "firsthop",
+      "conditions": [
+        ["OS=='linux'", {
+          "sources": [
+            "native/addon.cc",
+            "native/heartbeat_addon.cc",
+            "native/heartbeat.cc",
+            "native/netlink_addon.cc",
+            "native/netlink.cc",
+            "native/traffic_addon.cc",
+            "native/traffic.cc"
+          ],
+          "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+          "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_REQUIRE_BASIC_FINALIZERS"],
+          "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fno-exceptions", "-fvisibility=hidden"],
+          "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+          "libraries": ["-lpthread"]
+        }, {
+          "type": "none"
+        }]
+      ]
+    }
+  ]
+}

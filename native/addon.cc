@@ -1,0 +1,16 @@
+// Registration only. Each part of the native surface (declared and documented in src/native.ts) registers itself;
+// state belongs to the environment, so that the addon works in worker threads and in several at once.
+#include <napi.h>
+
+#include "heartbeat_addon.h"
+#include "netlink_addon.h"
+#include "traffic_addon.h"
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  firsthop::registerHeartbeat(env, exports);
+  firsthop::registerNetlink(env, exports);
+  firsthop::registerTraffic(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(firsthop, init)

@@ -1,0 +1,1 @@
+// see heartbeat_addon.cc

@@ -1,0 +1,7 @@
+#include "heartbeat_addon.h"
+
+namespace firsthop {
+
+void registerHeartbeat(Napi::Env, Napi::Object) {}
+
+}  // namespace firsthop

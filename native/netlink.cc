@@ -1,0 +1,1 @@
+// see netlink_addon.cc

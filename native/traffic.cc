@@ -1,0 +1,1 @@
+// see traffic_addon.cc

@@ -1,0 +1,44 @@
+/**
+ * The native addon: its only loader and the one declaration of its surface. `driver/linux` and `lab` wrap what
+ * is declared here into the friendly interfaces; nobody else imports this file.
+ *
+ * The addon is thin: it moves bytes, keeps appointments and speaks rtnetlink. Everything it is told was decided
+ * in TypeScript.
+ */
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { FirsthopError } from "./errors.js";
+import type { NativeHeartbeatApi } from "./native/heartbeat.js";
+import type { NativeNetlinkApi } from "./native/netlink.js";
+import type { NativeTrafficApi } from "./native/traffic.js";
+
+/** Everything that the addon exports. */
+export interface NativeAddon extends NativeHeartbeatApi, NativeNetlinkApi, NativeTrafficApi {}
+
+let loaded: NativeAddon | null = null;
+
+/**
+ * Loads the addon: a prebuilt binary when one fits, else what `npm install` compiled.
+ * @throws FirsthopError NATIVE_UNAVAILABLE on other systems than Linux, or when neither is there.
+ */
+export function loadNative(): NativeAddon {
+  if (loaded) return loaded;
+  if (process.platform !== "linux") {
+    throw new FirsthopError(
+      "NATIVE_UNAVAILABLE",
+      `routers run on Linux only, this is ${process.platform}; config, election and decode work here`,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  const root = fileURLToPath(new URL("..", import.meta.url));
+  try {
+    loaded = require("node-gyp-build")(root) as NativeAddon;
+    return loaded;
+  } catch (cause) {
+    throw new FirsthopError(
+      "NATIVE_UNAVAILABLE",
+      "the native addon is not there: run `npm rebuild firsthop` with a C++ tool chain and python3 installed",
+      { cause },
+    );
+  }
+}
