@@ -1,0 +1,443 @@
+/**
+ * The VRRP state machine: RFC 9568 section 6.4 and RFC 3768 section 6.4, one machine for each (interface,
+ * VRID, address family).
+ *
+ * `step` is a function of its arguments and nothing else: no clock, no socket, no randomness, no logging. All
+ * times are relative to the moment of the event, so states hold no time at all and compare equal whenever they
+ * behave alike; `engine/compile.ts` relies on that to evaluate the machine ahead of time.
+ *
+ * Beyond the RFC's tables there are four things, each marked where it is done: the preempt delay (ietf-vrrp
+ * `hold-time`), the hand-over (an Active that leaves goes on forwarding until its successor is heard), the
+ * repetition of gratuitous ARP / unsolicited NA, and the refresh after a contest (an Active that heard another
+ * speaker claim its virtual router announces its addresses again once it is alone).
+ */
+import { compareAddresses } from "../address.js";
+import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
+import { activeDownIntervalUs, skewTimeUs } from "./timing.js";
+
+/** What one router knows about itself. Priority is the effective one, after tracking. */
+export interface VrrpSettings {
+  readonly version: VrrpVersion;
+  readonly family: IpFamily;
+  readonly priority: number;
+  readonly addresses: readonly string[];
+  /** Source address of our advertisements; decides a tie of priorities (section 6.4.3). */
+  readonly primaryAddress: string;
+  /** Advertisement_Interval, own configuration. */
+  readonly intervalUs: number;
+  /** Preempt_Mode. */
+  readonly preempt: boolean;
+  /** How long a lower-priority Active is tolerated after it was first heard; 0 for none. */
+  readonly preemptDelayUs: number;
+}
+
+export interface InitializeState {
+  readonly name: "initialize";
+  /** The router left as Active and goes on forwarding until its successor is heard. */
+  readonly handingOver: boolean;
+}
+
+export interface BackupState {
+  readonly name: "backup";
+  /** Active_Adver_Interval: learned from the Active (v3), own configuration until then and in v2. */
+  readonly activeAdverIntervalUs: number;
+  /** Whom we wait for; null until somebody is heard. */
+  readonly active: { readonly address: string; readonly priority: number } | null;
+  /** Preempt delay: not started, running, or over. */
+  readonly preemptHold: "none" | "running" | "over";
+}
+
+export interface ActiveState {
+  readonly name: "active";
+  /** How many of ANNOUNCE_REPEATS_US are done. */
+  readonly announced: number;
+  /** Another speaker claims the virtual router: not, just now, or still although we announced ourselves. */
+  readonly contest: "none" | "fresh" | "answered";
+  /** The last interval a contender named; meaningful while contested. */
+  readonly contenderIntervalUs: number;
+}
+
+export type VrrpState = InitializeState | BackupState | ActiveState;
+
+export const INITIAL_STATE: InitializeState = { name: "initialize", handingOver: false };
+
+export const VRRP_TIMERS = ["adver", "activeDown", "preemptDelay", "announce", "refresh", "handOver"] as const;
+export type VrrpTimer = (typeof VRRP_TIMERS)[number];
+
+/** Counters of ietf-vrrp that a step itself moves. */
+export const VRRP_COUNTERS = [
+  "masterTransitions",
+  "advertisementRcvd",
+  "advertisementSent",
+  "priorityZeroPktsRcvd",
+  "priorityZeroPktsSent",
+] as const;
+export type VrrpCounter = (typeof VRRP_COUNTERS)[number];
+
+export type VrrpEvent =
+  | { readonly type: "startup" }
+  /** `handOver`: the line works and others may follow, so say priority 0 and forward until one does. */
+  | { readonly type: "shutdown"; readonly handOver: boolean }
+  | { readonly type: "timer"; readonly timer: VrrpTimer }
+  /** An advertisement that passed every check of section 7.1. */
+  | {
+      readonly type: "advertisement";
+      readonly source: string;
+      readonly priority: number;
+      readonly intervalUs: number;
+    };
+
+export type VrrpEffect =
+  /** Become, or cease to be, the router that forwards and answers for the virtual addresses. */
+  | { readonly effect: "ownership"; readonly open: boolean }
+  | { readonly effect: "sendAdvertisement"; readonly priority: number }
+  /** Gratuitous ARP (IPv4) or unsolicited neighbour advertisement (IPv6) for one virtual address. */
+  | { readonly effect: "announce"; readonly address: string }
+  /** `afterUs` counts from the event: the passed deadline, or the frame's arrival. */
+  | { readonly effect: "arm"; readonly timer: VrrpTimer; readonly afterUs: number }
+  | { readonly effect: "cancel"; readonly timer: VrrpTimer }
+  | { readonly effect: "count"; readonly counter: VrrpCounter };
+
+/** Why a state was left; the words that `events` and `explain` build on. */
+export type VrrpReason =
+  | "startup"
+  | "startup-owner"
+  | "shutdown"
+  | "active-down"
+  | "active-released"
+  | "preempted-lower-priority"
+  | "higher-priority-heard"
+  | "tie-lost";
+
+export interface VrrpStep {
+  readonly state: VrrpState;
+  readonly effects: readonly VrrpEffect[];
+  /** Set when the RFC's state changed. */
+  readonly reason: VrrpReason | null;
+}
+
+/** Gaps between the repetitions of the announcement after becoming Active; the first one is immediate. */
+export const ANNOUNCE_REPEATS_US: readonly number[] = [20_000, 80_000, 900_000, 4_000_000];
+/** How soon after a contender's claim the hosts' tables are refreshed for the first time. */
+const CONTEST_REFRESH_US = 20_000;
+/** What a leaving Active grants beyond the largest Skew_Time (that of priority 1) to a successor. */
+const HAND_OVER_MARGIN_US = 100_000;
+
+const arm = (timer: VrrpTimer, afterUs: number): VrrpEffect => ({ effect: "arm", timer, afterUs });
+const cancel = (timer: VrrpTimer): VrrpEffect => ({ effect: "cancel", timer });
+const count = (counter: VrrpCounter): VrrpEffect => ({ effect: "count", counter });
+const stay = (state: VrrpState, effects: readonly VrrpEffect[] = []): VrrpStep => ({ state, effects, reason: null });
+
+function advertise(priority: number): VrrpEffect[] {
+  const effects = [{ effect: "sendAdvertisement", priority } as const, count("advertisementSent")];
+  return priority === PRIORITY_RELEASE ? [...effects, count("priorityZeroPktsSent")] : effects;
+}
+
+function announceAll(settings: VrrpSettings): VrrpEffect[] {
+  return settings.addresses.map((address) => ({ effect: "announce", address }));
+}
+
+/** Skew_Time as this router computes it now. */
+export function currentSkewTimeUs(settings: VrrpSettings, activeAdverIntervalUs: number): number {
+  return skewTimeUs(settings.version, settings.priority, activeAdverIntervalUs);
+}
+
+/** Active_Down_Interval as this router computes it now. */
+export function currentActiveDownIntervalUs(settings: VrrpSettings, activeAdverIntervalUs: number): number {
+  return activeDownIntervalUs(settings.version, settings.priority, activeAdverIntervalUs);
+}
+
+/** How long a leaving Active waits for a successor: Skew_Time of priority 1, and a margin. */
+export function handOverLimitUs(settings: VrrpSettings): number {
+  return skewTimeUs(settings.version, 1, settings.intervalUs) + HAND_OVER_MARGIN_US;
+}
+
+/** Timers that may be running in a state: what the machine can be woken by. */
+export function timersOf(state: VrrpState): readonly VrrpTimer[] {
+  switch (state.name) {
+    case "initialize":
+      return state.handingOver ? ["handOver"] : [];
+    case "backup":
+      return state.preemptHold === "running" ? ["activeDown", "preemptDelay"] : ["activeDown"];
+    case "active":
+      return [
+        "adver",
+        ...(state.announced < ANNOUNCE_REPEATS_US.length ? (["announce"] as const) : []),
+        ...(state.contest !== "none" ? (["refresh"] as const) : []),
+      ];
+  }
+}
+
+/** One step of the machine. */
+export function step(settings: VrrpSettings, state: VrrpState, event: VrrpEvent): VrrpStep {
+  switch (state.name) {
+    case "initialize":
+      return stepInitialize(settings, state, event);
+    case "backup":
+      return stepBackup(settings, state, event);
+    case "active":
+      return stepActive(settings, state, event);
+  }
+}
+
+// Section 6.4.1 (both RFCs): Initialize
+function stepInitialize(settings: VrrpSettings, state: InitializeState, event: VrrpEvent): VrrpStep {
+  const ceaseForwarding: VrrpEffect[] = state.handingOver
+    ? [cancel("handOver"), { effect: "ownership", open: false }]
+    : [];
+  switch (event.type) {
+    case "startup":
+      // Row 1: the owner of the addresses starts as Active. Row 2: anyone else listens first.
+      if (settings.priority === PRIORITY_OWNER) {
+        return becomeActive(settings, "startup-owner", state.handingOver ? [cancel("handOver")] : []);
+      }
+      return {
+        ...becomeBackup(settings, { activeAdverIntervalUs: settings.intervalUs, active: null }, "startup"),
+        effects: [
+          ...ceaseForwarding,
+          arm("activeDown", currentActiveDownIntervalUs(settings, settings.intervalUs)),
+        ],
+      };
+    case "advertisement":
+      // Row 3: ignored by the RFC. While handing over (ours): the successor is there, so stop forwarding.
+      return state.handingOver && event.priority !== PRIORITY_RELEASE ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
+    case "timer":
+      return event.timer === "handOver" && state.handingOver ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
+    case "shutdown":
+      return event.handOver ? stay(state) : stay(INITIAL_STATE, ceaseForwarding);
+  }
+}
+
+// Section 6.4.2: Backup
+function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent): VrrpStep {
+  switch (event.type) {
+    case "shutdown": // Row 4
+      return {
+        state: INITIAL_STATE,
+        effects: [cancel("activeDown"), ...(state.preemptHold === "running" ? [cancel("preemptDelay")] : [])],
+        reason: "shutdown",
+      };
+    case "timer":
+      if (event.timer === "activeDown") return becomeActive(settings, activeDownReason(settings, state), cancelHold(state));
+      if (event.timer === "preemptDelay") return stay({ ...state, preemptHold: "over" });
+      return stay(state);
+    case "advertisement":
+      return hearAsBackup(settings, state, event);
+    case "startup":
+      return stay(state);
+  }
+}
+
+function cancelHold(state: BackupState): VrrpEffect[] {
+  return state.preemptHold === "running" ? [cancel("preemptDelay")] : [];
+}
+
+function activeDownReason(settings: VrrpSettings, state: BackupState): VrrpReason {
+  if (state.active === null) return "active-down";
+  if (state.active.priority === PRIORITY_RELEASE) return "active-released";
+  return mayPreempt(settings) && state.active.priority < settings.priority
+    ? "preempted-lower-priority"
+    : "active-down";
+}
+
+/** Preempt_Mode; the address owner preempts whatever it says (section 6.1). */
+function mayPreempt(settings: VrrpSettings): boolean {
+  return settings.preempt || settings.priority === PRIORITY_OWNER;
+}
+
+function hearAsBackup(
+  settings: VrrpSettings,
+  state: BackupState,
+  heard: Extract<VrrpEvent, { type: "advertisement" }>,
+): VrrpStep {
+  const active = { address: heard.source, priority: heard.priority };
+  if (heard.priority === PRIORITY_RELEASE) {
+    // Row 6: wait for Skew_Time with the interval known already; a release teaches no interval.
+    return stay({ ...state, active }, [
+      count("advertisementRcvd"),
+      count("priorityZeroPktsRcvd"),
+      arm("activeDown", currentSkewTimeUs(settings, state.activeAdverIntervalUs)),
+    ]);
+  }
+  const activeAdverIntervalUs = settings.version === 3 ? heard.intervalUs : settings.intervalUs;
+  const rearm = arm("activeDown", currentActiveDownIntervalUs(settings, activeAdverIntervalUs));
+  if (!mayPreempt(settings) || heard.priority >= settings.priority) {
+    // Row 7: somebody better, or nobody whom we may push aside, is Active. v3 learns its interval.
+    return stay({ ...state, active, activeAdverIntervalUs, preemptHold: "none" }, [
+      count("advertisementRcvd"),
+      ...cancelHold(state),
+      rearm,
+    ]);
+  }
+  // Row 8: a lower priority is discarded, so that Active_Down_Timer runs out and we take over ...
+  if (settings.preemptDelayUs === 0 || state.preemptHold === "over") {
+    return stay({ ...state, active }, [count("advertisementRcvd")]);
+  }
+  // ... but within the preempt delay (hold-time, not in the RFC's table) it is followed like any other.
+  return stay({ ...state, active, activeAdverIntervalUs, preemptHold: "running" }, [
+    count("advertisementRcvd"),
+    rearm,
+    ...(state.preemptHold === "none" ? [arm("preemptDelay", settings.preemptDelayUs)] : []),
+  ]);
+}
+
+// Section 6.4.3: Active
+function stepActive(settings: VrrpSettings, state: ActiveState, event: VrrpEvent): VrrpStep {
+  switch (event.type) {
+    case "shutdown": // Row 9
+      return leave(settings, state, event.handOver);
+    case "timer":
+      return activeTimer(settings, state, event.timer);
+    case "advertisement":
+      return hearAsActive(settings, state, event);
+    case "startup":
+      return stay(state);
+  }
+}
+
+function activeTimer(settings: VrrpSettings, state: ActiveState, timer: VrrpTimer): VrrpStep {
+  switch (timer) {
+    case "adver": // Row 10
+      return stay(state, [...advertise(settings.priority), arm("adver", settings.intervalUs)]);
+    case "announce": {
+      const announced = state.announced + 1;
+      const nextGapUs = ANNOUNCE_REPEATS_US[announced];
+      return stay({ ...state, announced }, [
+        ...announceAll(settings),
+        ...(nextGapUs === undefined ? [] : [arm("announce", nextGapUs)]),
+      ]);
+    }
+    case "refresh":
+      // A contender was heard. Its claim has moved switches and hosts to it: move them back at once, and
+      // again when it has been silent for longer than its interval.
+      return state.contest === "fresh"
+        ? stay({ ...state, contest: "answered" }, [
+            ...announceAll(settings),
+            arm("refresh", Math.ceil((state.contenderIntervalUs * 3) / 2)),
+          ])
+        : stay({ ...state, contest: "none", contenderIntervalUs: 0 }, announceAll(settings));
+    default:
+      return stay(state);
+  }
+}
+
+function hearAsActive(
+  settings: VrrpSettings,
+  state: ActiveState,
+  heard: Extract<VrrpEvent, { type: "advertisement" }>,
+): VrrpStep {
+  const received = count("advertisementRcvd");
+  if (heard.priority === PRIORITY_RELEASE) {
+    // Row 11
+    const contested = contest(settings, state, heard.intervalUs);
+    return stay(contested.state, [
+      received,
+      count("priorityZeroPktsRcvd"),
+      ...advertise(settings.priority),
+      arm("adver", settings.intervalUs),
+      ...contested.effects,
+    ]);
+  }
+  const wins =
+    heard.priority > settings.priority ||
+    (heard.priority === settings.priority && compareAddresses(heard.source, settings.primaryAddress) > 0);
+  if (wins) {
+    // Row 12
+    const activeAdverIntervalUs = settings.version === 3 ? heard.intervalUs : settings.intervalUs;
+    const backup = becomeBackup(
+      settings,
+      { activeAdverIntervalUs, active: { address: heard.source, priority: heard.priority } },
+      heard.priority > settings.priority ? "higher-priority-heard" : "tie-lost",
+    );
+    return {
+      ...backup,
+      effects: [received, ...cancelActiveTimers(state), { effect: "ownership", open: false }, ...backup.effects],
+    };
+  }
+  // Row 13. v3 (new in RFC 9568) asserts itself at once, which also turns learning bridges back; v2 discards.
+  const contested = contest(settings, state, heard.intervalUs);
+  return stay(contested.state, [
+    received,
+    ...(settings.version === 3 ? advertise(settings.priority) : []),
+    ...contested.effects,
+  ]);
+}
+
+/** Another speaker claims what is ours: arrange for the hosts' tables to be refreshed (see `activeTimer`). */
+function contest(
+  settings: VrrpSettings,
+  state: ActiveState,
+  heardIntervalUs: number,
+): { state: ActiveState; effects: VrrpEffect[] } {
+  const contenderIntervalUs = settings.version === 3 ? heardIntervalUs : settings.intervalUs;
+  const quietUs = Math.ceil((contenderIntervalUs * 3) / 2);
+  switch (state.contest) {
+    case "none":
+      return {
+        state: { ...state, contest: "fresh", contenderIntervalUs },
+        effects: [arm("refresh", CONTEST_REFRESH_US)],
+      };
+    case "fresh":
+      return { state: { ...state, contenderIntervalUs }, effects: [] };
+    case "answered":
+      return { state: { ...state, contenderIntervalUs }, effects: [arm("refresh", quietUs)] };
+  }
+}
+
+function cancelActiveTimers(state: ActiveState): VrrpEffect[] {
+  return timersOf(state).map(cancel);
+}
+
+function leave(settings: VrrpSettings, state: ActiveState, handOver: boolean): VrrpStep {
+  if (!handOver) {
+    // The line is gone or the addresses are: nobody would hear a release (section 6.4.3 sends one all the same).
+    return {
+      state: INITIAL_STATE,
+      effects: [
+        ...cancelActiveTimers(state),
+        ...advertise(PRIORITY_RELEASE),
+        { effect: "ownership", open: false },
+      ],
+      reason: "shutdown",
+    };
+  }
+  return {
+    state: { name: "initialize", handingOver: true },
+    effects: [
+      ...cancelActiveTimers(state),
+      ...advertise(PRIORITY_RELEASE),
+      arm("handOver", handOverLimitUs(settings)),
+    ],
+    reason: "shutdown",
+  };
+}
+
+// Rows 1 and 5. Ownership first, so that no host is pointed here before packets are let in.
+function becomeActive(settings: VrrpSettings, reason: VrrpReason, before: readonly VrrpEffect[]): VrrpStep {
+  const firstGapUs = ANNOUNCE_REPEATS_US[0];
+  return {
+    state: { name: "active", announced: 0, contest: "none", contenderIntervalUs: 0 },
+    effects: [
+      ...before,
+      count("masterTransitions"),
+      { effect: "ownership", open: true },
+      ...advertise(settings.priority),
+      ...announceAll(settings),
+      arm("adver", settings.intervalUs),
+      ...(firstGapUs === undefined ? [] : [arm("announce", firstGapUs)]),
+    ],
+    reason,
+  };
+}
+
+function becomeBackup(
+  settings: VrrpSettings,
+  heard: Pick<BackupState, "activeAdverIntervalUs" | "active">,
+  reason: VrrpReason,
+): VrrpStep {
+  return {
+    state: { name: "backup", ...heard, preemptHold: "none" },
+    effects: [arm("activeDown", currentActiveDownIntervalUs(settings, heard.activeAdverIntervalUs))],
+    reason,
+  };
+}

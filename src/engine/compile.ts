@@ -1,0 +1,125 @@
+/**
+ * From a pure state machine to the automaton that the heartbeat engine runs: the machine is evaluated ahead of
+ * time for everything that can happen without JavaScript, until no new state turns up. No rule of a protocol is
+ * written here; whatever the engine will do, `step` said.
+ *
+ * This works for any machine whose states hold no absolute times and are few (VRRP: fewer than twenty). What a
+ * machine can't foresee (a frame never seen before, a change of configuration) goes to JavaScript, which steps
+ * the machine and loads the automaton that follows.
+ */
+import type {
+  FramePattern,
+  HeartbeatProgram,
+  KernelStep,
+  Operation,
+  PortId,
+  Posture,
+  Transition,
+  Trigger,
+} from "../core/automaton.js";
+
+/** Something that may happen in a state while JavaScript sleeps. */
+export interface Foreseen<Event> {
+  readonly event: Event;
+  readonly trigger: ForeseenTrigger;
+}
+
+export type ForeseenTrigger =
+  | { readonly on: "timer"; readonly timer: number }
+  | { readonly on: "pattern"; readonly pattern: FramePattern }
+  | { readonly on: "controlLost" };
+
+/** A machine as the compiler sees it. */
+export interface Foreseeable<State, Event, Step extends { readonly state: State }> {
+  readonly step: (state: State, event: Event) => Step;
+  /** All that may happen in a state. Triggers of one state must differ. */
+  readonly foresee: (state: State) => readonly Foreseen<Event>[];
+  /**
+   * Turns the effects of one step into operations, interning frames and plans. Null: this outcome is not for the
+   * engine; the frame goes to JavaScript.
+   */
+  readonly lower: (from: State, outcome: Step, builder: ProgramBuilder) => readonly Operation[] | null;
+  readonly key: (state: State) => string;
+}
+
+/** Collects the frames, patterns and plans of a program; equal ones are stored once. */
+export class ProgramBuilder {
+  readonly frames: Uint8Array[] = [];
+  readonly patterns: FramePattern[] = [];
+  readonly kernelPlans: (readonly KernelStep[])[] = [];
+  readonly #frameIndex = new Map<Uint8Array, number>();
+  readonly #patternIndex = new Map<FramePattern, number>();
+  readonly #planIndex = new Map<string, number>();
+
+  /** Frames are interned by identity: callers keep the frames they build. */
+  send(port: PortId, frame: Uint8Array): Operation {
+    return { op: "send", port, frame: intern(this.#frameIndex, this.frames, frame, frame) };
+  }
+
+  pattern(pattern: FramePattern): number {
+    return intern(this.#patternIndex, this.patterns, pattern, pattern);
+  }
+
+  /** `key` names the plan's content; plans of equal keys are stored once. */
+  kernel(key: string, steps: readonly KernelStep[]): Operation {
+    return { op: "kernel", plan: intern(this.#planIndex, this.kernelPlans, key, steps) };
+  }
+}
+
+function intern<K, V>(index: Map<K, number>, list: V[], key: K, value: V): number {
+  const known = index.get(key);
+  if (known !== undefined) return known;
+  index.set(key, list.length);
+  return list.push(value) - 1;
+}
+
+/** A program together with what its postures and transitions mean to the machine. */
+export interface Compiled<State, Event, Step> {
+  readonly program: HeartbeatProgram;
+  /** States by posture; posture 0 is the one asked for. */
+  readonly states: readonly State[];
+  /** What the machine said for `postures[p].transitions[t]`. */
+  readonly outcomes: readonly (readonly { readonly event: Event; readonly step: Step }[])[];
+}
+
+/** More postures than this mean that a machine's states carry what they should not (a time, a counter). */
+const POSTURES_MAX = 256;
+
+/** Evaluates the machine from `start` on until no new state turns up. */
+export function compile<State, Event, Step extends { readonly state: State }>(
+  machine: Foreseeable<State, Event, Step>,
+  start: State,
+  builder: ProgramBuilder = new ProgramBuilder(),
+): Compiled<State, Event, Step> {
+  const states: State[] = [start];
+  const indexOf = new Map<string, number>([[machine.key(start), 0]]);
+  const postures: Posture[] = [];
+  const outcomes: { event: Event; step: Step }[][] = [];
+  for (let index = 0; index < states.length; index++) {
+    const from = states[index] as State;
+    const transitions: Transition[] = [];
+    const meanings: { event: Event; step: Step }[] = [];
+    for (const { event, trigger } of machine.foresee(from)) {
+      const step = machine.step(from, event);
+      const operations = machine.lower(from, step, builder);
+      if (operations === null) continue;
+      const key = machine.key(step.state);
+      let next = indexOf.get(key);
+      if (next === undefined) {
+        next = states.push(step.state) - 1;
+        if (next >= POSTURES_MAX) throw new Error(`machine has more than ${POSTURES_MAX} states: ${key}`);
+        indexOf.set(key, next);
+      }
+      transitions.push({ trigger: lowerTrigger(trigger, builder), operations, next, report: next !== index });
+      meanings.push({ event, step });
+    }
+    postures.push({ transitions });
+    outcomes.push(meanings);
+  }
+  const { frames, patterns, kernelPlans } = builder;
+  return { program: { frames, patterns, kernelPlans, postures }, states, outcomes };
+}
+
+function lowerTrigger(trigger: ForeseenTrigger, builder: ProgramBuilder): Trigger {
+  return trigger.on === "pattern" ? { on: "pattern", pattern: builder.pattern(trigger.pattern) } : trigger;
+}
