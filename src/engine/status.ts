@@ -1,0 +1,107 @@
+/** What a running router says about itself: the shapes of `show --json`, `events --json` and `explain --json`. */
+import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
+import type { EngineTiming, PortCounters } from "../driver/driver.js";
+
+/** `fault`: the machine is in Initialize because `causes` forbid it to run. */
+export type VirtualRouterStateName = "initialize" | "backup" | "active" | "fault";
+
+/** Leaf names of ietf-vrrp (RFC 8347), camelCase. */
+export interface VirtualRouterStatistics {
+  readonly masterTransitions: number;
+  readonly advertisementRcvd: number;
+  readonly advertisementSent: number;
+  readonly intervalErrors: number;
+  readonly priorityZeroPktsRcvd: number;
+  readonly priorityZeroPktsSent: number;
+  readonly invalidTypePktsRcvd: number;
+  readonly addressListErrors: number;
+  readonly packetLengthErrors: number;
+}
+
+/** RFC 8347 `/vrrp/statistics`, and the v2 authentication errors of RFC 2787 that YANG has no leaf for. */
+export interface GlobalStatistics {
+  readonly checksumErrors: number;
+  readonly versionErrors: number;
+  readonly vridErrors: number;
+  readonly ipTtlErrors: number;
+  readonly authenticationErrors: number;
+  /** Frames left out unread: over a sender's or a port's rate, or the socket's buffer was full. */
+  readonly droppedUnread: number;
+}
+
+export interface StateChange {
+  readonly at: string;
+  readonly from: VirtualRouterStateName;
+  readonly to: VirtualRouterStateName;
+  /** A stable word: active-down, preempted-lower-priority, higher-priority-heard, control-lost … */
+  readonly reason: string;
+  /** The same in a sentence, with the evidence. */
+  readonly detail: string;
+}
+
+export interface VirtualRouterStatus {
+  /** IFNAME/VRID, with /ipv6 where both families use it. */
+  readonly name: string;
+  readonly interface: string;
+  readonly vrid: number;
+  readonly family: IpFamily;
+  readonly version: VrrpVersion;
+  readonly state: VirtualRouterStateName;
+  /** Left as Active and still forwards until the successor is heard. */
+  readonly handingOver: boolean;
+  /** Why it is in fault: interface-missing, interface-down, no-carrier, no-primary-address, kernel-refused … */
+  readonly causes: readonly string[];
+  /** Effective. */
+  readonly priority: number;
+  readonly configuredPriority: number;
+  /** Who is Active as far as this router knows; null while nobody was heard. */
+  readonly active: { readonly address: string; readonly priority: number } | null;
+  readonly addresses: readonly string[];
+  readonly primaryAddress: string | null;
+  readonly virtualMac: string | null;
+  readonly virtualInterface: string | null;
+  /** `configured` as in the file; `sent` what leaves now. */
+  readonly checksum: { readonly configured: string; readonly sent: readonly ChecksumForm[] };
+  readonly advertisementIntervalMs: number;
+  /** Learned from the Active while Backup (v3). */
+  readonly activeAdverIntervalMs: number;
+  readonly activeDownIntervalMs: number;
+  readonly skewTimeMs: number;
+  readonly preempt: boolean;
+  readonly lastChange: StateChange | null;
+  readonly statistics: VirtualRouterStatistics;
+}
+
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly ifindex: number | null;
+  readonly up: boolean;
+  readonly carrier: boolean;
+  readonly mac: string | null;
+  readonly counters: PortCounters | null;
+}
+
+export interface RouterStatus {
+  readonly virtualRouters: readonly VirtualRouterStatus[];
+  readonly interfaces: readonly InterfaceStatus[];
+  readonly statistics: GlobalStatistics;
+  readonly engine: EngineTiming;
+}
+
+/** One line of `firsthop events`. */
+export type RouterEvent =
+  | ({ readonly type: "stateChange"; readonly name: string } & StateChange)
+  | { readonly type: "warning" | "info"; readonly at: string; readonly name: string | null; readonly code: string; readonly detail: string }
+  | { readonly type: "reload"; readonly at: string; readonly added: readonly string[]; readonly removed: readonly string[]; readonly changed: readonly string[] };
+
+/** Why a virtual router is what it is: `firsthop explain NAME`. */
+export interface Explanation {
+  readonly name: string;
+  readonly state: VirtualRouterStateName;
+  /** One sentence. */
+  readonly summary: string;
+  /** The facts it follows from, with the RFC section where one decides. */
+  readonly because: readonly string[];
+  /** What would change it. */
+  readonly next: readonly string[];
+}
