@@ -24,14 +24,24 @@ const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
 const ETHERTYPE_ARP = 0x0806;
 
-/** A conditional jump names its targets; `next` falls through. */
+const JA = 0x05;
+
+/** More answered addresses than this are not told apart in the kernel: all requests are let through. */
+const ANSWERED_MAX = 1000;
+
+/** A conditional jump names its targets; without a name it falls through. */
 interface Instruction {
   readonly code: number;
   readonly k: number;
   readonly yes?: string;
   readonly no?: string;
   readonly label?: string;
+  /** Target of an unconditional jump, which alone reaches any distance. */
+  readonly to?: string;
 }
+
+const DROP: Instruction = { code: RET_K, k: 0 };
+const PASS: Instruction = { code: RET_K, k: 0xffff };
 
 /**
  * @param answered addresses (IPv4 or IPv6 text) whose ARP requests and neighbour solicitations are wanted.
@@ -40,13 +50,13 @@ interface Instruction {
 export function lanPortFilter(answered: readonly string[]): Uint8Array {
   const v4 = answered.filter((address) => !address.includes(":"));
   const v6 = answered.filter((address) => address.includes(":"));
-  const program: Instruction[] = [
+  return assemble([
     { code: LD_B_ABS, k: VLAN_TAG_PRESENT },
     { code: JEQ_K, k: 0, no: "drop" },
     { code: LD_H_ABS, k: 12 },
     { code: JEQ_K, k: ETHERTYPE_IPV4, yes: "ipv4" },
     { code: JEQ_K, k: ETHERTYPE_IPV6, yes: "ipv6" },
-    { code: JEQ_K, k: ETHERTYPE_ARP, yes: v4.length > 0 ? "arp" : "drop", no: "drop" },
+    { code: JEQ_K, k: ETHERTYPE_ARP, yes: "to-arp", no: "drop" },
     { label: "ipv4", code: LD_H_ABS, k: 20 },
     { code: JSET_K, k: 0x1fff, yes: "drop" },
     { code: LD_B_ABS, k: 23 },
@@ -57,41 +67,43 @@ export function lanPortFilter(answered: readonly string[]): Uint8Array {
     // Extension headers in front of VRRP: only where the destination is ff02::12.
     { code: JEQ_K, k: 0, yes: "group6" },
     { code: JEQ_K, k: 60, yes: "group6" },
-    { code: JEQ_K, k: 58, yes: v6.length > 0 ? "icmp6" : "drop", no: "drop" },
+    { code: JEQ_K, k: 58, yes: "to-icmp6", no: "drop" },
     { label: "group6", code: LD_W_ABS, k: 38 },
     { code: JEQ_K, k: 0xff020000, no: "drop" },
     { code: LD_W_ABS, k: 50 },
-    { code: JEQ_K, k: 0x00000012, yes: "pass", no: "drop" },
-    ...(v4.length > 0 ? arpRequests(v4) : []),
-    ...(v6.length > 0 ? solicitations(v6) : []),
-    { label: "drop", code: RET_K, k: 0 },
-    { label: "pass", code: RET_K, k: 0xffff },
-  ];
-  return assemble(program);
-}
-
-function arpRequests(addresses: readonly string[]): Instruction[] {
-  return [
+    { code: JEQ_K, k: 0x00000012, yes: "pass" },
+    { label: "drop", ...DROP },
+    { label: "pass", ...PASS },
+    { label: "to-arp", code: JA, k: 0, to: "arp" },
+    { label: "to-icmp6", code: JA, k: 0, to: "icmp6" },
+    // ARP: operation request, then the target address.
     { label: "arp", code: LD_H_ABS, k: 20 },
-    { code: JEQ_K, k: 1, no: "drop" },
+    ...equals(1),
     { code: LD_W_ABS, k: 38 },
-    ...addresses.map(
-      (address): Instruction => ({ code: JEQ_K, k: word(ipToBytes(address), 0), yes: "pass" }),
-    ),
-    { code: RET_K, k: 0 },
-  ];
+    ...anyOf(v4, 0),
+    // ICMPv6: neighbour solicitation, then the last four octets of the target; whoever answers compares all.
+    { label: "icmp6", code: LD_B_ABS, k: 54 },
+    ...equals(135),
+    { code: LD_W_ABS, k: 74 },
+    ...anyOf(v6, 12),
+  ]);
 }
 
-// The last four octets of the target are enough here; the full comparison is made by whoever answers.
-function solicitations(addresses: readonly string[]): Instruction[] {
+/** Drops unless the accumulator is `value`. */
+function equals(value: number): Instruction[] {
+  const label = `is-${value}`;
+  return [{ code: JEQ_K, k: value, yes: label }, DROP, { label, code: JA, k: 0 }];
+}
+
+/** Passes when the accumulator is the word at `offset` of one of the addresses, else drops. */
+function anyOf(addresses: readonly string[], offset: number): Instruction[] {
+  if (addresses.length > ANSWERED_MAX) return [PASS];
   return [
-    { label: "icmp6", code: LD_B_ABS, k: 54 },
-    { code: JEQ_K, k: 135, no: "drop" },
-    { code: LD_W_ABS, k: 74 },
-    ...addresses.map(
-      (address): Instruction => ({ code: JEQ_K, k: word(ipToBytes(address), 12), yes: "pass" }),
-    ),
-    { code: RET_K, k: 0 },
+    ...addresses.flatMap((address, index): Instruction[] => {
+      const next = `not-${offset}-${index}`;
+      return [{ code: JEQ_K, k: word(ipToBytes(address), offset), no: next }, PASS, { label: next, code: JA, k: 0 }];
+    }),
+    DROP,
   ];
 }
 
@@ -99,24 +111,27 @@ function word(bytes: Uint8Array, offset: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset);
 }
 
-/** Classic BPF jumps reach 255 instructions: far targets get a return of their own close by. */
+/** Resolves labels. Conditional jumps reach 255 instructions, unconditional ones any distance. */
 function assemble(program: readonly Instruction[]): Uint8Array {
   const labels = new Map(program.flatMap((one, index) => (one.label ? [[one.label, index] as const] : [])));
   const bytes = new Uint8Array(program.length * 8);
   const view = new DataView(bytes.buffer);
   program.forEach((one, index) => {
-    const jump = (label: string | undefined): number => {
+    const distance = (label: string | undefined): number => {
       if (label === undefined) return 0;
       const target = labels.get(label);
-      if (target === undefined) throw new Error(`socket filter has no label ${label}`);
-      const distance = target - index - 1;
-      if (distance < 0 || distance > 255) throw new RangeError(`socket filter jumps ${distance} instructions`);
-      return distance;
+      if (target === undefined || target <= index) throw new Error(`socket filter: no label ${label} ahead`);
+      return target - index - 1;
     };
     view.setUint16(index * 8, one.code, true);
-    view.setUint8(index * 8 + 2, jump(one.yes));
-    view.setUint8(index * 8 + 3, jump(one.no));
-    view.setUint32(index * 8 + 4, one.k >>> 0, true);
+    const near = (label: string | undefined): number => {
+      const jump = distance(label);
+      if (jump > 255) throw new RangeError(`socket filter: conditional jump over ${jump} instructions`);
+      return jump;
+    };
+    view.setUint8(index * 8 + 2, near(one.yes));
+    view.setUint8(index * 8 + 3, near(one.no));
+    view.setUint32(index * 8 + 4, one.to === undefined ? one.k >>> 0 : distance(one.to), true);
   });
   return bytes;
 }

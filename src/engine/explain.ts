@@ -1,0 +1,72 @@
+/** `firsthop explain NAME`: why a virtual router is what it is, from its status alone. */
+import { describeDuration } from "./reasons.js";
+import type { Explanation, VirtualRouterStatus } from "./status.js";
+
+export function explainVirtualRouter(status: VirtualRouterStatus): Explanation {
+  const { name, state } = status;
+  return { name, state, ...byState(status) };
+}
+
+function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "because" | "next"> {
+  const last = status.lastChange;
+  const history = last ? [`since ${last.at}: ${last.detail}`] : [];
+  const own = `our priority is ${status.priority}, our address ${status.primaryAddress ?? "unknown"}`;
+  const downInterval = describeDuration(status.activeDownIntervalMs * 1000);
+  switch (status.state) {
+    case "active":
+      return {
+        summary: `Active: this router forwards for ${status.addresses.join(", ")}`,
+        because: [...history, own, `it advertises every ${describeDuration(status.advertisementIntervalMs * 1000)}`],
+        next: [
+          `an advertisement with a priority above ${status.priority} makes it Backup (RFC 9568 section 6.4.3)`,
+          `so does one with priority ${status.priority} from an address above ${status.primaryAddress}`,
+        ],
+      };
+    case "backup":
+      return explainBackup(status, history, own, downInterval);
+    case "fault":
+      return {
+        summary: `Fault: it takes no part in the election (${status.causes.join(", ")})`,
+        because: history,
+        next: [`it starts as Backup when the cause is gone: ${status.causes.join(", ")}`],
+      };
+    case "initialize":
+      return {
+        summary: status.handingOver
+          ? "Initialize: it left as Active and forwards until its successor is heard"
+          : "Initialize: it has not started yet",
+        because: history,
+        next: [],
+      };
+  }
+}
+
+function explainBackup(
+  status: VirtualRouterStatus,
+  history: readonly string[],
+  own: string,
+  downInterval: string,
+): Pick<Explanation, "summary" | "because" | "next"> {
+  const { active } = status;
+  if (!active) {
+    return {
+      summary: "Backup: it has heard no Active yet",
+      because: [...history, own],
+      next: [`it becomes Active when nobody advertises for ${downInterval} (Active_Down_Interval)`],
+    };
+  }
+  const better = active.priority >= status.priority;
+  return {
+    summary: `Backup: ${active.address} is Active with priority ${active.priority}`,
+    because: [
+      ...history,
+      own,
+      better
+        ? `${active.priority} is not below ${status.priority}, so each of its advertisements is followed (RFC 9568 section 6.4.2)`
+        : status.preempt
+          ? `${active.priority} is below ${status.priority}: it is being preempted, or the preempt delay runs`
+          : `${active.priority} is below ${status.priority}, but preempt is off`,
+    ],
+    next: [`it becomes Active when ${active.address} is silent for ${downInterval} (Active_Down_Interval)`],
+  };
+}

@@ -1,0 +1,65 @@
+/** What the kernel's links and addresses mean to virtual routers: a small cache fed by a snapshot and news. */
+import { compareAddresses, isLinkLocal, prefixContains } from "../core/address.js";
+import type { IpFamily } from "../core/vrrp/advertisement.js";
+import type { AddressInfo, KernelNews, LinkInfo } from "../driver/driver.js";
+
+export class NetworkCache {
+  readonly #links = new Map<number, LinkInfo>();
+  readonly #addresses = new Map<string, AddressInfo>();
+
+  load(snapshot: { readonly links: readonly LinkInfo[]; readonly addresses: readonly AddressInfo[] }): void {
+    for (const link of snapshot.links) this.#links.set(link.ifindex, link);
+    for (const address of snapshot.addresses) this.#addresses.set(addressKey(address), address);
+  }
+
+  /** Takes in one piece of news; the index of the interface that it is about. */
+  apply(news: KernelNews): number {
+    switch (news.type) {
+      case "link":
+        this.#links.set(news.link.ifindex, news.link);
+        return news.link.ifindex;
+      case "linkGone":
+        this.#links.delete(news.ifindex);
+        for (const [key, address] of this.#addresses) {
+          if (address.ifindex === news.ifindex) this.#addresses.delete(key);
+        }
+        return news.ifindex;
+      case "address":
+        this.#addresses.set(addressKey(news.address), news.address);
+        return news.address.ifindex;
+      case "addressGone":
+        this.#addresses.delete(addressKey(news.address));
+        return news.address.ifindex;
+    }
+  }
+
+  linkByName(name: string): LinkInfo | null {
+    for (const link of this.#links.values()) if (link.name === name) return link;
+    return null;
+  }
+
+  linkByIndex(ifindex: number): LinkInfo | null {
+    return this.#links.get(ifindex) ?? null;
+  }
+
+  /**
+   * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
+   * addresses; IPv6: its link-local address. A virtual address is none, unless this router owns it.
+   */
+  primaryAddress(ifindex: number, family: IpFamily, virtual: readonly string[], owner: boolean): string | null {
+    const candidates = [...this.#addresses.values()]
+      .filter((one) => one.ifindex === ifindex && one.family === family && !one.tentative)
+      .filter((one) => (family === "ipv6" ? isLinkLocal(one.address) : !one.address.startsWith("127.")))
+      .filter((one) => owner || !virtual.includes(one.address));
+    const rank = (one: AddressInfo): number => {
+      const covers = virtual.some((address) => prefixContains(one.address, one.prefixLength, address));
+      return (covers ? 0 : 2) + (one.secondary ? 1 : 0);
+    };
+    candidates.sort((a, b) => rank(a) - rank(b) || compareAddresses(a.address, b.address));
+    return candidates[0]?.address ?? null;
+  }
+}
+
+function addressKey(address: AddressInfo): string {
+  return `${address.ifindex}/${address.address}/${address.prefixLength}`;
+}

@@ -1,0 +1,82 @@
+/** Sentences for people: why a virtual router changed its state, with the evidence. */
+import type { VrrpEvent, VrrpReason, VrrpSettings, VrrpState } from "../core/vrrp/machine.js";
+import { currentActiveDownIntervalUs, currentSkewTimeUs } from "../core/vrrp/machine.js";
+
+/** Why the machine may not run. */
+export type FaultCause =
+  | "interface-missing"
+  | "interface-down"
+  | "no-carrier"
+  | "no-primary-address"
+  | "kernel-refused"
+  | "control-lost";
+
+const CAUSE_TEXT: Readonly<Record<FaultCause, string>> = {
+  "interface-missing": "the interface does not exist",
+  "interface-down": "the interface is administratively down",
+  "no-carrier": "the interface has no carrier",
+  "no-primary-address": "the interface has no address to send from",
+  "kernel-refused": "the kernel refused what the virtual router needs",
+  "control-lost": "the control plane was silent for longer than controlTimeout",
+};
+
+export function describeCauses(causes: Iterable<FaultCause>): string {
+  return [...causes].map((cause) => CAUSE_TEXT[cause]).join("; ");
+}
+
+/** 3.609375 s, 36.1 ms: as precise as a reader can use. */
+export function describeDuration(us: number): string {
+  if (us >= 1_000_000) return `${trim((us / 1_000_000).toFixed(3))} s`;
+  return `${trim((us / 1000).toFixed(us < 10_000 ? 2 : 1))} ms`;
+}
+
+function trim(number: string): string {
+  return number.replace(/\.?0+$/, "");
+}
+
+function peer(active: { readonly address: string; readonly priority: number }): string {
+  return `${active.address} (priority ${active.priority})`;
+}
+
+/** One sentence for a change of state. */
+export function describeChange(
+  reason: VrrpReason,
+  settings: VrrpSettings,
+  before: VrrpState,
+  event: VrrpEvent,
+): string {
+  const heard = event.type === "advertisement" ? peer({ address: event.source, priority: event.priority }) : null;
+  switch (reason) {
+    case "startup":
+      return "started; listening for an Active";
+    case "startup-owner":
+      return "started as the owner of the addresses (priority 255)";
+    case "shutdown":
+      return "left the virtual router";
+    case "active-down":
+    case "active-released":
+    case "preempted-lower-priority":
+      return describeTakeover(reason, settings, before);
+    case "higher-priority-heard":
+      return `heard ${heard}, above our priority ${settings.priority}`;
+    case "tie-lost":
+      return `heard ${heard}: same priority, and its address is above our ${settings.primaryAddress}`;
+  }
+}
+
+function describeTakeover(reason: VrrpReason, settings: VrrpSettings, before: VrrpState): string {
+  if (before.name !== "backup") return "took over";
+  const downIntervalUs = currentActiveDownIntervalUs(settings, before.activeAdverIntervalUs);
+  const waited = `${describeDuration(downIntervalUs)} (Active_Down_Interval)`;
+  if (before.active === null) return `nobody advertised for ${waited}`;
+  switch (reason) {
+    case "active-released": {
+      const skew = describeDuration(currentSkewTimeUs(settings, before.activeAdverIntervalUs));
+      return `${before.active.address} released the virtual router (priority 0), ${skew} (Skew_Time) ago`;
+    }
+    case "preempted-lower-priority":
+      return `preempts ${peer(before.active)}: our priority is ${settings.priority}`;
+    default:
+      return `nothing heard from ${peer(before.active)} for ${waited}`;
+  }
+}

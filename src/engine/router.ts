@@ -1,0 +1,406 @@
+/**
+ * A router: all virtual routers of one configuration on one machine. It passes facts on (links, addresses,
+ * frames, reports of the heartbeat engine) to the virtual router they concern, and keeps what they share:
+ * ports, counters, the flight recorder, the events that users follow.
+ */
+import type { Config, VirtualRouterConfig } from "../config/index.js";
+import { diffConfig } from "../config/index.js";
+import type { PortId } from "../core/automaton.js";
+import { socketGroups } from "../core/lan-groups.js";
+import { lanPortFilter } from "../core/socket-filter.js";
+import type { ChecksumForm } from "../core/vrrp/advertisement.js";
+import type { LearnedForms } from "../core/vrrp/checksum-policy.js";
+import type {
+  Driver,
+  Heartbeat,
+  HeartbeatReport,
+  Kernel,
+  KernelNews,
+  LinkInfo,
+  PortCounters,
+} from "../driver/driver.js";
+import { FirsthopError } from "../errors.js";
+import { explainVirtualRouter } from "./explain.js";
+import { FrameIntake } from "./intake.js";
+import { NetworkCache } from "./network.js";
+import { FlightRecorder } from "./recorder.js";
+import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
+import { VirtualRouter, type VirtualRouterHost } from "./virtual-router.js";
+
+export interface RouterOptions {
+  /** Defaults to this Linux machine. */
+  readonly driver?: Driver;
+  /** What must survive a restart; default /run/firsthop. */
+  readonly stateDirectory?: string;
+  readonly onEvent?: (event: RouterEvent) => void;
+}
+
+/** What a reload did, by names of virtual routers. */
+export interface ReloadResult {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
+  readonly unchanged: readonly string[];
+}
+
+interface LanPort {
+  readonly port: PortId;
+  readonly ifindex: number;
+  /** Addresses that this router answers ARP/ND for itself when the port was opened. */
+  readonly answered: string;
+}
+
+const EVENTS_KEPT = 1000;
+export const DEFAULT_STATE_DIRECTORY = "/run/firsthop";
+
+export class Router {
+  readonly #driver: Driver;
+  readonly #heartbeat: Heartbeat;
+  readonly #kernel: Kernel;
+  readonly #network = new NetworkCache();
+  readonly #recorder = new FlightRecorder();
+  readonly #intake: FrameIntake;
+  readonly #host: VirtualRouterHost;
+  readonly #virtualRouters = new Map<string, VirtualRouter>();
+  readonly #bySession = new Map<number, VirtualRouter>();
+  readonly #lanPorts = new Map<string, LanPort>();
+  readonly #datagramPorts = new Map<string, PortId>();
+  readonly #listeners = new Set<(event: RouterEvent) => void>();
+  readonly #events: RouterEvent[] = [];
+  #config: Config;
+  #reloading: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | null = null;
+  #closed = false;
+
+  private constructor(config: Config, driver: Driver, options: RouterOptions) {
+    this.#config = config;
+    this.#driver = driver;
+    if (options.onEvent) this.#listeners.add(options.onEvent);
+    this.#kernel = driver.openKernel({
+      onNews: (news) => this.#onNews(news),
+      stateDirectory: options.stateDirectory ?? DEFAULT_STATE_DIRECTORY,
+    });
+    this.#heartbeat = driver.openHeartbeat({
+      onReports: (reports) => this.#onReports(reports),
+      controlTimeoutUs: config.controlTimeoutUs,
+    });
+    this.#intake = new FrameIntake(this.#heartbeat);
+    this.#host = this.#makeHost();
+  }
+
+  /**
+   * Opens a router and starts its virtual routers; resolves when all that the kernel allows is running.
+   * @throws FirsthopError PERMISSION, NATIVE_UNAVAILABLE, KERNEL_REFUSED
+   */
+  static async open(config: Config, options: RouterOptions = {}): Promise<Router> {
+    const driver = options.driver ?? (await import("../driver/linux/index.js")).openLinuxDriver(options);
+    const router = new Router(config, driver, options);
+    try {
+      for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
+      router.#network.load(await router.#kernel.snapshot());
+      for (const one of config.virtualRouters) router.#add(one);
+      await Promise.all([...router.#virtualRouters.values()].map((one) => one.prepared()));
+    } catch (error) {
+      await router.close({ handOver: false });
+      throw error;
+    }
+    return router;
+  }
+
+  // ---- for users ----------------------------------------------------------------------------------------
+
+  status(): RouterStatus {
+    return {
+      virtualRouters: [...this.#virtualRouters.values()].map((one) => one.status()),
+      interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
+      statistics: this.#intake.statistics(this.#portCounters()),
+      engine: this.#heartbeat.timing(),
+    };
+  }
+
+  /** The last events, oldest first. */
+  recentEvents(): readonly RouterEvent[] {
+    return [...this.#events];
+  }
+
+  /** Follows events; the function returned ends it. */
+  on(listener: (event: RouterEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @throws FirsthopError NOT_FOUND */
+  explain(name: string): Explanation {
+    return explainVirtualRouter(this.#find(name).status());
+  }
+
+  /** The last inputs of the state machines, one JSON document a line. */
+  flightRecorder(): string {
+    return this.#recorder.dump();
+  }
+
+  /** Takes over another configuration; what did not change does not flap. Reloads queue up. */
+  reload(config: Config): Promise<ReloadResult> {
+    const result = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = result.catch(() => undefined);
+    return result;
+  }
+
+  /**
+   * Leaves all virtual routers and undoes what was put into the kernel. With `handOver` (the default) an Active
+   * forwards until its successor is heard. A second call without it ends the wait.
+   */
+  close(options: { readonly handOver?: boolean } = {}): Promise<void> {
+    if (options.handOver === false) for (const one of this.#virtualRouters.values()) one.endHandOver();
+    this.#closing ??= this.#close(options.handOver ?? true);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // ---- life of virtual routers --------------------------------------------------------------------------
+
+  #add(config: VirtualRouterConfig): VirtualRouter {
+    const one = new VirtualRouter(config, this.#host);
+    this.#virtualRouters.set(config.name, one);
+    this.#bySession.set(one.session, one);
+    this.#intake.setRouters([...this.#virtualRouters.values()]);
+    this.#showNetwork(one);
+    return one;
+  }
+
+  async #remove(routers: readonly VirtualRouter[], handOver: boolean): Promise<void> {
+    await Promise.all(routers.map((one) => one.stop(handOver)));
+    await this.#kernel.release(routers.map((one) => one.owner));
+    for (const one of routers) {
+      this.#virtualRouters.delete(one.name);
+      this.#bySession.delete(one.session);
+      one.dispose();
+    }
+    this.#intake.setRouters([...this.#virtualRouters.values()]);
+    this.#closeUnusedPorts();
+  }
+
+  async #reload(config: Config): Promise<ReloadResult> {
+    if (this.#closing) throw new FirsthopError("USAGE", "the router is closing; nothing was reloaded");
+    const diff = diffConfig(this.#config, config);
+    const restarted = diff.changed.filter((change) => change.restart);
+    const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) => this.#find(one.name));
+    await this.#remove(leaving, true);
+    this.#config = config;
+    for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
+    const added = [...diff.added, ...restarted.map((change) => change.new)].map((one) => this.#add(one));
+    await Promise.all(added.map((one) => one.prepared()));
+    const result: ReloadResult = {
+      added: diff.added.map((one) => one.name),
+      removed: diff.removed.map((one) => one.name),
+      changed: diff.changed.map((change) => change.name),
+      unchanged: diff.unchanged.map((one) => one.name),
+    };
+    this.#emit({ type: "reload", at: this.#at(), ...result });
+    return result;
+  }
+
+  async #close(handOver: boolean): Promise<void> {
+    await this.#reloading;
+    try {
+      await this.#remove([...this.#virtualRouters.values()], handOver);
+    } finally {
+      this.#closed = true;
+      await this.#driver.close();
+    }
+  }
+
+  #find(name: string): VirtualRouter {
+    const found = this.#virtualRouters.get(name);
+    if (found) return found;
+    const names = [...this.#virtualRouters.keys()];
+    throw new FirsthopError("NOT_FOUND", `no virtual router ${name}; there is ${names.join(", ") || "none"}`);
+  }
+
+  // ---- facts --------------------------------------------------------------------------------------------
+
+  #onReports(reports: readonly HeartbeatReport[]): void {
+    for (const report of reports) {
+      if (this.#closed) return;
+      switch (report.type) {
+        case "transition":
+          this.#bySession.get(report.session)?.onTransition(report);
+          break;
+        case "frame":
+          this.#intake.frame(report.port, report.frame, report.atUs);
+          break;
+        case "kernel":
+          this.#bySession.get(report.session)?.onKernelReport(report);
+          break;
+        case "portError":
+          this.#onPortError(report.port, report.errno);
+          break;
+        case "controlRestored":
+          this.#notice("warning", null, "control-restored", `JavaScript was silent for ${Math.round(report.silentForUs / 1000)} ms`);
+          for (const one of this.#virtualRouters.values()) one.onControlRestored();
+          break;
+      }
+    }
+  }
+
+  #onNews(news: KernelNews): void {
+    if (this.#closed) return;
+    const changed = this.#network.apply(news);
+    for (const one of this.#virtualRouters.values()) {
+      if (news.type === "linkGone" && one.virtualInterface?.ifindex === changed) one.virtualInterfaceLost();
+      const concerns = one.ifindex === changed || this.#network.linkByIndex(changed)?.name === one.config.interface;
+      if (concerns) this.#showNetwork(one);
+    }
+  }
+
+  #showNetwork(one: VirtualRouter): void {
+    const { interface: name, family, priority, addresses } = one.config;
+    const link = this.#network.linkByName(name);
+    const known = this.#lanPorts.get(name);
+    if (known && known.ifindex !== link?.ifindex) this.#dropLanPort(name);
+    const virtual = addresses.map((address) => address.address);
+    one.setNetwork({
+      link,
+      primaryAddress: link ? this.#network.primaryAddress(link.ifindex, family, virtual, priority === 255) : null,
+    });
+  }
+
+  #onPortError(port: PortId, errno: string): void {
+    const entry = [...this.#lanPorts].find(([, one]) => one.port === port);
+    if (entry) this.#notice("info", null, "port-error", `${entry[0]}: ${errno}`);
+  }
+
+  // ---- ports --------------------------------------------------------------------------------------------
+
+  #lanPort(link: LinkInfo): PortId {
+    const answered = this.#answeredOn(link.name);
+    const key = answered.join();
+    const known = this.#lanPorts.get(link.name);
+    if (known && known.ifindex === link.ifindex && known.answered === key) return known.port;
+    if (known) this.#dropLanPort(link.name);
+    const port = this.#heartbeat.openPort({
+      kind: "packet",
+      ifindex: link.ifindex,
+      filter: lanPortFilter(answered),
+      ...socketGroups(answered),
+    });
+    this.#lanPorts.set(link.name, { port, ifindex: link.ifindex, answered: key });
+    this.#intake.setPort(port, link.name);
+    return port;
+  }
+
+  /** Without accept mode the kernel has no address to answer for, so this router answers ARP and ND itself. */
+  #answeredOn(name: string): readonly string[] {
+    return this.#config.virtualRouters
+      .filter((one) => one.interface === name && !one.accept)
+      .flatMap((one) => one.addresses.map((address) => address.address));
+  }
+
+  #datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId {
+    const key = `${family}/${ifindex}`;
+    let port = this.#datagramPorts.get(key);
+    if (port === undefined) {
+      port = this.#heartbeat.openPort({ kind: "datagram", family, ifindex });
+      this.#datagramPorts.set(key, port);
+    }
+    return port;
+  }
+
+  #dropLanPort(name: string): void {
+    const known = this.#lanPorts.get(name);
+    if (!known) return;
+    this.#lanPorts.delete(name);
+    this.#intake.removePort(known.port);
+    this.#heartbeat.closePort(known.port);
+    for (const one of this.#virtualRouters.values()) if (one.config.interface === name) one.portChanged();
+  }
+
+  #closeUnusedPorts(): void {
+    const used = new Set(this.#interfaceNames());
+    for (const name of [...this.#lanPorts.keys()]) if (!used.has(name)) this.#dropLanPort(name);
+  }
+
+  // ---- what is told -------------------------------------------------------------------------------------
+
+  #makeHost(): VirtualRouterHost {
+    return {
+      heartbeat: this.#heartbeat,
+      kernel: this.#kernel,
+      lanPort: (link) => this.#lanPort(link),
+      datagramPort: (family, ifindex) => this.#datagramPort(family, ifindex),
+      wallClockMs: () => this.#driver.wallClockMs(),
+      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
+      record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
+      stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
+      notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
+      loadForms: (name) => decodeForms(this.#driver.store.read(formsKey(name))),
+      saveForms: (name, forms) => this.#driver.store.write(formsKey(name), encodeForms(forms)),
+    };
+  }
+
+  #emit(event: RouterEvent): void {
+    this.#events.push(event);
+    if (this.#events.length > EVENTS_KEPT) this.#events.shift();
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+
+  #notice(level: "warning" | "info", name: string | null, code: string, detail: string): void {
+    this.#emit({ type: level, at: this.#at(), name, code, detail });
+  }
+
+  #at(): string {
+    return new Date(this.#driver.wallClockMs()).toISOString();
+  }
+
+  #portCounters(): PortCounters[] {
+    return [...this.#lanPorts.values()].map((one) => this.#heartbeat.portCounters(one.port));
+  }
+
+  #interfaceNames(): string[] {
+    return [...new Set([...this.#virtualRouters.values()].map((one) => one.config.interface))];
+  }
+
+  #interfaceStatus(name: string): InterfaceStatus {
+    const link = this.#network.linkByName(name);
+    const lan = this.#lanPorts.get(name);
+    return {
+      name,
+      ifindex: link?.ifindex ?? null,
+      up: link?.adminUp ?? false,
+      carrier: link?.carrier ?? false,
+      mac: link?.mac ?? null,
+      counters: lan ? this.#heartbeat.portCounters(lan.port) : null,
+    };
+  }
+}
+
+function formsKey(name: string): string {
+  return `checksum-forms-${name.replaceAll("/", "-")}`;
+}
+
+/** Learned checksum forms as they are kept across restarts: {"192.0.2.2": ["pseudo-header"]}. */
+function encodeForms(forms: LearnedForms): string {
+  return JSON.stringify(Object.fromEntries([...forms].map(([source, seen]) => [source, [...seen]])));
+}
+
+/** What can't be read is not worth a failure: the forms are learned again from the next advertisement. */
+function decodeForms(text: string | null): LearnedForms {
+  const forms = new Map<string, Set<ChecksumForm>>();
+  if (text === null) return forms;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return forms;
+  }
+  if (typeof parsed !== "object" || parsed === null) return forms;
+  for (const [source, seen] of Object.entries(parsed)) {
+    if (!Array.isArray(seen)) continue;
+    const known = seen.filter((form): form is ChecksumForm => form === "message-only" || form === "pseudo-header");
+    if (known.length > 0) forms.set(source, new Set(known));
+  }
+  return forms;
+}

@@ -1,0 +1,536 @@
+/**
+ * One virtual router at run time: brings together the pure machine, its automaton in the heartbeat engine, and
+ * what the kernel has to hold for it. It decides nothing about VRRP: facts come in (links, addresses, frames,
+ * reports), events go to `step`, and what `step` said goes to the engine.
+ *
+ * Configured, learned and effective values stay apart: `#config` is what the user wrote, the machine's state
+ * holds what was learned, `#settings()` is what is in force.
+ */
+import type { VirtualRouterConfig } from "../config/index.js";
+import type { PortId } from "../core/automaton.js";
+import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
+import { virtualMac } from "../core/vrrp/advertisement.js";
+import { formsToSend, type LearnedForms, learnForm } from "../core/vrrp/checksum-policy.js";
+import {
+  currentActiveDownIntervalUs,
+  currentSkewTimeUs,
+  INITIAL_STATE,
+  step,
+  VRRP_COUNTERS,
+  type VrrpEvent,
+  type VrrpReason,
+  type VrrpSettings,
+  type VrrpState,
+  type VrrpStep,
+} from "../core/vrrp/machine.js";
+import type { Heartbeat, HeartbeatReport, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
+import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
+import type { StateChange, VirtualRouterStateName, VirtualRouterStatistics, VirtualRouterStatus } from "./status.js";
+import { type KnownFrame, type VrrpCompiled, VrrpPlan } from "./vrrp-plan.js";
+
+/** What a virtual router needs from the router it belongs to. */
+export interface VirtualRouterHost {
+  readonly heartbeat: Heartbeat;
+  readonly kernel: Kernel;
+  /** The LAN port of an interface, opened on first use. */
+  lanPort(link: LinkInfo): PortId;
+  /** The port for unicast peers. */
+  datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId;
+  wallClockMs(): number;
+  setTimer(afterUs: number, run: () => void): () => void;
+  /** Called before an event is processed: the flight recorder. */
+  record(name: string, atUs: number, event: VrrpEvent): void;
+  stateChanged(name: string, change: StateChange): void;
+  notice(level: "warning" | "info", name: string, code: string, detail: string): void;
+  loadForms(name: string): LearnedForms;
+  saveForms(name: string, forms: LearnedForms): void;
+}
+
+/** What the network offers a virtual router now. */
+export interface NetworkView {
+  readonly link: LinkInfo | null;
+  /** Source of advertisements; null while the interface has none. */
+  readonly primaryAddress: string | null;
+}
+
+/** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
+type RejectCounter = "intervalErrors" | "invalidTypePktsRcvd" | "addressListErrors" | "packetLengthErrors";
+
+/** Distinct frames of peers that the engine may match by itself. */
+const KNOWN_FRAMES_MAX = 6;
+const PREPARE_RETRY_US = 2_000_000;
+
+export class VirtualRouter {
+  readonly name: string;
+  #config: VirtualRouterConfig;
+  readonly #host: VirtualRouterHost;
+  readonly #session: SessionId;
+  #network: NetworkView = { link: null, primaryAddress: null };
+  #virtualInterface: VirtualInterface | null = null;
+  /** Serialises preparing and releasing, which the kernel answers later. */
+  #kernelWork: Promise<void> = Promise.resolve();
+  #preparing = false;
+  #cancelRetry: (() => void) | null = null;
+  #lastRefusal = "";
+  #refused = false;
+  #controlLost = false;
+  #stopping = false;
+
+  #state: VrrpState = INITIAL_STATE;
+  #epoch = 0;
+  #plan: VrrpPlan | null = null;
+  #compiled: VrrpCompiled | null = null;
+  /** By sender and checksum form; insertion order is age. */
+  readonly #known = new Map<string, KnownFrame>();
+  #forms: LearnedForms;
+  /** What could not be loaded because the engine was ahead of us; done after its report. */
+  #deferred: (() => void)[] = [];
+  #handOverWaiters: (() => void)[] = [];
+
+  #lastChange: StateChange | null = null;
+  #shownState: VirtualRouterStateName = "initialize";
+  readonly #rejected: Record<RejectCounter, number> = {
+    intervalErrors: 0,
+    invalidTypePktsRcvd: 0,
+    addressListErrors: 0,
+    packetLengthErrors: 0,
+  };
+
+  constructor(config: VirtualRouterConfig, host: VirtualRouterHost) {
+    this.name = config.name;
+    this.#config = config;
+    this.#host = host;
+    this.#session = host.heartbeat.createSession();
+    this.#forms = host.loadForms(config.name);
+  }
+
+  get config(): VirtualRouterConfig {
+    return this.#config;
+  }
+
+  get session(): SessionId {
+    return this.#session;
+  }
+
+  get state(): VrrpState {
+    return this.#state;
+  }
+
+  get ifindex(): number | null {
+    return this.#network.link?.ifindex ?? null;
+  }
+
+  /** MAC that hosts know the virtual addresses by. */
+  get mac(): string | null {
+    return this.#config.virtualMac ? virtualMac(this.#config.family, this.#config.vrid) : (this.#network.link?.mac ?? null);
+  }
+
+  /** The tag of everything that the kernel holds for this virtual router. */
+  get owner(): string {
+    return `${this.#config.interface}/${this.#config.vrid}/${this.#config.family}`;
+  }
+
+  /** Source address that a unicast or multicast advertisement of ours has. */
+  get primaryAddress(): string | null {
+    return this.#config.unicast?.source ?? this.#network.primaryAddress;
+  }
+
+  // ---- facts from outside -------------------------------------------------------------------------------
+
+  /** Links or addresses changed. */
+  setNetwork(network: NetworkView): void {
+    const before = this.#network;
+    this.#network = network;
+    if (before.link?.ifindex !== network.link?.ifindex && this.#virtualInterface) {
+      // The parent is gone or another one: what stood on it went with it.
+      this.#virtualInterface = null;
+      this.#plan = null;
+    }
+    if (network.link && network.primaryAddress !== null) {
+      const moved = before.primaryAddress !== network.primaryAddress || before.link?.mac !== network.link.mac;
+      if (moved) this.#plan = null;
+    }
+    if (network.link && !this.#virtualInterface) this.#prepare();
+    this.#evaluate();
+    if (this.#plan === null && this.#state.name !== "initialize") this.#reload();
+  }
+
+  /** The virtual interface vanished or was changed by somebody else. */
+  virtualInterfaceLost(): void {
+    if (!this.#virtualInterface || this.#stopping) return;
+    this.#host.notice("warning", this.name, "virtual-interface-lost", `${this.#virtualInterface.name} was removed; making it anew`);
+    this.#virtualInterface = null;
+    this.#plan = null;
+    this.#evaluate();
+    this.#prepare();
+  }
+
+  get virtualInterface(): VirtualInterface | null {
+    return this.#virtualInterface;
+  }
+
+  /** Resolves when the kernel has done, or refused, what was asked of it so far. */
+  prepared(): Promise<void> {
+    return this.#kernelWork;
+  }
+
+  /** The LAN port was closed; the next frame needs another one. */
+  portChanged(): void {
+    this.#plan = null;
+  }
+
+  /** Whether this router answers ARP and ND for an address itself, now. */
+  answersFor(address: string): boolean {
+    return (
+      this.#state.name === "active" &&
+      !this.#config.accept &&
+      this.#config.addresses.some((one) => one.address === address)
+    );
+  }
+
+  /** An advertisement that passed every check. */
+  onAdvertisement(advertisement: Advertisement, source: string, form: ChecksumForm, frame: Uint8Array, atUs: number): void {
+    const event: VrrpEvent = {
+      type: "advertisement",
+      source,
+      priority: advertisement.priority,
+      intervalUs: advertisement.intervalUs,
+    };
+    this.#learn(source, form);
+    if (advertisement.priority !== 0) {
+      const key = `${source}/${form}`;
+      this.#known.delete(key);
+      this.#known.set(key, { frame, source, priority: advertisement.priority, intervalUs: advertisement.intervalUs });
+      for (const oldest of this.#known.keys()) {
+        if (this.#known.size <= KNOWN_FRAMES_MAX) break;
+        this.#known.delete(oldest);
+      }
+    }
+    this.#dispatch(event, atUs);
+  }
+
+  reject(counter: RejectCounter): void {
+    this.#rejected[counter]++;
+  }
+
+  /** The engine carried out a transition that was foreseen. */
+  onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): void {
+    const compiled = this.#compiled;
+    const outcome = compiled?.outcomes[report.from]?.[report.transition];
+    const before = compiled?.states[report.from];
+    const after = compiled?.states[report.to];
+    const trigger = compiled?.program.postures[report.from]?.transitions[report.transition]?.trigger;
+    if (!outcome || !before || !after || !trigger) {
+      throw new Error(`${this.name}: the engine reports transition ${report.from}.${report.transition}, which is not in its program`);
+    }
+    this.#epoch = report.epoch;
+    this.#host.record(this.name, report.atUs, outcome.event);
+    this.#state = after;
+    if (trigger.on === "controlLost") this.#controlLost = true;
+    this.#noteChange(before, outcome.step, outcome.event, trigger.on === "controlLost");
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    for (const run of deferred) run();
+    this.#settle();
+  }
+
+  onKernelReport(report: Extract<HeartbeatReport, { type: "kernel" }>): void {
+    if (report.failures.length === 0) return;
+    const text = report.failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
+    // Closing what is gone already is no failure worth a word: the interface went first.
+    if (this.#network.link && !this.#stopping) this.#host.notice("warning", this.name, "kernel-step-failed", text);
+  }
+
+  /** JavaScript is back after a silence in which the engine resigned. */
+  onControlRestored(): void {
+    if (!this.#controlLost) return;
+    this.#controlLost = false;
+    this.#evaluate();
+  }
+
+  // ---- life ---------------------------------------------------------------------------------------------
+
+  /** Takes over a configuration that needs no restart of the machine. */
+  applyLive(config: VirtualRouterConfig): void {
+    this.#config = config;
+    this.#plan = null;
+    this.#reload();
+  }
+
+  /** Leaves the virtual router; resolves when nothing is forwarded any more. */
+  async stop(handOver: boolean): Promise<void> {
+    this.#stopping = true;
+    this.#cancelRetry?.();
+    if (this.#state.name !== "initialize") {
+      this.#dispatch({ type: "shutdown", handOver: handOver && this.#causes().size === 0 }, this.#host.heartbeat.now());
+    }
+    while (this.#state.name !== "initialize" || this.#state.handingOver) {
+      await new Promise<void>((resolve) => this.#handOverWaiters.push(resolve));
+    }
+    await this.#kernelWork;
+  }
+
+  /** Stops waiting for a successor. */
+  endHandOver(): void {
+    if (this.#state.name === "initialize" && this.#state.handingOver) {
+      this.#dispatch({ type: "shutdown", handOver: false }, this.#host.heartbeat.now());
+    }
+  }
+
+  dispose(): void {
+    this.#host.heartbeat.removeSession(this.#session);
+  }
+
+  status(): VirtualRouterStatus {
+    const settings = this.#settings();
+    const state = this.#state;
+    const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
+    return {
+      name: this.name,
+      interface: this.#config.interface,
+      vrid: this.#config.vrid,
+      family: this.#config.family,
+      version: this.#config.version,
+      state: this.#externalState(),
+      handingOver: state.name === "initialize" && state.handingOver,
+      causes: [...this.#causes()],
+      priority: settings.priority,
+      configuredPriority: this.#config.priority,
+      active: this.#activeAsKnown(settings),
+      addresses: settings.addresses,
+      primaryAddress: this.primaryAddress,
+      virtualMac: this.#config.virtualMac ? this.mac : null,
+      virtualInterface: this.#virtualInterface?.name ?? null,
+      checksum: { configured: this.#config.checksum, sent: this.#formsToSend() },
+      advertisementIntervalMs: settings.intervalUs / 1000,
+      activeAdverIntervalMs: learnedUs / 1000,
+      activeDownIntervalMs: currentActiveDownIntervalUs(settings, learnedUs) / 1000,
+      skewTimeMs: currentSkewTimeUs(settings, learnedUs) / 1000,
+      preempt: this.#config.preempt,
+      lastChange: this.#lastChange,
+      statistics: this.#statistics(),
+    };
+  }
+
+  // ---- the machine --------------------------------------------------------------------------------------
+
+  #settings(): VrrpSettings {
+    const config = this.#config;
+    return {
+      version: config.version,
+      family: config.family,
+      priority: config.priority,
+      addresses: config.addresses.map((one) => one.address),
+      primaryAddress: this.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
+      intervalUs: config.advertisementIntervalUs,
+      preempt: config.preempt,
+      preemptDelayUs: config.preemptDelayUs,
+    };
+  }
+
+  /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
+  #dispatch(event: VrrpEvent, atUs: number): void {
+    const before = this.#state;
+    const outcome = step(this.#settings(), before, event);
+    if (!this.#load(before, outcome, atUs)) {
+      this.#deferred.push(() => this.#dispatch(event, atUs));
+      return;
+    }
+    this.#host.record(this.name, atUs, event);
+    this.#state = outcome.state;
+    this.#noteChange(before, outcome, event, false);
+    this.#settle();
+  }
+
+  /** Same state, other frames: settings, checksum forms or addresses changed. */
+  #reload(): void {
+    if (this.#state.name === "initialize" && !this.#state.handingOver) return;
+    const outcome: VrrpStep = { state: this.#state, effects: [], reason: null };
+    if (!this.#load(this.#state, outcome, this.#host.heartbeat.now())) this.#deferred.push(() => this.#reload());
+  }
+
+  /** False when the engine made a transition that we have not read yet. */
+  #load(before: VrrpState, outcome: VrrpStep, atUs: number): boolean {
+    const plan = this.#currentPlan();
+    if (!plan) {
+      // Nothing stands on the interface any more: nobody to load for, and nothing that could still be sent.
+      return this.#host.heartbeat.load(
+        this.#session,
+        { frames: [], patterns: [], kernelPlans: [], postures: [{ transitions: [] }] },
+        { posture: 0, operations: [], baseUs: atUs },
+        this.#epoch,
+      );
+    }
+    const { compiled, operations } = plan.compile(before, outcome, [...this.#known.values()]);
+    const entry = { posture: 0, operations, baseUs: atUs };
+    if (!this.#host.heartbeat.load(this.#session, compiled.program, entry, this.#epoch)) return false;
+    this.#compiled = compiled;
+    return true;
+  }
+
+  #currentPlan(): VrrpPlan | null {
+    const link = this.#network.link;
+    const place = this.#virtualInterface;
+    if (!link || !place || this.mac === null) return null;
+    const { unicast, family, authentication } = this.#config;
+    this.#plan ??= new VrrpPlan({
+      settings: this.#settings(),
+      vrid: this.#config.vrid,
+      mac: this.mac,
+      checksumForms: this.#formsToSend(),
+      authType: authentication ? 1 : 0,
+      authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
+      lanPort: this.#host.lanPort(link),
+      unicast: unicast ? { port: this.#host.datagramPort(family, link.ifindex), peers: unicast.peers } : null,
+      open: place.open,
+      close: place.close,
+    });
+    return this.#plan;
+  }
+
+  #formsToSend(): readonly ChecksumForm[] {
+    const { version, family, checksum } = this.#config;
+    if (family === "ipv6") return ["pseudo-header"];
+    return version === 2 ? ["message-only"] : formsToSend(checksum, this.#forms);
+  }
+
+  #learn(source: string, form: ChecksumForm): void {
+    if (this.#config.version !== 3 || this.#config.family !== "ipv4") return;
+    const before = this.#formsToSend().join();
+    const learned = learnForm(this.#forms, source, form);
+    if (learned === this.#forms) return;
+    this.#forms = learned;
+    this.#host.saveForms(this.name, learned);
+    const after = this.#formsToSend().join();
+    if (before === after) return;
+    this.#plan = null;
+    this.#host.notice("info", this.name, "checksum-form", `${source} uses ${form}; sending ${after} from now on`);
+  }
+
+  // ---- readiness ----------------------------------------------------------------------------------------
+
+  #causes(): Set<FaultCause> {
+    const causes = new Set<FaultCause>();
+    const { link } = this.#network;
+    if (!link) causes.add("interface-missing");
+    else if (!link.adminUp) causes.add("interface-down");
+    else if (!link.carrier) causes.add("no-carrier");
+    if (link && this.primaryAddress === null) causes.add("no-primary-address");
+    if (this.#refused) causes.add("kernel-refused");
+    if (this.#controlLost) causes.add("control-lost");
+    return causes;
+  }
+
+  /** Starts or stops the machine as the causes have it. */
+  #evaluate(): void {
+    const causes = this.#causes();
+    const ready = causes.size === 0 && this.#virtualInterface !== null;
+    const nowUs = this.#host.heartbeat.now();
+    if (this.#state.name === "initialize") {
+      if (ready && !this.#stopping) this.#dispatch({ type: "startup" }, nowUs);
+      else this.#showState(describeCauses(causes) || "waiting for the kernel", [...causes][0] ?? "preparing");
+    } else if (!ready) {
+      this.#dispatch({ type: "shutdown", handOver: false }, nowUs);
+    }
+  }
+
+  #prepare(): void {
+    if (this.#preparing || this.#stopping) return;
+    this.#preparing = true;
+    this.#kernelWork = this.#kernelWork.then(async () => {
+      const { link } = this.#network;
+      try {
+        if (!link) return;
+        const place = await this.#host.kernel.prepare({
+          owner: this.owner,
+          parentIfindex: link.ifindex,
+          family: this.#config.family,
+          vrid: this.#config.vrid,
+          mac: this.#config.virtualMac ? virtualMac(this.#config.family, this.#config.vrid) : null,
+          addresses: this.#config.addresses.map((one) => `${one.address}/${one.prefixLength}`),
+          accept: this.#config.accept,
+        });
+        this.#refused = false;
+        this.#lastRefusal = "";
+        if (this.#network.link?.ifindex === link.ifindex) this.#virtualInterface = place;
+      } catch (error) {
+        this.#prepareFailed(error);
+      } finally {
+        this.#preparing = false;
+      }
+      this.#evaluate();
+      // The interface came, went or was replaced while the kernel worked for the old one.
+      if (this.#network.link && !this.#virtualInterface && !this.#refused) this.#prepare();
+    });
+  }
+
+  #prepareFailed(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#refused = true;
+    if (message !== this.#lastRefusal) this.#host.notice("warning", this.name, "kernel-refused", message);
+    this.#lastRefusal = message;
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#host.setTimer(PREPARE_RETRY_US, () => {
+      this.#cancelRetry = null;
+      if (this.#network.link && !this.#virtualInterface) this.#prepare();
+    });
+  }
+
+  // ---- what others see ----------------------------------------------------------------------------------
+
+  #externalState(): VirtualRouterStateName {
+    if (this.#state.name !== "initialize") return this.#state.name;
+    return this.#causes().size > 0 ? "fault" : "initialize";
+  }
+
+  #activeAsKnown(settings: VrrpSettings): VirtualRouterStatus["active"] {
+    if (this.#state.name === "active") return { address: settings.primaryAddress, priority: settings.priority };
+    return this.#state.name === "backup" ? this.#state.active : null;
+  }
+
+  #statistics(): VirtualRouterStatistics {
+    const counters = this.#host.heartbeat.counters(this.#session);
+    const moved = Object.fromEntries(VRRP_COUNTERS.map((name, index) => [name, counters[index] ?? 0]));
+    return { ...moved, ...this.#rejected } as unknown as VirtualRouterStatistics;
+  }
+
+  #noteChange(before: VrrpState, outcome: VrrpStep, event: VrrpEvent, controlLost: boolean): void {
+    if (outcome.reason === null) return;
+    const causes = this.#causes();
+    const cause = controlLost ? "control-lost" : [...causes][0];
+    if (outcome.reason === "shutdown" && cause) {
+      this.#showState(describeCauses(controlLost ? ["control-lost"] : causes), cause);
+      return;
+    }
+    this.#showState(describeChange(outcome.reason, this.#settings(), before, event), outcome.reason);
+  }
+
+  #showState(detail: string, reason: VrrpReason | FaultCause | "preparing"): void {
+    const to = this.#externalState();
+    if (to === this.#shownState) return;
+    const change: StateChange = {
+      at: new Date(this.#host.wallClockMs()).toISOString(),
+      from: this.#shownState,
+      to,
+      reason,
+      detail,
+    };
+    this.#shownState = to;
+    this.#lastChange = change;
+    this.#host.stateChanged(this.name, change);
+  }
+
+  /** After each step: a hand-over that ended wakes whoever waits for it; a cause that is gone starts anew. */
+  #settle(): void {
+    if (this.#state.name !== "initialize" || this.#state.handingOver) return;
+    const waiters = this.#handOverWaiters;
+    this.#handOverWaiters = [];
+    for (const wake of waiters) wake();
+  }
+}
+
+function passwordOctets(password: string): Uint8Array {
+  const octets = new Uint8Array(8);
+  octets.set(new TextEncoder().encode(password).subarray(0, 8));
+  return octets;
+}

@@ -1,0 +1,208 @@
+/**
+ * VRRP for the heartbeat engine: what may happen in each state without JavaScript, and how the machine's effects
+ * become frames and kernel steps. The rules stay in `core/vrrp/machine.ts`; this file only translates.
+ */
+import type { KernelStep, Operation, PortId } from "../core/automaton.js";
+import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
+import { GROUP_ADDRESS, GROUP_MAC } from "../core/vrrp/advertisement.js";
+import { announcementFrame } from "../core/vrrp/frames.js";
+import {
+  step,
+  timersOf,
+  VRRP_COUNTERS,
+  VRRP_TIMERS,
+  type VrrpEffect,
+  type VrrpEvent,
+  type VrrpSettings,
+  type VrrpState,
+  type VrrpStep,
+} from "../core/vrrp/machine.js";
+import {
+  comparisonMask,
+  encodeAdvertisementDatagram,
+  encodeAdvertisementFrame,
+  withPriority,
+} from "../core/vrrp/packet.js";
+import { type Compiled, compile, type Foreseeable, type Foreseen, ProgramBuilder } from "./compile.js";
+
+/** All that a virtual router's frames and plans are made of. A change makes a new plan necessary. */
+export interface VrrpPlanInput {
+  readonly settings: VrrpSettings;
+  readonly vrid: number;
+  /** MAC that frames leave from and that hosts are told: the virtual MAC, or the interface's own. */
+  readonly mac: string;
+  readonly checksumForms: readonly ChecksumForm[];
+  /** v2: authentication type and data of our own advertisements. */
+  readonly authType: number;
+  readonly authData: Uint8Array;
+  readonly lanPort: PortId;
+  /** Unicast: where copies go instead of to the group. */
+  readonly unicast: { readonly port: PortId; readonly peers: readonly string[] } | null;
+  readonly open: readonly KernelStep[];
+  readonly close: readonly KernelStep[];
+}
+
+/** A frame of a peer that was validated in full; an equal one need not be validated again. */
+export interface KnownFrame {
+  readonly frame: Uint8Array;
+  readonly source: string;
+  readonly priority: number;
+  readonly intervalUs: number;
+}
+
+export type VrrpCompiled = Compiled<VrrpState, VrrpEvent, VrrpStep>;
+
+/** Builds frames once and lowers effects; lives as long as its input does not change. */
+export class VrrpPlan {
+  readonly #input: VrrpPlanInput;
+  readonly #advertisements = new Map<number, readonly { port: PortId; frame: Uint8Array }[]>();
+  readonly #announcements = new Map<string, Uint8Array>();
+
+  constructor(input: VrrpPlanInput) {
+    this.#input = input;
+  }
+
+  /** The automaton from the state that `entry` leads to, and the operations that lead there. */
+  compile(from: VrrpState, entry: VrrpStep, known: readonly KnownFrame[]): { compiled: VrrpCompiled; operations: readonly Operation[] } {
+    const builder = new ProgramBuilder();
+    const operations = this.#lower(entry.effects, from, entry.state, builder);
+    const foreseenFrames = foreseeFrames(known);
+    const machine: Foreseeable<VrrpState, VrrpEvent, VrrpStep> = {
+      step: (state, event) => step(this.#input.settings, state, event),
+      key: (state) => JSON.stringify(state),
+      foresee: (state) => [
+        ...timersOf(state).map((timer): Foreseen<VrrpEvent> => ({
+          event: { type: "timer", timer },
+          trigger: { on: "timer", timer: VRRP_TIMERS.indexOf(timer) },
+        })),
+        ...(state.name === "initialize" && !state.handingOver ? [] : foreseenFrames),
+        { event: { type: "shutdown", handOver: true }, trigger: { on: "controlLost" } },
+      ],
+      lower: (state, outcome, into) =>
+        answersClaim(outcome) ? null : this.#lower(outcome.effects, state, outcome.state, into),
+    };
+    return { compiled: compile(machine, entry.state, builder), operations };
+  }
+
+  #lower(effects: readonly VrrpEffect[], from: VrrpState, to: VrrpState, builder: ProgramBuilder): Operation[] {
+    const operations: Operation[] = [];
+    // Once the kernel is asked to open, frames wait for it: they would point hosts to a closed door.
+    let opening: KernelStep[] | null = null;
+    for (const effect of effects) {
+      switch (effect.effect) {
+        case "ownership":
+          if (effect.open) opening = [...this.#input.open];
+          else operations.push(builder.kernel("close", this.#input.close));
+          break;
+        case "sendAdvertisement":
+          for (const { port, frame } of this.#advertisement(effect.priority)) {
+            if (opening) opening.push({ step: "send", port, frame });
+            else operations.push(builder.send(port, frame));
+          }
+          break;
+        case "announce": {
+          const frame = this.#announcement(effect.address);
+          const port = this.#input.lanPort;
+          if (opening) opening.push({ step: "send", port, frame });
+          else operations.push(builder.send(port, frame));
+          break;
+        }
+        case "arm":
+          operations.push({ op: "arm", timer: VRRP_TIMERS.indexOf(effect.timer), afterUs: effect.afterUs });
+          break;
+        case "cancel":
+          operations.push({ op: "cancel", timer: VRRP_TIMERS.indexOf(effect.timer) });
+          break;
+        case "count":
+          operations.push({ op: "count", counter: VRRP_COUNTERS.indexOf(effect.counter) });
+          break;
+      }
+    }
+    // The plan of an opening depends on nothing but the priority that is advertised, which the input fixes.
+    if (opening) operations.push(builder.kernel(`open:${from.name}:${to.name}`, opening));
+    return operations;
+  }
+
+  #advertisement(priority: number): readonly { port: PortId; frame: Uint8Array }[] {
+    const cached = this.#advertisements.get(priority);
+    if (cached) return cached;
+    const { settings, vrid, authType, authData, mac, unicast, lanPort } = this.#input;
+    const advertisement = {
+      version: settings.version,
+      family: settings.family,
+      vrid,
+      priority,
+      addresses: settings.addresses,
+      intervalUs: settings.intervalUs,
+      authType,
+      authData,
+    };
+    const source = settings.primaryAddress;
+    const built = this.#forms(settings.version, settings.family).flatMap((checksumForm) =>
+      unicast
+        ? unicast.peers.map((destination) => ({
+            port: unicast.port,
+            frame: encodeAdvertisementDatagram({ advertisement, source, destination, checksumForm }),
+          }))
+        : [
+            {
+              port: lanPort,
+              frame: encodeAdvertisementFrame({
+                advertisement,
+                sourceMac: mac,
+                destinationMac: GROUP_MAC[settings.family],
+                source,
+                destination: GROUP_ADDRESS[settings.family],
+                checksumForm,
+              }),
+            },
+          ],
+    );
+    this.#advertisements.set(priority, built);
+    return built;
+  }
+
+  /** Only VRRPv3 over IPv4 leaves a choice. */
+  #forms(version: VrrpVersion, family: IpFamily): readonly ChecksumForm[] {
+    if (version === 3 && family === "ipv4") return this.#input.checksumForms;
+    return [family === "ipv6" ? "pseudo-header" : "message-only"];
+  }
+
+  #announcement(address: string): Uint8Array {
+    let frame = this.#announcements.get(address);
+    if (!frame) {
+      frame = announcementFrame(address, this.#input.mac);
+      this.#announcements.set(address, frame);
+    }
+    return frame;
+  }
+}
+
+/**
+ * An Active that answers a lower claim with an advertisement of its own (RFC 9568 section 6.4.3) leaves that to
+ * JavaScript: carried out natively it would answer a flood at line rate.
+ */
+function answersClaim(outcome: VrrpStep): boolean {
+  return outcome.reason === null && outcome.effects.some((effect) => effect.effect === "count" && effect.counter === "advertisementRcvd")
+    && outcome.effects.some((effect) => effect.effect === "sendAdvertisement" || (effect.effect === "arm" && effect.timer === "refresh"));
+}
+
+/** Each known frame again, and the release that its sender would send: the same with priority 0. */
+function foreseeFrames(known: readonly KnownFrame[]): Foreseen<VrrpEvent>[] {
+  const foreseen: Foreseen<VrrpEvent>[] = [];
+  for (const { frame, source, priority, intervalUs } of known) {
+    const mask = comparisonMask(frame);
+    foreseen.push({
+      event: { type: "advertisement", source, priority, intervalUs },
+      trigger: { on: "pattern", pattern: { bytes: frame, mask } },
+    });
+    const release = withPriority(frame, 0);
+    if (priority !== 0 && release !== null) {
+      foreseen.push({
+        event: { type: "advertisement", source, priority: 0, intervalUs },
+        trigger: { on: "pattern", pattern: { bytes: release, mask } },
+      });
+    }
+  }
+  return foreseen;
+}
