@@ -1,0 +1,66 @@
+/** `firsthop events`: what happens, one line each, with the reason. */
+import { Command } from "commander";
+import type { RouterEvent } from "../engine/status.js";
+import { socketOption, withDaemon } from "./daemon.js";
+import { color, complain, paintState, print } from "./output.js";
+
+interface EventsOptions {
+  readonly json?: true;
+  readonly history?: true;
+  readonly follow: boolean;
+  readonly socket: string;
+}
+
+export function eventsCommand(): Command {
+  return new Command("events")
+    .description("Follows what happens in the running daemon: changes of state with their reasons, and warnings.")
+    .option("--json", "one JSON document a line")
+    .option("--history", "begin with what the daemon remembers")
+    .option("--no-follow", "print what the daemon remembers and end")
+    .addOption(socketOption())
+    .addHelpText("after", "\nExamples:\n  firsthop events\n  firsthop events --history --json\n")
+    .action(async (options: EventsOptions) => {
+      const show = (event: unknown): void =>
+        print(options.json ? JSON.stringify(event) : eventLine(event as RouterEvent));
+      await withDaemon(options.socket, (client) =>
+        client.request(
+          "events",
+          { history: options.history === true || !options.follow, follow: options.follow },
+          {
+            onEvent: show,
+            onDropped: (count) => complain(`${count} events were left out: this reader was too slow`),
+            timeoutMs: options.follow ? null : 5000,
+          },
+        ),
+      );
+    });
+}
+
+/** One event in one line: when, who, what, and why in a sentence. */
+export function eventLine(event: RouterEvent): string {
+  const time = color.dim(event.at);
+  switch (event.type) {
+    case "stateChange":
+      return `${time}  ${event.name}  ${paintState(event.from)} -> ${paintState(event.to)}  ${event.detail}`;
+    case "warning":
+      return `${time}  ${event.name ?? "-"}  ${color.yellow("warning")}  ${event.detail}`;
+    case "info":
+      return `${time}  ${event.name ?? "-"}  info  ${event.detail}`;
+    case "reload":
+      return `${time}  -  reload  ${reloadText(event)}`;
+  }
+}
+
+/** What a reload changed, in words. */
+export function reloadText(change: {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
+}): string {
+  const parts = [
+    ...(change.added.length > 0 ? [`added ${change.added.join(", ")}`] : []),
+    ...(change.removed.length > 0 ? [`removed ${change.removed.join(", ")}`] : []),
+    ...(change.changed.length > 0 ? [`changed ${change.changed.join(", ")}`] : []),
+  ];
+  return parts.length > 0 ? parts.join("; ") : "nothing changed";
+}

@@ -1,0 +1,194 @@
+/** `firsthop show`: the state of the running daemon, as a table, in detail, or as JSON. */
+import { Command } from "commander";
+import type { ControlClient } from "../control/client.js";
+import type { InterfaceStatus, RouterStatus, VirtualRouterStatus } from "../engine/status.js";
+import { FirsthopError } from "../errors.js";
+import { socketOption, withDaemon } from "./daemon.js";
+import { age, color, details, paintState, print, printJson, shortDuration, table } from "./output.js";
+
+interface ShowOptions {
+  readonly json?: true;
+  readonly watch?: true;
+  readonly socket: string;
+}
+
+const REFRESH_MS = 1000;
+
+export function showCommand(): Command {
+  return new Command("show")
+    .description("Shows the state of the running daemon: all virtual routers, or one of them in detail.")
+    .argument("[what]", "virtual-routers, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)")
+    .option("--json", "print JSON; with --watch one document a line")
+    .option("--watch", "stay and print again whenever something changes")
+    .addOption(socketOption())
+    .addHelpText("after", "\nExamples:\n  firsthop show\n  firsthop show eth0/10\n  firsthop show interfaces --json\n")
+    .action(async (what: string | undefined, options: ShowOptions) => {
+      await withDaemon(options.socket, (client) =>
+        options.watch ? watch(client, what, options) : showOnce(client, what, options),
+      );
+    });
+}
+
+async function statusOf(client: ControlClient): Promise<RouterStatus> {
+  return (await client.request("status")) as RouterStatus;
+}
+
+async function showOnce(client: ControlClient, what: string | undefined, options: ShowOptions): Promise<void> {
+  const status = await statusOf(client);
+  if (options.json) printJson(selection(status, what));
+  else print(render(status, what, Date.now()));
+}
+
+/** Draws again when the picture changed: on each event at once, and each second for counters and ages. */
+async function watch(client: ControlClient, what: string | undefined, options: ShowOptions): Promise<void> {
+  let shown = "";
+  let drawing = false;
+  let again = false;
+  const draw = async (): Promise<void> => {
+    if (drawing) {
+      again = true;
+      return;
+    }
+    drawing = true;
+    try {
+      do {
+        again = false;
+        const status = await statusOf(client);
+        const text = options.json ? JSON.stringify(selection(status, what)) : render(status, what, Date.now());
+        if (text === shown) continue;
+        shown = text;
+        const clear = process.stdout.isTTY && !options.json ? "\x1b[H\x1b[2J" : "";
+        print(clear + text);
+      } while (again);
+    } finally {
+      drawing = false;
+    }
+  };
+  await draw();
+  const stream = client.request("events", {}, { onEvent: () => draw().catch(() => {}), timeoutMs: null });
+  const timer = setInterval(() => draw().catch(() => {}), REFRESH_MS);
+  try {
+    await stream;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function find(status: RouterStatus, name: string): VirtualRouterStatus {
+  const found = status.virtualRouters.find((router) => router.name === name);
+  if (found) return found;
+  const names = status.virtualRouters.map((router) => router.name).join(", ") || "none";
+  throw new FirsthopError("NOT_FOUND", `no virtual router is called ${name}: the daemon runs ${names}`);
+}
+
+/** What `--json` prints. */
+export function selection(status: RouterStatus, what: string | undefined): unknown {
+  switch (what) {
+    case undefined:
+      return status;
+    case "virtual-routers":
+      return { virtualRouters: status.virtualRouters };
+    case "interfaces":
+      return { interfaces: status.interfaces };
+    default:
+      return find(status, what);
+  }
+}
+
+/** What people read. */
+export function render(status: RouterStatus, what: string | undefined, nowMs: number): string {
+  switch (what) {
+    case undefined:
+    case "virtual-routers":
+      return virtualRoutersTable(status.virtualRouters, nowMs);
+    case "interfaces":
+      return interfacesTable(status.interfaces);
+    default:
+      return virtualRouterDetails(find(status, what), nowMs);
+  }
+}
+
+function stateCell(router: VirtualRouterStatus): string {
+  return paintState(router.state) + (router.handingOver ? color.dim(" (handing over)") : "");
+}
+
+function activeCell(router: VirtualRouterStatus): string {
+  if (router.state === "active") return "self";
+  return router.active === null ? "-" : `${router.active.address} (${router.active.priority})`;
+}
+
+function priorityCell(router: VirtualRouterStatus): string {
+  return router.priority === router.configuredPriority
+    ? String(router.priority)
+    : `${router.priority} (of ${router.configuredPriority})`;
+}
+
+function virtualRoutersTable(routers: readonly VirtualRouterStatus[], nowMs: number): string {
+  if (routers.length === 0) return "no virtual routers are configured";
+  return table(
+    ["NAME", "STATE", "PRIORITY", "ACTIVE", "ADDRESSES", "SINCE"],
+    routers.map((router) => [
+      router.name,
+      stateCell(router),
+      priorityCell(router),
+      router.state === "fault" ? router.causes.join(",") : activeCell(router),
+      router.addresses.join(","),
+      router.lastChange === null ? "-" : age(router.lastChange.at, nowMs),
+    ]),
+  );
+}
+
+function interfacesTable(interfaces: readonly InterfaceStatus[]): string {
+  if (interfaces.length === 0) return "no interfaces are in use";
+  const linkState = (link: InterfaceStatus): string => {
+    if (link.ifindex === null) return color.red("missing");
+    if (!link.up) return color.red("down");
+    return link.carrier ? color.green("up") : color.red("no-carrier");
+  };
+  return table(
+    ["NAME", "STATE", "MAC", "RECEIVED", "MATCHED", "SENT", "DROPPED"],
+    interfaces.map((link) => [
+      link.name,
+      linkState(link),
+      link.mac ?? "-",
+      String(link.counters?.received ?? 0),
+      String(link.counters?.matched ?? 0),
+      String(link.counters?.sent ?? 0),
+      String((link.counters?.droppedUnread ?? 0) + (link.counters?.droppedByKernel ?? 0)),
+    ]),
+  );
+}
+
+function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): string {
+  const change = router.lastChange;
+  const pairs: (readonly [string, string])[] = [
+    ["name", color.bold(router.name)],
+    ["state", stateCell(router)],
+    ...(router.causes.length > 0 ? [["causes", router.causes.join(", ")] as const] : []),
+    ...(change === null
+      ? []
+      : [
+          ["since", `${change.at} (${age(change.at, nowMs)})`] as const,
+          ["because", `${change.from} -> ${change.to}: ${change.detail}`] as const,
+        ]),
+    ["protocol", `VRRP version ${router.version}, ${router.family === "ipv4" ? "IPv4" : "IPv6"}, VRID ${router.vrid}`],
+    ["priority", priorityCell(router)],
+    ["active", activeCell(router)],
+    ["addresses", router.addresses.join(", ")],
+    ["interface", `${router.interface}, source ${router.primaryAddress ?? "none"}`],
+    ["virtual MAC", router.virtualMac ? `${router.virtualMac} on ${router.virtualInterface ?? "-"}` : "off"],
+    ["preempt", router.preempt ? "yes" : "no"],
+    ["checksum", `${router.checksum.configured}, sent ${router.checksum.sent.join(" and ")}`],
+    ["interval", intervalText(router)],
+    ["down after", `${shortDuration(router.activeDownIntervalMs)}, skew ${shortDuration(router.skewTimeMs)}`],
+  ];
+  const statistics = Object.entries(router.statistics).map(([leaf, count]) => [`  ${leaf}`, String(count)] as const);
+  return `${details(pairs)}\n${color.dim("statistics")}\n${details(statistics)}`;
+}
+
+function intervalText(router: VirtualRouterStatus): string {
+  const own = shortDuration(router.advertisementIntervalMs);
+  return router.activeAdverIntervalMs === router.advertisementIntervalMs
+    ? own
+    : `${own}, the Active's is ${shortDuration(router.activeAdverIntervalMs)}`;
+}

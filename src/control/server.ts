@@ -1,0 +1,196 @@
+/**
+ * The daemon's end of the control socket. Who may speak is decided by the file system: directory 0700, socket 0600.
+ * Whoever speaks can cost the daemon only so much: requests, connections, idle time and unread events are bounded,
+ * and nothing here waits for a reader.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { FirsthopError } from "../errors.js";
+import {
+  type Answer,
+  errorAnswer,
+  lineReader,
+  METHODS,
+  parseRequest,
+  REQUEST_MAX_BYTES,
+  type Request,
+} from "./protocol.js";
+import { claimSocketPath, prepareDirectory, type SocketClaim, temporaryPath } from "./socket-path.js";
+
+const CONNECTIONS_MAX = 64;
+/** A connection that asks nothing for so long is closed. */
+const IDLE_MS = 60_000;
+/** Events that wait for a slow reader, in octets; more are counted and left out. */
+const UNREAD_MAX_BYTES = 1024 * 1024;
+
+/** Carries out one request. `emit` sends an event of a stream; `signal` fires when the peer is gone. */
+export type Handler = (
+  params: Readonly<Record<string, unknown>>,
+  stream: { emit(event: unknown): void; readonly signal: AbortSignal },
+) => unknown;
+
+export type Handlers = Readonly<Partial<Record<string, Handler>>>;
+
+export interface ControlServerOptions {
+  readonly path: string;
+  readonly handlers: Handlers;
+  /** Something on the socket was not right; for the log. */
+  readonly onNotice?: (message: string) => void;
+}
+
+export interface ControlServer {
+  readonly path: string;
+  /** Open connections. */
+  connections(): number;
+  /** Stops listening, ends connections after what was written, and removes the socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on `path`.
+ * @throws FirsthopError SOCKET_IN_USE when another daemon listens there, PERMISSION when it cannot be made.
+ */
+export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
+  const { path } = options;
+  prepareDirectory(path);
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    serve(socket, options);
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  await listen(server, path);
+  let claim: SocketClaim;
+  try {
+    claim = await claimSocketPath(path);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  return {
+    path,
+    connections: () => sockets.size,
+    close() {
+      claim.release();
+      return new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) {
+          socket.end();
+          // A peer that does not read must not keep the daemon.
+          setTimeout(() => socket.destroy(), 200).unref();
+        }
+      });
+    },
+  };
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
+      const denied = error.code === "EACCES" || error.code === "EPERM" || error.code === "EROFS";
+      reject(
+        new FirsthopError(
+          denied ? "PERMISSION" : "SOCKET_IN_USE",
+          `cannot listen on ${path} (${error.code}): run as root, or give another path with --socket`,
+          { cause: error },
+        ),
+      );
+    };
+    server.once("error", fail);
+    // bind() happens inside listen(): the socket is never open to others, not even for a moment.
+    const umask = process.umask(0o177);
+    try {
+      server.listen(temporaryPath(path), () => {
+        server.off("error", fail);
+        resolve();
+      });
+    } finally {
+      process.umask(umask);
+    }
+  });
+}
+
+function serve(socket: Socket, options: ControlServerOptions): void {
+  const gone = new AbortController();
+  const channel = channelOf(socket);
+  let active = 0;
+  socket.setTimeout(IDLE_MS, () => {
+    if (active === 0) socket.destroy();
+  });
+  socket.on("close", () => gone.abort());
+  socket.on("error", () => socket.destroy());
+  const read = lineReader(
+    REQUEST_MAX_BYTES,
+    (line) => {
+      if (line.trim() === "") return;
+      const request = parseRequest(line);
+      if (typeof request === "string") {
+        channel.send(errorAnswer(null, new FirsthopError("USAGE", request)));
+        return;
+      }
+      active++;
+      void answer(request, options, channel, gone.signal).finally(() => {
+        active--;
+      });
+    },
+    () => {
+      options.onNotice?.(`control socket: a request of more than ${REQUEST_MAX_BYTES} octets was refused`);
+      channel.send(
+        errorAnswer(null, new FirsthopError("USAGE", `a request has at most ${REQUEST_MAX_BYTES} octets`)),
+      );
+      socket.end();
+      // What the peer still sends is not read: without this its end would never come.
+      socket.setTimeout(1000, () => socket.destroy());
+    },
+  );
+  socket.on("data", read);
+}
+
+async function answer(
+  request: Request,
+  options: ControlServerOptions,
+  channel: Channel,
+  signal: AbortSignal,
+): Promise<void> {
+  const { id, method } = request;
+  const handler = Object.hasOwn(options.handlers, method) ? options.handlers[method] : undefined;
+  try {
+    if (handler === undefined) {
+      throw new FirsthopError("USAGE", `unknown method ${JSON.stringify(method)}: one of ${METHODS.join(", ")}`);
+    }
+    const result = await handler(request.params, { emit: (event) => channel.emit(id, event), signal });
+    channel.send({ id, result: result ?? null });
+  } catch (error) {
+    if (!(error instanceof FirsthopError)) options.onNotice?.(`control socket: ${method} failed: ${String(error)}`);
+    channel.send(errorAnswer(id, error));
+  }
+}
+
+interface Channel {
+  send(answer: Answer): void;
+  emit(id: number, event: unknown): void;
+}
+
+/** Writes of one connection. Answers always go out; events only while the reader keeps up. */
+function channelOf(socket: Socket): Channel {
+  const dropped = new Map<number, number>();
+  const send = (answer: Answer): void => {
+    if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
+  };
+  const tell = (): void => {
+    for (const [id, count] of dropped) send({ id, dropped: count });
+    dropped.clear();
+  };
+  socket.on("drain", tell);
+  return {
+    send,
+    emit(id, event) {
+      if (socket.writableLength > UNREAD_MAX_BYTES) {
+        dropped.set(id, (dropped.get(id) ?? 0) + 1);
+        return;
+      }
+      tell();
+      send({ id, event } as Answer);
+    },
+  };
+}
