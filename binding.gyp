@@ -11,7 +11,9 @@
             "native/netlink_addon.cc",
             "native/netlink.cc",
             "native/traffic_addon.cc",
-            "native/traffic.cc"
+            "native/traffic.cc",
+            "native/traffic_sink.cc",
+            "native/traffic_source.cc"
           ],
           "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
           "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_REQUIRE_BASIC_FINALIZERS"],
