@@ -20,6 +20,7 @@ import type {
   PortCounters,
 } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
+import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { NetworkCache } from "./network.js";
@@ -51,7 +52,7 @@ interface LanPort {
 }
 
 const EVENTS_KEPT = 1000;
-export const DEFAULT_STATE_DIRECTORY = "/run/firsthop";
+
 
 export class Router {
   readonly #driver: Driver;
@@ -84,7 +85,9 @@ export class Router {
       onReports: (reports) => this.#onReports(reports),
       controlTimeoutUs: config.controlTimeoutUs,
     });
-    this.#intake = new FrameIntake(this.#heartbeat);
+    this.#intake = new FrameIntake(this.#heartbeat, (name, reason, detail) =>
+      this.#notice("warning", name, reason, detail),
+    );
     this.#host = this.#makeHost();
   }
 

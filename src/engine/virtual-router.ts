@@ -23,6 +23,7 @@ import {
   type VrrpState,
   type VrrpStep,
 } from "../core/vrrp/machine.js";
+import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type { Heartbeat, HeartbeatReport, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
 import type { StateChange, VirtualRouterStateName, VirtualRouterStatistics, VirtualRouterStatus } from "./status.js";
@@ -207,6 +208,27 @@ export class VirtualRouter {
       }
     }
     this.#dispatch(event, atUs);
+  }
+
+  /** How advertisements for this virtual router are judged. */
+  receiver(): Omit<VrrpReceiver, "family" | "checkAddressList" | "ipv4Checksum" | "ownerReceive"> & {
+    readonly checkAddressList: boolean;
+  } {
+    const settings = this.#settings();
+    const { authentication, unicast } = this.#config;
+    return {
+      version: settings.version,
+      vrid: this.#config.vrid,
+      priority: settings.priority,
+      primaryAddress: settings.primaryAddress,
+      addresses: settings.addresses,
+      intervalUs: settings.intervalUs,
+      authType: authentication ? 1 : 0,
+      authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
+      // A MAY of both RFCs. v2 would drop the peer over it, and two Actives are worse than two lists.
+      checkAddressList: settings.version === 3,
+      ...(unicast ? { minimumTtl: 1 } : {}),
+    };
   }
 
   reject(counter: RejectCounter): void {

@@ -1,0 +1,38 @@
+/** This machine: the native heartbeat engine and the Linux kernel behind the driver seam. */
+import { DEFAULT_STATE_DIRECTORY } from "../../engine/defaults.js";
+import type { Driver } from "../driver.js";
+import { openLinuxHeartbeat } from "./heartbeat.js";
+import { openLinuxKernel } from "./kernel.js";
+import { openStateStore } from "./state-store.js";
+
+export interface LinuxDriverOptions {
+  /** What must survive a restart; default /run/firsthop. */
+  readonly stateDirectory?: string;
+}
+
+/** @throws FirsthopError NATIVE_UNAVAILABLE */
+export function openLinuxDriver(options: LinuxDriverOptions = {}): Driver {
+  const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
+  const closers: (() => Promise<void> | void)[] = [];
+  return {
+    openHeartbeat(heartbeatOptions) {
+      const heartbeat = openLinuxHeartbeat(heartbeatOptions);
+      closers.push(() => heartbeat.close());
+      return heartbeat;
+    },
+    openKernel(kernelOptions) {
+      const kernel = openLinuxKernel(kernelOptions);
+      closers.push(() => kernel.close());
+      return kernel;
+    },
+    store: openStateStore(stateDirectory),
+    wallClockMs: () => Date.now(),
+    setTimer(afterUs, run) {
+      const timer = setTimeout(run, Math.ceil(afterUs / 1000));
+      return () => clearTimeout(timer);
+    },
+    async close() {
+      for (const close of closers.splice(0)) await close();
+    },
+  };
+}

@@ -1,0 +1,28 @@
+/** A few small values that survive a restart, one file each, replaced as a whole. */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Driver } from "../driver.js";
+
+/** Losing a value is harmless by contract (it is learned again), so a full disk costs nothing but that. */
+export function openStateStore(directory: string): Driver["store"] {
+  const fileOf = (key: string): string => join(directory, `${key}.json`);
+  return {
+    read(key) {
+      try {
+        return readFileSync(fileOf(key), "utf8");
+      } catch {
+        return null;
+      }
+    },
+    write(key, value) {
+      const file = fileOf(key);
+      try {
+        mkdirSync(directory, { recursive: true, mode: 0o755 });
+        writeFileSync(`${file}.new`, value, { mode: 0o600 });
+        renameSync(`${file}.new`, file);
+      } catch {
+        // Learned again after the next start.
+      }
+    },
+  };
+}

@@ -1,0 +1,186 @@
+/**
+ * Frames that no automaton knew: finds the virtual router a frame is for, passes it through the RFC's checks,
+ * counts what is wrong with it, and hands what is right to the virtual router. Answers ARP and ND where the
+ * kernel does not.
+ */
+import { answerArp, readArp } from "../core/arp.js";
+import type { PortId } from "../core/automaton.js";
+import { formatIp } from "../core/address.js";
+import type { IpPacket } from "../core/ethernet.js";
+import { answerSolicitation, readSolicitation } from "../core/nd.js";
+import { GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
+import { familyOfPacket, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
+import { receive, type RejectReason, type VrrpReceiver } from "../core/vrrp/validate.js";
+import type { Heartbeat, PortCounters } from "../driver/driver.js";
+import type { GlobalStatistics } from "./status.js";
+import type { VirtualRouter } from "./virtual-router.js";
+
+type Countable = Exclude<keyof GlobalStatistics, "droppedUnread">;
+
+/** Which counter a rejected frame moves: one of the node, or one of the virtual router. RFC 8347. */
+const GLOBAL_COUNTER: Partial<Record<RejectReason, Countable>> = {
+  ttl: "ipTtlErrors",
+  version: "versionErrors",
+  checksum: "checksumErrors",
+  vrid: "vridErrors",
+  "auth-type-invalid": "authenticationErrors",
+  "auth-type-mismatch": "authenticationErrors",
+  "auth-failure": "authenticationErrors",
+};
+
+/** At most one log line a reason and virtual router in this time. */
+const NOTICE_EVERY_US = 10_000_000;
+
+export class FrameIntake {
+  readonly #heartbeat: Heartbeat;
+  readonly #rejected: (name: string | null, reason: string, detail: string) => void;
+  readonly #interfaceOf = new Map<PortId, string>();
+  /** By `IFNAME/VRID/FAMILY`. */
+  #routers = new Map<string, VirtualRouter>();
+  #closedUnread = 0;
+  readonly #counters: Record<Countable, number> = {
+    checksumErrors: 0,
+    versionErrors: 0,
+    vridErrors: 0,
+    ipTtlErrors: 0,
+    authenticationErrors: 0,
+  };
+  readonly #noticedAtUs = new Map<string, number>();
+
+  constructor(heartbeat: Heartbeat, onRejected: (name: string | null, reason: string, detail: string) => void) {
+    this.#heartbeat = heartbeat;
+    this.#rejected = onRejected;
+  }
+
+  setRouters(routers: readonly VirtualRouter[]): void {
+    this.#routers = new Map(routers.map((one) => [one.owner, one]));
+  }
+
+  setPort(port: PortId, interfaceName: string): void {
+    this.#interfaceOf.set(port, interfaceName);
+  }
+
+  /** Keeps what a port that closes had to leave out. */
+  removePort(port: PortId): void {
+    const counters = this.#heartbeat.portCounters(port);
+    this.#closedUnread += counters.droppedUnread + counters.droppedByKernel;
+    this.#interfaceOf.delete(port);
+  }
+
+  statistics(ports: readonly PortCounters[]): GlobalStatistics {
+    const droppedUnread = ports.reduce(
+      (sum, one) => sum + one.droppedUnread + one.droppedByKernel,
+      this.#closedUnread,
+    );
+    return { ...this.#counters, droppedUnread };
+  }
+
+  /** One frame from the LAN. */
+  frame(port: PortId, frame: Uint8Array, atUs: number): void {
+    const interfaceName = this.#interfaceOf.get(port);
+    if (interfaceName === undefined) return;
+    const vrrp = readVrrpFrame(frame);
+    if (vrrp) this.#vrrp(interfaceName, vrrp.ip, vrrp.message, frame, atUs);
+    else this.#answer(port, interfaceName, frame);
+  }
+
+  #vrrp(interfaceName: string, ip: IpPacket, message: RawMessage | null, frame: Uint8Array, atUs: number): void {
+    const family = familyOfPacket(ip);
+    const router = this.#routers.get(`${interfaceName}/${message?.vrid ?? 0}/${family}`) ?? null;
+    const source = formatIp(ip.source);
+    if (router && !isAddressedTo(router, source, formatIp(ip.destination))) {
+      this.#notice(router, "not-for-us", `advertisement from ${source} to ${formatIp(ip.destination)} ignored`, atUs);
+      return;
+    }
+    const verdict = receive(ip, message, receiverOf(router, message, family));
+    switch (verdict.verdict) {
+      case "accept":
+        // An octet copy: the frame outlives the batch that it came in.
+        router?.onAdvertisement(verdict.advertisement, verdict.source, verdict.checksumForm, frame.slice(), atUs);
+        for (const warning of verdict.warnings) {
+          if (warning === "legacy-pseudo-header-checksum") continue;
+          if (warning === "interval-mismatch") router?.reject("intervalErrors");
+          if (warning === "address-list-mismatch") router?.reject("addressListErrors");
+          this.#notice(router, warning, `advertisement from ${source}`, atUs);
+        }
+        break;
+      case "discard":
+        this.#count(router, verdict.reason);
+        this.#notice(router, verdict.reason, `advertisement from ${source} on ${interfaceName} discarded`, atUs);
+        break;
+      case "ignore":
+        if (verdict.reason === "own" && router) {
+          this.#notice(router, "own-address", `an advertisement with our own address ${source} came in`, atUs);
+        }
+        break;
+    }
+  }
+
+  #count(router: VirtualRouter | null, reason: RejectReason): void {
+    const global = GLOBAL_COUNTER[reason];
+    if (global) {
+      this.#counters[global]++;
+      return;
+    }
+    switch (reason) {
+      case "type":
+        router?.reject("invalidTypePktsRcvd");
+        break;
+      case "length":
+        router?.reject("packetLengthErrors");
+        break;
+      case "interval":
+      case "interval-zero":
+        router?.reject("intervalErrors");
+        break;
+      case "address-list":
+      case "count-zero":
+      case "first-address-not-link-local":
+        router?.reject("addressListErrors");
+        break;
+    }
+  }
+
+  #notice(router: VirtualRouter | null, reason: string, detail: string, atUs: number): void {
+    const key = `${router?.name ?? ""} ${reason}`;
+    const lastUs = this.#noticedAtUs.get(key);
+    if (lastUs !== undefined && atUs - lastUs < NOTICE_EVERY_US) return;
+    this.#noticedAtUs.set(key, atUs);
+    this.#rejected(router?.name ?? null, reason, detail);
+  }
+
+  /** ARP requests and neighbour solicitations for addresses that the kernel does not answer for. */
+  #answer(port: PortId, interfaceName: string, frame: Uint8Array): void {
+    const target = readArp(frame)?.targetIp ?? readSolicitation(frame)?.target;
+    if (target === undefined) return;
+    for (const router of this.#routers.values()) {
+      if (router.config.interface !== interfaceName || router.mac === null || !router.answersFor(target)) continue;
+      const answer = answerArp(frame, router.mac) ?? answerSolicitation(frame, router.mac);
+      if (answer) this.#heartbeat.send(port, answer);
+    }
+  }
+}
+
+/** To the group; or, where unicast peers are configured, from one of them. The RFCs leave this open. */
+function isAddressedTo(router: VirtualRouter, source: string, destination: string): boolean {
+  const { unicast, family } = router.config;
+  return unicast ? unicast.peers.includes(source) : destination === GROUP_ADDRESS[family];
+}
+
+/** Of a virtual router; or, where none has the VRID, of one that would fail at just that check. */
+function receiverOf(router: VirtualRouter | null, message: RawMessage | null, family: "ipv4" | "ipv6"): VrrpReceiver {
+  const common = {
+    family,
+    addresses: [],
+    checkAddressList: false,
+    ipv4Checksum: "either",
+    ownerReceive: "process",
+    authType: 0,
+    authData: new Uint8Array(8),
+  } as const;
+  if (!router) {
+    const version = message?.version === 2 ? 2 : 3;
+    return { ...common, version, vrid: 0, priority: 100, primaryAddress: "", intervalUs: 0 };
+  }
+  return { ...common, ...router.receiver() };
+}
