@@ -1,10 +1,12 @@
 /** A few small values that survive a restart, one file each, replaced as a whole. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Driver } from "../driver.js";
 
 /** Losing a value is harmless by contract (it is learned again), so a full disk costs nothing but that. */
-export function openStateStore(directory: string): Driver["store"] {
+export function openStateStore(stateDirectory: string): Driver["store"] {
+  // Network namespaces share the file system, but not what was learned on their networks.
+  const directory = join(stateDirectory, `net-${statSync("/proc/self/ns/net").ino}`);
   const fileOf = (key: string): string => join(directory, `${key}.json`);
   return {
     read(key) {

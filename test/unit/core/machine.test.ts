@@ -1,0 +1,342 @@
+/** The state tables of RFC 9568 section 6.4 and RFC 3768 section 6.4, row by row. */
+import { describe, expect, it } from "vitest";
+import {
+  ANNOUNCE_REPEATS_US,
+  type ActiveState,
+  type BackupState,
+  handOverLimitUs,
+  INITIAL_STATE,
+  step,
+  timersOf,
+  type VrrpEffect,
+  type VrrpEvent,
+  type VrrpSettings,
+  type VrrpState,
+} from "../../../src/core/vrrp/machine.js";
+
+const V3: VrrpSettings = {
+  version: 3,
+  family: "ipv4",
+  priority: 100,
+  addresses: ["192.0.2.1", "192.0.2.254"],
+  primaryAddress: "192.0.2.10",
+  intervalUs: 1_000_000,
+  preempt: true,
+  preemptDelayUs: 0,
+};
+const V2: VrrpSettings = { ...V3, version: 2 };
+
+const BACKUP: BackupState = { name: "backup", activeAdverIntervalUs: 1_000_000, active: null, preemptHold: "none" };
+const ACTIVE: ActiveState = { name: "active", announced: ANNOUNCE_REPEATS_US.length, contest: "none", contenderIntervalUs: 0 };
+
+function heard(priority: number, source = "192.0.2.20", intervalUs = 1_000_000): VrrpEvent {
+  return { type: "advertisement", source, priority, intervalUs };
+}
+
+/** Effects as a reader writes them: send(100) announce(192.0.2.1) arm(adver 1000000) cancel(adver) open close. */
+function words(effects: readonly VrrpEffect[]): string[] {
+  return effects.flatMap((effect) => {
+    switch (effect.effect) {
+      case "sendAdvertisement":
+        return [`send(${effect.priority})`];
+      case "announce":
+        return [`announce(${effect.address})`];
+      case "arm":
+        return [`arm(${effect.timer} ${effect.afterUs})`];
+      case "cancel":
+        return [`cancel(${effect.timer})`];
+      case "ownership":
+        return [effect.open ? "open" : "close"];
+      case "count":
+        return [];
+    }
+  });
+}
+
+const BECOME_ACTIVE = [
+  "open",
+  "send(100)",
+  "announce(192.0.2.1)",
+  "announce(192.0.2.254)",
+  "arm(adver 1000000)",
+  "arm(announce 20000)",
+];
+
+interface Row {
+  readonly row: string;
+  readonly settings?: Partial<VrrpSettings>;
+  readonly version?: 2 | 3;
+  readonly from: VrrpState;
+  readonly event: VrrpEvent;
+  readonly to: VrrpState["name"];
+  readonly effects: readonly string[];
+}
+
+const ROWS: readonly Row[] = [
+  {
+    row: "1 Initialize, Startup, owner: advertise, announce, Adver_Timer, Active",
+    settings: { priority: 255 },
+    from: INITIAL_STATE,
+    event: { type: "startup" },
+    to: "active",
+    effects: BECOME_ACTIVE.map((word) => word.replace("send(100)", "send(255)")),
+  },
+  {
+    row: "2 Initialize, Startup, not owner: Active_Down_Timer, Backup",
+    from: INITIAL_STATE,
+    event: { type: "startup" },
+    to: "backup",
+    effects: ["arm(activeDown 3609375)"],
+  },
+  { row: "3 Initialize, advertisement: ignored", from: INITIAL_STATE, event: heard(200), to: "initialize", effects: [] },
+  {
+    row: "4 Backup, Shutdown: cancel, say nothing",
+    from: BACKUP,
+    event: { type: "shutdown", handOver: true },
+    to: "initialize",
+    effects: ["cancel(activeDown)"],
+  },
+  {
+    row: "5 Backup, Active_Down_Timer: take over",
+    from: BACKUP,
+    event: { type: "timer", timer: "activeDown" },
+    to: "active",
+    effects: BECOME_ACTIVE,
+  },
+  {
+    row: "6 Backup, priority 0: wait for Skew_Time of the interval known, learn none",
+    from: { ...BACKUP, activeAdverIntervalUs: 200_000 },
+    event: heard(0, "192.0.2.20", 40_000_000),
+    to: "backup",
+    effects: ["arm(activeDown 121875)"],
+  },
+  {
+    row: "7 Backup, equal priority: learn the interval, re-arm",
+    from: BACKUP,
+    event: heard(100, "192.0.2.20", 200_000),
+    to: "backup",
+    effects: ["arm(activeDown 721875)"],
+  },
+  {
+    row: "7 Backup, lower priority without preemption: re-arm",
+    settings: { preempt: false },
+    from: BACKUP,
+    event: heard(50),
+    to: "backup",
+    effects: ["arm(activeDown 3609375)"],
+  },
+  { row: "8 Backup, lower priority with preemption: discard", from: BACKUP, event: heard(50), to: "backup", effects: [] },
+  {
+    row: "8 Backup, lower priority, the owner preempts although preempt is off",
+    settings: { preempt: false, priority: 255 },
+    from: BACKUP,
+    event: heard(254),
+    to: "backup",
+    effects: [],
+  },
+  {
+    row: "9 Active, Shutdown: priority 0, and forward until the successor is heard",
+    from: ACTIVE,
+    event: { type: "shutdown", handOver: true },
+    to: "initialize",
+    effects: ["cancel(adver)", "send(0)", "arm(handOver 1096094)"],
+  },
+  {
+    row: "9 Active, Shutdown with the line gone: close at once",
+    from: ACTIVE,
+    event: { type: "shutdown", handOver: false },
+    to: "initialize",
+    effects: ["cancel(adver)", "send(0)", "close"],
+  },
+  {
+    row: "10 Active, Adver_Timer: advertise and re-arm",
+    from: ACTIVE,
+    event: { type: "timer", timer: "adver" },
+    to: "active",
+    effects: ["send(100)", "arm(adver 1000000)"],
+  },
+  {
+    row: "10 Active, own interval, never the learned one",
+    settings: { intervalUs: 10_000 },
+    from: ACTIVE,
+    event: { type: "timer", timer: "adver" },
+    to: "active",
+    effects: ["send(100)", "arm(adver 10000)"],
+  },
+  {
+    row: "11 Active, priority 0: advertise at once, Adver_Timer anew",
+    from: ACTIVE,
+    event: heard(0),
+    to: "active",
+    effects: ["send(100)", "arm(adver 1000000)", "arm(refresh 20000)"],
+  },
+  {
+    row: "12 Active, higher priority: close, learn, Backup",
+    from: ACTIVE,
+    event: heard(200, "192.0.2.2", 200_000),
+    to: "backup",
+    effects: ["cancel(adver)", "close", "arm(activeDown 721875)"],
+  },
+  {
+    row: "12 Active, same priority, higher address: Backup",
+    from: ACTIVE,
+    event: heard(100, "192.0.2.11"),
+    to: "backup",
+    effects: ["cancel(adver)", "close", "arm(activeDown 3609375)"],
+  },
+  {
+    row: "13 Active, same priority, lower address: assert at once (RFC 9568)",
+    from: ACTIVE,
+    event: heard(100, "192.0.2.9"),
+    to: "active",
+    effects: ["send(100)", "arm(refresh 20000)"],
+  },
+  {
+    row: "13 Active, lower priority: assert at once (RFC 9568)",
+    from: ACTIVE,
+    event: heard(99, "192.0.2.200"),
+    to: "active",
+    effects: ["send(100)", "arm(refresh 20000)"],
+  },
+  {
+    row: "13 Active, lower priority in v2: discard (RFC 3768)",
+    version: 2,
+    from: ACTIVE,
+    event: heard(99, "192.0.2.200"),
+    to: "active",
+    effects: ["arm(refresh 20000)"],
+  },
+  {
+    row: "6 Backup, priority 0 in v2: skew of a second's parts, whatever the interval",
+    version: 2,
+    settings: { intervalUs: 3_000_000 },
+    from: { ...BACKUP, activeAdverIntervalUs: 3_000_000 },
+    event: heard(0),
+    to: "backup",
+    effects: ["arm(activeDown 609375)"],
+  },
+  {
+    row: "7 Backup in v2 learns nothing",
+    version: 2,
+    settings: { intervalUs: 3_000_000 },
+    from: { ...BACKUP, activeAdverIntervalUs: 3_000_000 },
+    event: heard(100, "192.0.2.20", 3_000_000),
+    to: "backup",
+    effects: ["arm(activeDown 9609375)"],
+  },
+];
+
+describe("state table", () => {
+  it.each(ROWS.map((row) => [row.row, row] as const))("%s", (_, row) => {
+    const settings = { ...(row.version === 2 ? V2 : V3), ...row.settings };
+    const result = step(settings, row.from, row.event);
+    expect(words(result.effects)).toEqual(row.effects);
+    expect(result.state.name).toBe(row.to);
+    expect(result.reason !== null).toBe(row.from.name !== row.to);
+  });
+});
+
+describe("preempt delay", () => {
+  const settings = { ...V3, preemptDelayUs: 5_000_000 };
+
+  it("follows a lower Active until the delay is over, then lets the timer run out", () => {
+    const first = step(settings, BACKUP, heard(50));
+    expect(words(first.effects)).toEqual(["arm(activeDown 3609375)", "arm(preemptDelay 5000000)"]);
+    const second = step(settings, first.state, heard(50));
+    expect(words(second.effects)).toEqual(["arm(activeDown 3609375)"]);
+    const over = step(settings, second.state, { type: "timer", timer: "preemptDelay" });
+    expect(words(step(settings, over.state, heard(50)).effects)).toEqual([]);
+  });
+
+  it("starts anew after a better Active was heard", () => {
+    const running = step(settings, BACKUP, heard(50)).state;
+    const better = step(settings, running, heard(200));
+    expect(words(better.effects)).toEqual(["cancel(preemptDelay)", "arm(activeDown 3609375)"]);
+    expect(words(step(settings, better.state, heard(50)).effects)).toContain("arm(preemptDelay 5000000)");
+  });
+});
+
+describe("announcements", () => {
+  it("are repeated, with growing gaps, and then end", () => {
+    let state = step(V3, BACKUP, { type: "timer", timer: "activeDown" }).state;
+    const gaps: string[] = [];
+    for (let round = 0; round < ANNOUNCE_REPEATS_US.length; round++) {
+      expect(timersOf(state)).toContain("announce");
+      const result = step(V3, state, { type: "timer", timer: "announce" });
+      expect(words(result.effects).slice(0, 2)).toEqual(["announce(192.0.2.1)", "announce(192.0.2.254)"]);
+      gaps.push(...words(result.effects).slice(2));
+      state = result.state;
+    }
+    expect(gaps).toEqual(["arm(announce 80000)", "arm(announce 900000)", "arm(announce 4000000)"]);
+    expect(timersOf(state)).toEqual(["adver"]);
+  });
+
+  it("follow a contest: soon, and again when the contender has been silent", () => {
+    const contested = step(V3, ACTIVE, heard(50, "192.0.2.3", 200_000)).state;
+    const soon = step(V3, contested, { type: "timer", timer: "refresh" });
+    expect(words(soon.effects)).toEqual(["announce(192.0.2.1)", "announce(192.0.2.254)", "arm(refresh 300000)"]);
+    const again = step(V3, soon.state, heard(50, "192.0.2.3", 200_000));
+    expect(words(again.effects)).toContain("arm(refresh 300000)");
+    const alone = step(V3, again.state, { type: "timer", timer: "refresh" });
+    expect(words(alone.effects)).toEqual(["announce(192.0.2.1)", "announce(192.0.2.254)"]);
+    expect(alone.state).toEqual(ACTIVE);
+  });
+});
+
+describe("hand-over", () => {
+  const leaving = step(V3, ACTIVE, { type: "shutdown", handOver: true }).state;
+
+  it("ends with the successor's advertisement", () => {
+    const result = step(V3, leaving, heard(50));
+    expect(words(result.effects)).toEqual(["cancel(handOver)", "close"]);
+    expect(result.state).toEqual(INITIAL_STATE);
+  });
+
+  it("is not ended by another release", () => {
+    expect(step(V3, leaving, heard(0)).effects).toEqual([]);
+  });
+
+  it("ends by itself after the Skew_Time of priority 1 and 100 ms", () => {
+    expect(handOverLimitUs({ ...V3, intervalUs: 10_000 })).toBe(9961 + 100_000);
+    expect(words(step(V3, leaving, { type: "timer", timer: "handOver" }).effects)).toContain("close");
+  });
+
+  it("closes before a new start listens", () => {
+    const result = step(V3, leaving, { type: "startup" });
+    expect(words(result.effects)).toEqual(["cancel(handOver)", "close", "arm(activeDown 3609375)"]);
+  });
+});
+
+describe("every state and event", () => {
+  const states: VrrpState[] = [INITIAL_STATE, { name: "initialize", handingOver: true }, BACKUP, ACTIVE];
+  const events: VrrpEvent[] = [
+    { type: "startup" },
+    { type: "shutdown", handOver: true },
+    { type: "shutdown", handOver: false },
+    ...[0, 1, 100, 254, 255].map((priority) => heard(priority)),
+    ...(["adver", "activeDown", "preemptDelay", "announce", "refresh", "handOver"] as const).map(
+      (timer): VrrpEvent => ({ type: "timer", timer }),
+    ),
+  ];
+
+  it("opens before it advertises, closes before it leaves, and arms nothing in Initialize but the hand-over", () => {
+    for (const settings of [V3, V2, { ...V3, priority: 255 }]) {
+      for (const state of states) {
+        for (const event of events) {
+          const result = step(settings, state, event);
+          const said = words(result.effects);
+          if (result.state.name === "active" && state.name !== "active") {
+            expect(said.indexOf("open")).toBeLessThan(said.findIndex((word) => word.startsWith("send")));
+          }
+          if (result.state.name === "backup" && state.name === "active") expect(said).toContain("close");
+          if (result.state.name === "initialize") {
+            expect(said.filter((word) => word.startsWith("arm") && !word.startsWith("arm(handOver"))).toEqual([]);
+          }
+          for (const word of said.filter((one) => one.startsWith("arm"))) {
+            expect(timersOf(result.state)).toContain(/\((\w+)/.exec(word)?.[1]);
+          }
+        }
+      }
+    }
+  });
+});
