@@ -1,0 +1,184 @@
+/** A host's packets through a lab, and the frames on its LAN: the native instruments, placed. */
+import { FirsthopError } from "../errors.js";
+import type { FrameCaptureOptions } from "../native/traffic.js";
+import { loadNative } from "../native.js";
+import { reportTraffic, type TrafficColumns, type TrafficReport } from "./statistics.js";
+import { LAB_ADDRESSES, type Lab, type LabFamily, type LabNode, UPSTREAM_INTERFACE } from "./topology.js";
+
+export interface TrafficOptions {
+  /** Packets a second, default 1,000. */
+  readonly rate?: number;
+  /** Default "ipv4". */
+  readonly family?: LabFamily;
+  /** Default: the first host. */
+  readonly from?: LabNode;
+  /** Longest run in seconds, default 600. */
+  readonly capacitySeconds?: number;
+  /** UDP port, default 40000; streams that run at once need one each. */
+  readonly port?: number;
+}
+
+/** A running stream of numbered packets from a host to the upstream. */
+export interface Traffic {
+  readonly rate: number;
+  /** Packets sent so far; also the next sequence number. */
+  sent(): number;
+  /** Packets [from, to) as they stand; without `to`: all sent so far. */
+  columns(from?: number, to?: number): TrafficColumns;
+  report(from?: number, to?: number): TrafficReport;
+  /** Whether the measurement itself lost nothing. Throws a FirsthopError that says what it lost. */
+  verify(): void;
+  /** Ends the sending, waits for what is under way, and ends the receiving. Columns stay readable. */
+  stop(): Promise<void>;
+}
+
+const DEFAULT_PORT = 40_000;
+const DEFAULT_SECONDS = 600;
+/** Frames wait in the receive ring for some milliseconds at most. */
+const SETTLE_MS = 30;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Starts a stream. Packets go by the host's own routing, ARP and ND. */
+export function startTraffic(lab: Lab, options: TrafficOptions = {}): Traffic {
+  const native = loadNative();
+  const rate = options.rate ?? 1000;
+  const port = options.port ?? DEFAULT_PORT;
+  const capacity = Math.ceil(rate * (options.capacitySeconds ?? DEFAULT_SECONDS));
+  const sink = new native.TrafficSink({
+    namespace: lab.upstream.path,
+    interface: UPSTREAM_INTERFACE,
+    port,
+    capacity,
+  });
+  const source = new native.TrafficSource({
+    namespace: (options.from ?? lab.hosts[0]!).path,
+    destination: LAB_ADDRESSES[options.family ?? "ipv4"].upstream,
+    packetsPerSecond: rate,
+    port,
+    capacity,
+  });
+  const columns = (from = 0, to = source.status().sent): TrafficColumns => {
+    const sentUs = source.stamps(from, to);
+    const senders = sink.status().senders.map((sender) => sender.mac);
+    return { from, sentUs, ...sink.arrivals(from, from + sentUs.length), senders };
+  };
+  return {
+    rate,
+    sent: () => source.status().sent,
+    columns,
+    report: (from, to) => reportTraffic(columns(from, to)),
+    verify: () => {
+      const { droppedByKernel, outOfRange } = sink.status();
+      if (droppedByKernel + outOfRange > 0) {
+        throw new FirsthopError(
+          "LAB_FAILED",
+          `the measurement itself lost ${droppedByKernel + outOfRange} packets: use a lower rate`,
+        );
+      }
+    },
+    stop: async () => {
+      source.stop();
+      await pause(SETTLE_MS);
+      sink.stop();
+    },
+  };
+}
+
+/** One frame on the LAN. */
+export interface LanFrame {
+  readonly atUs: number;
+  /** The switch port where it came in: "r1", "h1" …; "br0" for the switch's own copy of a multicast frame. */
+  readonly port: string;
+  readonly length: number;
+  /** Its first octets. */
+  readonly octets: Uint8Array;
+}
+
+export interface LanCapture {
+  /** Frames in order of capture, from index `from`. */
+  frames(from?: number): LanFrame[];
+  count(): number;
+  /** Throws when frames were lost to the measurement. */
+  verify(): void;
+  /** Waits for what is under way, and ends. Frames stay readable. */
+  stop(): Promise<void>;
+}
+
+export interface LanCaptureOptions {
+  /** One port of the LAN's switch, what comes in there; without it all of them. */
+  readonly port?: string;
+  readonly filter?: FrameCaptureOptions["filter"];
+  readonly snapLength?: number;
+  /** Frames in all, default 1,000,000. */
+  readonly capacity?: number;
+}
+
+const VRRP_FILTER = [
+  { etherType: 0x0800, protocol: 112 },
+  { etherType: 0x86dd, protocol: 112 },
+] as const;
+
+/** Captures frames as they come in to the LAN's switch; VRRP advertisements without a filter. */
+export function captureLan(lab: Lab, options: LanCaptureOptions = {}): LanCapture {
+  const capture = new (loadNative().FrameCapture)({
+    namespace: lab.lan.path,
+    interface: options.port,
+    filter: options.filter ?? VRRP_FILTER,
+    snapLength: options.snapLength ?? 128,
+    capacity: options.capacity ?? 1_000_000,
+  });
+  const portNames = new Map([...lab.lanPorts].map(([name, index]) => [index, name]));
+  return {
+    count: () => capture.status().captured,
+    frames: (from = 0) => {
+      const batch = capture.frames(from);
+      return Array.from(batch.atUs, (atUs, at) => ({
+        atUs,
+        port: portNames.get(batch.ifindex[at]!) ?? "?",
+        length: batch.length[at]!,
+        octets: batch.octets.subarray(at * batch.snapLength, at * batch.snapLength + batch.captured[at]!),
+      }));
+    },
+    verify: () => {
+      const { overflowed, droppedByKernel } = capture.status();
+      if (overflowed + droppedByKernel > 0) {
+        throw new FirsthopError("LAB_FAILED", `the capture lost ${overflowed + droppedByKernel} frames`);
+      }
+    },
+    stop: async () => {
+      await pause(SETTLE_MS);
+      capture.stop();
+    },
+  };
+}
+
+/** What an advertisement on the LAN says, as far as the lab needs it. */
+export interface SeenAdvert {
+  readonly atUs: number;
+  readonly port: string;
+  readonly family: LabFamily;
+  readonly version: number;
+  readonly vrid: number;
+  readonly priority: number;
+}
+
+/** Reads captured frames as advertisements; the switch's own copies and other frames are left out. */
+export function readAdverts(frames: readonly LanFrame[]): SeenAdvert[] {
+  return frames.flatMap((frame) => {
+    const { octets, port, atUs } = frame;
+    const ipv6 = octets[12] === 0x86 && octets[13] === 0xdd;
+    const payload = ipv6 ? 14 + 40 : 14 + 4 * (octets[14]! & 0x0f);
+    if (port === "br0" || octets[ipv6 ? 20 : 23] !== 112 || octets.length < payload + 3) return [];
+    return [
+      {
+        atUs,
+        port,
+        family: ipv6 ? "ipv6" : "ipv4",
+        version: octets[payload]! >> 4,
+        vrid: octets[payload + 1]!,
+        priority: octets[payload + 2]!,
+      },
+    ];
+  });
+}
