@@ -13,7 +13,9 @@ interface EventsOptions {
 
 export function eventsCommand(): Command {
   return new Command("events")
-    .description("Follows what happens in the running daemon: changes of state with their reasons, and warnings.")
+    .description(
+      "Follows what happens in the running daemon: changes of state with their reasons, and warnings.",
+    )
     .option("--json", "one JSON document a line")
     .option("--history", "begin with what the daemon remembers")
     .option("--no-follow", "print what the daemon remembers and end")

@@ -62,7 +62,10 @@ async function buildProgram(wanted: string | undefined): Promise<Command> {
     .description("First-hop redundancy for Linux: VRRP version 2 and 3, for IPv4 and IPv6.")
     .version(version(), "-V, --version", "print the version")
     .showSuggestionAfterError()
-    .addHelpText("after", "\nExample:\n  firsthop check -c firsthop.yaml && sudo firsthop run -c firsthop.yaml\n");
+    .addHelpText(
+      "after",
+      "\nExample:\n  firsthop check -c firsthop.yaml && sudo firsthop run -c firsthop.yaml\n",
+    );
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = name === wanted ? await entry.load() : new Command(name);
     if (command.description() === "") command.description(entry.summary);

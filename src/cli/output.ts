@@ -94,7 +94,11 @@ export function shortDuration(ms: number): string {
   if (ms < 1000) return `${trimZeros(ms.toFixed(ms < 10 ? 2 : 1))}ms`;
   if (ms < 60_000) return `${trimZeros((ms / 1000).toFixed(3))}s`;
   const seconds = Math.floor(ms / 1000);
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600), Math.floor(seconds / 60)];
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600),
+    Math.floor(seconds / 60),
+  ];
   if (days > 0) return `${days}d${hours % 24}h`;
   if (hours > 0) return `${hours}h${String(minutes % 60).padStart(2, "0")}m`;
   return `${minutes}m${String(seconds % 60).padStart(2, "0")}s`;

@@ -17,11 +17,17 @@ const REFRESH_MS = 1000;
 export function showCommand(): Command {
   return new Command("show")
     .description("Shows the state of the running daemon: all virtual routers, or one of them in detail.")
-    .argument("[what]", "virtual-routers, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)")
+    .argument(
+      "[what]",
+      "virtual-routers, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
+    )
     .option("--json", "print JSON; with --watch one document a line")
     .option("--watch", "stay and print again whenever something changes")
     .addOption(socketOption())
-    .addHelpText("after", "\nExamples:\n  firsthop show\n  firsthop show eth0/10\n  firsthop show interfaces --json\n")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  firsthop show\n  firsthop show eth0/10\n  firsthop show interfaces --json\n",
+    )
     .action(async (what: string | undefined, options: ShowOptions) => {
       await withDaemon(options.socket, (client) =>
         options.watch ? watch(client, what, options) : showOnce(client, what, options),
@@ -33,7 +39,11 @@ async function statusOf(client: ControlClient): Promise<RouterStatus> {
   return (await client.request("status")) as RouterStatus;
 }
 
-async function showOnce(client: ControlClient, what: string | undefined, options: ShowOptions): Promise<void> {
+async function showOnce(
+  client: ControlClient,
+  what: string | undefined,
+  options: ShowOptions,
+): Promise<void> {
   const status = await statusOf(client);
   if (options.json) printJson(selection(status, what));
   else print(render(status, what, Date.now()));
@@ -54,7 +64,9 @@ async function watch(client: ControlClient, what: string | undefined, options: S
       do {
         again = false;
         const status = await statusOf(client);
-        const text = options.json ? JSON.stringify(selection(status, what)) : render(status, what, Date.now());
+        const text = options.json
+          ? JSON.stringify(selection(status, what))
+          : render(status, what, Date.now());
         if (text === shown) continue;
         shown = text;
         const clear = process.stdout.isTTY && !options.json ? "\x1b[H\x1b[2J" : "";
@@ -171,7 +183,10 @@ function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): strin
           ["since", `${change.at} (${age(change.at, nowMs)})`] as const,
           ["because", `${change.from} -> ${change.to}: ${change.detail}`] as const,
         ]),
-    ["protocol", `VRRP version ${router.version}, ${router.family === "ipv4" ? "IPv4" : "IPv6"}, VRID ${router.vrid}`],
+    [
+      "protocol",
+      `VRRP version ${router.version}, ${router.family === "ipv4" ? "IPv4" : "IPv6"}, VRID ${router.vrid}`,
+    ],
     ["priority", priorityCell(router)],
     ["active", activeCell(router)],
     ["addresses", router.addresses.join(", ")],
@@ -182,7 +197,9 @@ function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): strin
     ["interval", intervalText(router)],
     ["down after", `${shortDuration(router.activeDownIntervalMs)}, skew ${shortDuration(router.skewTimeMs)}`],
   ];
-  const statistics = Object.entries(router.statistics).map(([leaf, count]) => [`  ${leaf}`, String(count)] as const);
+  const statistics = Object.entries(router.statistics).map(
+    ([leaf, count]) => [`  ${leaf}`, String(count)] as const,
+  );
   return `${details(pairs)}\n${color.dim("statistics")}\n${details(statistics)}`;
 }
 

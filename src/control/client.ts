@@ -17,7 +17,11 @@ export interface RequestOptions {
 
 export interface ControlClient {
   /** @throws FirsthopError what the daemon answered, or DAEMON_UNREACHABLE when it ended or stays silent. */
-  request(method: Method, params?: Readonly<Record<string, unknown>>, options?: RequestOptions): Promise<unknown>;
+  request(
+    method: Method,
+    params?: Readonly<Record<string, unknown>>,
+    options?: RequestOptions,
+  ): Promise<unknown>;
   close(): void;
 }
 
@@ -138,7 +142,10 @@ function open(path: string, timeoutMs: number): Promise<Socket> {
 
 function unreachable(path: string, code: string): FirsthopError {
   if (code === "EACCES" || code === "EPERM") {
-    return new FirsthopError("PERMISSION", `${path} is not yours: ask as the user that runs the daemon (root?)`);
+    return new FirsthopError(
+      "PERMISSION",
+      `${path} is not yours: ask as the user that runs the daemon (root?)`,
+    );
   }
   return new FirsthopError(
     "DAEMON_UNREACHABLE",

@@ -81,11 +81,13 @@ export function parseRequest(line: string): Request | string {
   } catch {
     return "a request is one JSON object on one line";
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return "a request is a JSON object";
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return "a request is a JSON object";
   const { id, method, params = {} } = value as Record<string, unknown>;
   if (!Number.isSafeInteger(id)) return "a request needs an integer `id`";
-  if (typeof method !== "string") return "a request needs a `method`, one of " + METHODS.join(", ");
-  if (typeof params !== "object" || params === null || Array.isArray(params)) return "`params` is a JSON object";
+  if (typeof method !== "string") return `a request needs a \`method\`, one of ${METHODS.join(", ")}`;
+  if (typeof params !== "object" || params === null || Array.isArray(params))
+    return "`params` is a JSON object";
   return { id: id as number, method, params: params as Record<string, unknown> };
 }
 

@@ -59,10 +59,11 @@ export async function startControlServer(options: ControlServerOptions): Promise
     serve(socket, options);
   });
   server.maxConnections = CONNECTIONS_MAX;
-  await listen(server, path);
+  const temporary = temporaryPath(path);
+  await listen(server, temporary);
   let claim: SocketClaim;
   try {
-    claim = await claimSocketPath(path);
+    claim = await claimSocketPath(path, temporary);
   } catch (error) {
     server.close();
     throw error;
@@ -100,7 +101,7 @@ function listen(server: Server, path: string): Promise<void> {
     // bind() happens inside listen(): the socket is never open to others, not even for a moment.
     const umask = process.umask(0o177);
     try {
-      server.listen(temporaryPath(path), () => {
+      server.listen(path, () => {
         server.off("error", fail);
         resolve();
       });
@@ -156,12 +157,16 @@ async function answer(
   const handler = Object.hasOwn(options.handlers, method) ? options.handlers[method] : undefined;
   try {
     if (handler === undefined) {
-      throw new FirsthopError("USAGE", `unknown method ${JSON.stringify(method)}: one of ${METHODS.join(", ")}`);
+      throw new FirsthopError(
+        "USAGE",
+        `unknown method ${JSON.stringify(method)}: one of ${METHODS.join(", ")}`,
+      );
     }
     const result = await handler(request.params, { emit: (event) => channel.emit(id, event), signal });
     channel.send({ id, result: result ?? null });
   } catch (error) {
-    if (!(error instanceof FirsthopError)) options.onNotice?.(`control socket: ${method} failed: ${String(error)}`);
+    if (!(error instanceof FirsthopError))
+      options.onNotice?.(`control socket: ${method} failed: ${String(error)}`);
     channel.send(errorAnswer(id, error));
   }
 }

@@ -2,7 +2,16 @@
  * Who owns the path of a control socket. A path is taken in one atomic step (`link`), so that of two daemons that
  * start together one wins, and the socket that a dead daemon left is replaced without a moment for a third.
  */
-import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, type Stats, statSync, unlinkSync } from "node:fs";
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { FirsthopError } from "../errors.js";
@@ -29,10 +38,10 @@ function lookAt(path: string): Stats | null {
 /** Makes the socket's directory, for its owner alone; one that exists is left as it is. */
 export function prepareDirectory(path: string): void {
   const directory = dirname(path);
-  if (Buffer.byteLength(temporaryPath(path)) > PATH_MAX_BYTES) {
+  if (Math.max(Buffer.byteLength(path), Buffer.byteLength(temporaryPath(path))) > PATH_MAX_BYTES) {
     throw new FirsthopError(
       "USAGE",
-      `the socket path ${path} is too long: shorten it to ${PATH_MAX_BYTES - 12} octets or fewer`,
+      `the socket path ${path} is too long: sockets have at most ${PATH_MAX_BYTES} octets`,
     );
   }
   try {
@@ -49,9 +58,11 @@ export function prepareDirectory(path: string): void {
   }
 }
 
-/** Where a daemon listens before it owns `path`; in the same directory, because links do not cross file systems. */
+let temporaryCount = 0;
+
+/** Where a daemon listens before it owns `path`: a new name in the same directory, because links stay in one file system. */
 export function temporaryPath(path: string): string {
-  return join(dirname(path), `.${process.pid}.new`);
+  return join(dirname(path), `.${process.pid}.${temporaryCount++}`);
 }
 
 type Probe =
@@ -103,7 +114,10 @@ export async function refuseIfTaken(path: string): Promise<void> {
   const found = lookAt(path);
   if (found === null) return;
   if (!found.isSocket()) {
-    throw new FirsthopError("SOCKET_IN_USE", `${path} exists and is no socket: remove it, or give another --socket`);
+    throw new FirsthopError(
+      "SOCKET_IN_USE",
+      `${path} exists and is no socket: remove it, or give another --socket`,
+    );
   }
   const result = await probe(path);
   if (result.kind === "alive") throw inUse(path, result.hello);
@@ -118,7 +132,7 @@ export async function refuseIfTaken(path: string): Promise<void> {
 
 /** Takes the stale socket away, unless it is no longer the one that was looked at. */
 function removeStale(path: string, seen: Stats): void {
-  const aside = `${temporaryPath(path)}~`;
+  const aside = temporaryPath(path);
   try {
     renameSync(path, aside);
   } catch (error) {
@@ -143,11 +157,10 @@ export interface SocketClaim {
 }
 
 /**
- * Gives the listening socket at `temporaryPath(path)` its real name.
+ * Gives the socket that listens at `temporary` its real name.
  * @throws FirsthopError SOCKET_IN_USE, with the pid of the daemon that has it.
  */
-export async function claimSocketPath(path: string): Promise<SocketClaim> {
-  const temporary = temporaryPath(path);
+export async function claimSocketPath(path: string, temporary: string): Promise<SocketClaim> {
   try {
     chmodSync(temporary, 0o600);
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -161,7 +174,10 @@ export async function claimSocketPath(path: string): Promise<SocketClaim> {
       await refuseIfTaken(path);
       if (seen !== null) removeStale(path, seen);
     }
-    throw new FirsthopError("SOCKET_IN_USE", `several daemons fight for ${basename(path)}: start one at a time`);
+    throw new FirsthopError(
+      "SOCKET_IN_USE",
+      `several daemons fight for ${basename(path)}: start one at a time`,
+    );
   } finally {
     unlinkSync(temporary);
   }

@@ -1,0 +1,133 @@
+/** `firsthop completion SHELL`: a script that completes commands, options, and names of the running daemon. */
+import { Argument, Command } from "commander";
+import { FirsthopError } from "../errors.js";
+import { print } from "./output.js";
+
+const SHELLS = ["bash", "zsh", "fish"] as const;
+type Shell = (typeof SHELLS)[number];
+
+/** What a shell completes: options that take a file or directory are completed by the shell itself. */
+interface Completed {
+  readonly summary: string;
+  readonly options: readonly string[];
+  /** First words after the command. */
+  readonly words: readonly string[];
+  /** The word may be the NAME of a virtual router. */
+  readonly names: boolean;
+}
+
+/** A test compares this with what the commands say about themselves. */
+export const COMPLETED: Readonly<Record<string, Completed>> = {
+  run: {
+    summary: "run the daemon in the foreground",
+    options: ["--config", "--socket", "--state-directory"],
+    words: [],
+    names: false,
+  },
+  check: { summary: "check a configuration file", options: ["--config", "--json"], words: [], names: false },
+  show: {
+    summary: "show the state of the daemon",
+    options: ["--json", "--watch", "--socket"],
+    words: ["virtual-routers", "interfaces"],
+    names: true,
+  },
+  events: {
+    summary: "follow changes of state",
+    options: ["--json", "--history", "--no-follow", "--socket"],
+    words: [],
+    names: false,
+  },
+  explain: { summary: "tell why", options: ["--json", "--socket"], words: [], names: true },
+  decode: {
+    summary: "decode advertisements",
+    options: [
+      "--json",
+      "--pcap",
+      "--layer",
+      "--protocol",
+      "--source",
+      "--destination",
+      "--vrid",
+      "--vrrp-version",
+      "--priority",
+      "--address",
+      "--interval",
+      "--password",
+      "--checksum",
+    ],
+    words: [],
+    names: false,
+  },
+  vrrpd: { summary: "the classic vrrpd command line", options: [], words: [], names: false },
+  lab: { summary: "a private lab that breaks things", options: ["--json"], words: [], names: false },
+  completion: { summary: "print a completion script", options: [], words: [...SHELLS], names: false },
+  version: { summary: "print the version", options: [], words: [], names: false },
+};
+
+export function completionCommand(): Command {
+  return new Command("completion")
+    .description(
+      "Prints a script that completes firsthop's commands, options and virtual routers in a shell.",
+    )
+    .addArgument(new Argument("<shell>", "the shell").choices([...SHELLS]))
+    .addHelpText(
+      "after",
+      "\nExamples:\n  source <(firsthop completion bash)\n" +
+        "  firsthop completion fish > ~/.config/fish/completions/firsthop.fish\n",
+    )
+    .action((shell: Shell) => print(script(shell)));
+}
+
+export function script(shell: Shell): string {
+  switch (shell) {
+    case "bash":
+      return bash();
+    case "zsh":
+      // zsh runs bash's completion functions when asked to; its own name for the file is `_firsthop`.
+      return `#compdef firsthop\nautoload -U +X bashcompinit && bashcompinit\n${bash()}`;
+    case "fish":
+      return fish();
+    default:
+      throw new FirsthopError("USAGE", `no completion for ${String(shell)}: one of ${SHELLS.join(", ")}`);
+  }
+}
+
+/** Names of virtual routers, from the daemon; nothing where none runs. */
+const NAMES = `firsthop show --json 2>/dev/null | sed -n 's/^ *"name": "\\(.*\\/.*\\)",*$/\\1/p'`;
+
+function bash(): string {
+  const cases = Object.entries(COMPLETED).map(([name, { options, words, names }]) => {
+    const list = ["--help", ...options, ...words].join(" ");
+    return `    ${name}) words="${list}${names ? ` $(${NAMES})` : ""}" ;;`;
+  });
+  return `_firsthop() {
+  local words word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}"
+  case "$before" in
+    -c|--config|--pcap|--socket|--state-directory) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --layer) COMPREPLY=($(compgen -W "ethernet ip payload" -- "$word")); return ;;
+    --checksum) COMPREPLY=($(compgen -W "either message-only pseudo-header" -- "$word")); return ;;
+  esac
+  case "\${COMP_WORDS[1]}" in
+${cases.join("\n")}
+    *) words="" ;;
+  esac
+  [ "$COMP_CWORD" -eq 1 ] && words="${Object.keys(COMPLETED).join(" ")} help --help --version"
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+complete -F _firsthop firsthop`;
+}
+
+function fish(): string {
+  const lines = ["complete -c firsthop -f"];
+  for (const [name, { summary, options, words, names }] of Object.entries(COMPLETED)) {
+    const inside = `-n '__fish_seen_subcommand_from ${name}'`;
+    lines.push(`complete -c firsthop -n __fish_use_subcommand -a ${name} -d '${summary}'`);
+    for (const option of options) {
+      const file = ["--config", "--pcap", "--socket", "--state-directory"].includes(option) ? " -r -F" : "";
+      lines.push(`complete -c firsthop ${inside} -l ${option.slice(2)}${file}`);
+    }
+    if (words.length > 0) lines.push(`complete -c firsthop ${inside} -a '${words.join(" ")}'`);
+    if (names) lines.push(`complete -c firsthop ${inside} -a "(${NAMES})"`);
+  }
+  return lines.join("\n");
+}

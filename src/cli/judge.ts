@@ -1,0 +1,240 @@
+/**
+ * What `decode` says about one frame: its fields, and whether a router would take it. Without a configured receiver
+ * everything is judged that does not depend on one: the receiver is assumed to be configured like the sender.
+ */
+import { formatIp, formatMac, ipToBytes } from "../core/address.js";
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, type IpPacket, readEthernet, readIp } from "../core/ethernet.js";
+import {
+  type ChecksumForm,
+  GROUP_ADDRESS,
+  type IpFamily,
+  VRRP_PROTOCOL,
+} from "../core/vrrp/advertisement.js";
+import { familyOfPacket, type RawMessage, readMessage, toAdvertisement } from "../core/vrrp/packet.js";
+import { REJECT_REASONS, receive, type Verdict, type VrrpReceiver } from "../core/vrrp/validate.js";
+import type { CapturedFrame } from "./capture.js";
+
+/** What the user said about the receiver; the rest is taken from the frame. */
+export interface AssumedReceiver {
+  readonly vrid?: number;
+  readonly version?: 2 | 3;
+  readonly priority?: number;
+  readonly addresses?: readonly string[];
+  readonly intervalUs?: number;
+  /** 8 octets, for authentication type 1; null: no authentication. */
+  readonly password?: Uint8Array | null;
+  readonly ipv4Checksum?: "either" | ChecksumForm;
+}
+
+/** For the payload alone: what the IP header would have said. */
+export interface AssumedHeader {
+  readonly family?: IpFamily;
+  readonly source?: string;
+  readonly destination?: string;
+}
+
+/** The fields as they are on the wire; a part that is not there is missing. */
+export interface DecodedFrame {
+  readonly eth?: { readonly src: string; readonly dst: string; readonly vlan?: number | readonly number[] };
+  readonly ip?: Readonly<Record<string, string | number>>;
+  readonly ah?: { readonly spi: string; readonly sequence: number; readonly icv: string };
+  readonly vrrp?: Readonly<Record<string, unknown>>;
+}
+
+export interface Judgement {
+  readonly verdict: "accept" | "discard" | "ignore";
+  /** The first failing check; null when accepted. */
+  readonly reason: string | null;
+  /** The reason in words. */
+  readonly text: string | null;
+  /** Where it is written. */
+  readonly section: string | null;
+  /** Statistics leaf that a discarded frame moves. */
+  readonly counter: string | null;
+  readonly warnings: readonly string[];
+  readonly decoded: DecodedFrame;
+}
+
+const IGNORED_TEXT: Readonly<Record<string, string>> = {
+  "not-vrrp": "this is no VRRP frame",
+  fragment: "this is a fragment; VRRP messages are never fragmented",
+  own: "this is the receiver's own advertisement",
+};
+
+export function judge(frame: CapturedFrame, receiver: AssumedReceiver, header: AssumedHeader): Judgement {
+  const ethernet = frame.layer === "ethernet" ? readEthernet(frame.bytes) : null;
+  const eth = ethernet
+    ? {
+        src: formatMac(ethernet.source),
+        dst: formatMac(ethernet.destination),
+        ...(ethernet.vlans.length === 1 ? { vlan: ethernet.vlans[0] as number } : {}),
+        ...(ethernet.vlans.length > 1 ? { vlan: ethernet.vlans } : {}),
+      }
+    : undefined;
+  const ip = ipOf(frame, header);
+  if (!ip) return ignored("not-vrrp", eth ? { eth } : {});
+  const message = ip.protocol === VRRP_PROTOCOL && !ip.fragment ? readMessage(ip) : null;
+  const uncheckable = message !== null && frame.layer === "payload" && header.source === undefined;
+  const judged = uncheckable ? trustPseudoHeader(message, familyOfPacket(ip)) : message;
+  const decoded: DecodedFrame = {
+    ...(eth ? { eth } : {}),
+    ...(frame.layer === "payload" ? {} : { ip: decodedIp(ip) }),
+    ...(ip.authenticationHeader ? { ah: decodedAh(ip.authenticationHeader) } : {}),
+    ...(message ? { vrrp: decodedVrrp(message, !uncheckable) } : {}),
+  };
+  const verdict = receive(ip, judged, receiverFor(message, familyOfPacket(ip), receiver));
+  return conclude(verdict, decoded, judged !== message);
+}
+
+function ignored(
+  reason: keyof typeof IGNORED_TEXT | "not-vrrp" | "fragment" | "own",
+  decoded: DecodedFrame,
+): Judgement {
+  const text = IGNORED_TEXT[reason] ?? null;
+  return { verdict: "ignore", reason, text, section: null, counter: null, warnings: [], decoded };
+}
+
+function conclude(verdict: Verdict, decoded: DecodedFrame, unchecked: boolean): Judgement {
+  switch (verdict.verdict) {
+    case "ignore":
+      return ignored(verdict.reason, decoded);
+    case "discard": {
+      const { text, section, counter } = REJECT_REASONS[verdict.reason];
+      return { verdict: "discard", reason: verdict.reason, text, section, counter, warnings: [], decoded };
+    }
+    case "accept": {
+      const warnings = unchecked ? ["checksum-unchecked"] : verdict.warnings;
+      return { verdict: "accept", reason: null, text: null, section: null, counter: null, warnings, decoded };
+    }
+  }
+}
+
+function ipOf(frame: CapturedFrame, header: AssumedHeader): IpPacket | null {
+  switch (frame.layer) {
+    case "ethernet": {
+      const ethernet = readEthernet(frame.bytes);
+      if (!ethernet || (ethernet.etherType !== ETHERTYPE_IPV4 && ethernet.etherType !== ETHERTYPE_IPV6))
+        return null;
+      return readIp(frame.bytes, ethernet.payloadOffset);
+    }
+    case "ip":
+      return readIp(frame.bytes);
+    case "payload":
+      return assumedPacket(frame.bytes, header);
+  }
+}
+
+/** The header that a message without one would have had: everything right with it. */
+function assumedPacket(payload: Uint8Array, header: AssumedHeader): IpPacket {
+  const family = header.family ?? familyOfLength(payload);
+  const unspecified = family === "ipv4" ? "0.0.0.0" : "::";
+  return {
+    version: family === "ipv4" ? 4 : 6,
+    source: ipToBytes(header.source ?? unspecified),
+    destination: ipToBytes(header.destination ?? GROUP_ADDRESS[family]),
+    protocol: VRRP_PROTOCOL,
+    headerProtocol: VRRP_PROTOCOL,
+    ttl: 255,
+    trafficClass: 0xc0,
+    headerLength: 0,
+    totalLength: payload.length,
+    headerChecksumValid: true,
+    fragment: false,
+    authenticationHeader: null,
+    datagram: payload,
+    payload,
+    payloadOffset: 0,
+  };
+}
+
+/** IPv6 where version and count leave no other reading of the length. */
+function familyOfLength(payload: Uint8Array): IpFamily {
+  const version = (payload[0] ?? 0) >> 4;
+  const count = payload[3] ?? 0;
+  return version === 3 && count > 0 && payload.length >= 8 + 16 * count ? "ipv6" : "ipv4";
+}
+
+/** Without the IP addresses a sum over the pseudo-header can be neither confirmed nor refuted. */
+function trustPseudoHeader(message: RawMessage, family: IpFamily): RawMessage {
+  const decided = message.version === 2 || (family === "ipv4" && message.checksumValid.messageOnly);
+  if (decided) return message;
+  return { ...message, checksumValid: { ...message.checksumValid, withPseudoHeader: true } };
+}
+
+/** The receiver that the user described, completed with what the sender says. */
+function receiverFor(message: RawMessage | null, family: IpFamily, given: AssumedReceiver): VrrpReceiver {
+  const sender = message ? toAdvertisement(message, family) : null;
+  const version = given.version ?? (message?.version === 2 ? 2 : 3);
+  const authType = given.password === undefined ? (message?.authType ?? 0) : given.password === null ? 0 : 1;
+  return {
+    version,
+    family,
+    // No router has VRID 0: a frame with it matches none.
+    vrid: given.vrid ?? (message?.vrid || 1),
+    priority: given.priority ?? 100,
+    primaryAddress: "",
+    addresses: given.addresses ?? sender?.addresses ?? [],
+    intervalUs: given.intervalUs ?? sender?.intervalUs ?? 1_000_000,
+    authType,
+    authData: given.password ?? message?.authData ?? new Uint8Array(8),
+    // Its key is not known here; that the header is there is all that can be seen.
+    verifyAuthenticationHeader: (ip) => ip.authenticationHeader !== null,
+    checkAddressList: given.addresses !== undefined,
+    ipv4Checksum: given.ipv4Checksum ?? "either",
+    ownerReceive: "process",
+  };
+}
+
+// ---- fields -------------------------------------------------------------------------------------------------
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+const hex16 = (value: number): string => `0x${value.toString(16).padStart(4, "0")}`;
+
+function decodedIp(ip: IpPacket): Record<string, string | number> {
+  const ends = { src: formatIp(ip.source), dst: formatIp(ip.destination), protocol: ip.headerProtocol };
+  return ip.version === 4
+    ? {
+        version: 4,
+        ...ends,
+        ttl: ip.ttl,
+        tos: ip.trafficClass,
+        headerLength: ip.headerLength,
+        totalLength: ip.totalLength,
+      }
+    : {
+        version: 6,
+        ...ends,
+        hopLimit: ip.ttl,
+        trafficClass: ip.trafficClass,
+        payloadLength: ip.totalLength - ip.headerLength,
+      };
+}
+
+/** RFC 4302 section 2. */
+function decodedAh(header: Uint8Array): { spi: string; sequence: number; icv: string } {
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  return {
+    spi: `0x${view.getUint32(4).toString(16).padStart(8, "0")}`,
+    sequence: view.getUint32(8),
+    icv: hex(header.subarray(12)),
+  };
+}
+
+function decodedVrrp(message: RawMessage, checksumChecked: boolean): Record<string, unknown> {
+  return {
+    version: message.version,
+    type: message.type,
+    vrid: message.vrid,
+    priority: message.priority,
+    count: message.count,
+    ...(message.version === 2
+      ? { authType: message.authType, adverIntSeconds: message.interval }
+      : { reserved: message.reserved, maxAdverIntCentiseconds: message.interval }),
+    checksum: hex16(message.checksum),
+    checksumValid: checksumChecked
+      ? message.checksumValid
+      : { messageOnly: message.checksumValid.messageOnly },
+    addresses: message.addresses,
+    ...(message.authData === null ? {} : { authData: hex(message.authData) }),
+  };
+}

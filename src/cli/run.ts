@@ -1,0 +1,42 @@
+/** `firsthop run`: the daemon, in the foreground. */
+import { Command } from "commander";
+import { readConfig } from "../config/index.js";
+import { DEFAULT_SOCKET } from "../control/protocol.js";
+import { DEFAULT_STATE_DIRECTORY } from "../engine/defaults.js";
+import { configOption } from "./config-file.js";
+import { createLogger, defaultFormat } from "./log.js";
+import { runService } from "./service.js";
+
+interface RunOptions {
+  readonly config: string;
+  readonly socket?: string;
+  readonly stateDirectory: string;
+}
+
+export function runCommand(): Command {
+  return new Command("run")
+    .description(
+      "Runs the daemon in the foreground. SIGHUP reads the configuration again; SIGTERM and SIGINT hand over to " +
+        "another router before the daemon ends, a second one ends it at once.",
+    )
+    .addOption(configOption())
+    .option("--socket <path>", `control socket (default: control.socket of the file, else ${DEFAULT_SOCKET})`)
+    .option(
+      "--state-directory <directory>",
+      "what must survive a restart is kept here",
+      DEFAULT_STATE_DIRECTORY,
+    )
+    .addHelpText("after", "\nExample:\n  sudo firsthop run -c /etc/firsthop/firsthop.yaml\n")
+    .action(async (options: RunOptions) => {
+      const config = readConfig(options.config);
+      await runService({
+        config,
+        reread: () => readConfig(options.config),
+        configFile: options.config,
+        socket: options.socket ?? config.control.socket,
+        stateDirectory: options.stateDirectory,
+        log: createLogger(config.log.level, config.log.format ?? defaultFormat()),
+      });
+      process.exit(0);
+    });
+}

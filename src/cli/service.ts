@@ -1,0 +1,228 @@
+/**
+ * The life of a daemon process, for `run` and `vrrpd` alike: claim the control socket, open the router, follow
+ * signals, leave in good order. The order matters: who does not get the socket never touches the kernel.
+ */
+import type { Config } from "../config/index.js";
+import type { Hello } from "../control/protocol.js";
+import { type ControlServer, type Handlers, startControlServer } from "../control/server.js";
+import type { ReloadResult, Router } from "../engine/router.js";
+import type { RouterEvent } from "../engine/status.js";
+import { FirsthopError } from "../errors.js";
+import { reloadText } from "./events.js";
+import type { Logger } from "./log.js";
+import { realtimeWarning, requireCapabilities } from "./privileges.js";
+import { version } from "./version.js";
+
+/** Ended by an internal error (sysexits.h: EX_SOFTWARE). */
+export const EXIT_INTERNAL = 70;
+/** After a second signal, releasing may take so long; then the process ends whatever is left to do. */
+const HURRIED_RELEASE_MS = 1000;
+
+export interface ServiceOptions {
+  readonly config: Config;
+  /** Reads the configuration again, for SIGHUP and `reload`; null where there is no file. */
+  readonly reread: (() => Config) | null;
+  readonly configFile: string | null;
+  /** null: no control socket. */
+  readonly socket: string | null;
+  readonly stateDirectory: string | undefined;
+  readonly log: Logger;
+}
+
+/**
+ * Runs until a signal or `stop` ends it.
+ * @returns when everything is released.
+ * @throws FirsthopError when it cannot start.
+ */
+export async function runService(options: ServiceOptions): Promise<void> {
+  requireCapabilities();
+  const { log } = options;
+  endOnInternalErrors(log);
+  const service = new Service(options);
+  const disarm = service.followSignals();
+  try {
+    await service.run();
+  } finally {
+    disarm();
+  }
+}
+
+class Service {
+  readonly #options: ServiceOptions;
+  readonly #log: Logger;
+  readonly #startedAt = new Date().toISOString();
+  readonly #stopped: Promise<string>;
+  #stop: (why: string) => void = () => {};
+  #stopping = false;
+  #router: Router | null = null;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#stopped = new Promise((resolve) => {
+      this.#stop = resolve;
+    });
+  }
+
+  async run(): Promise<void> {
+    const { socket, config, stateDirectory } = this.#options;
+    const control = socket === null ? null : await this.#listen(socket);
+    try {
+      const { Router } = await import("../engine/router.js");
+      const onEvent = (event: RouterEvent): void => this.#logEvent(event);
+      const router = await Router.open(config, {
+        onEvent,
+        ...(stateDirectory === undefined ? {} : { stateDirectory }),
+      });
+      this.#router = router;
+      this.#announce(router, control);
+      const why = await this.#stopped;
+      this.#log.info({ why }, `${why}: handing over`);
+      await router.close();
+      this.#log.info({}, "ended");
+    } finally {
+      await control?.close();
+    }
+  }
+
+  #announce(router: Router, control: ControlServer | null): void {
+    const status = router.status();
+    const warning = realtimeWarning(status.engine);
+    if (warning !== null) this.#log.warn({ code: "not-realtime" }, warning);
+    const names = status.virtualRouters.map((one) => one.name);
+    this.#log.info(
+      { pid: process.pid, version: version(), socket: control?.path ?? null, virtualRouters: names },
+      `firsthop ${version()} runs ${names.length} virtual router${names.length === 1 ? "" : "s"}: ${names.join(", ") || "none"}`,
+    );
+  }
+
+  /** First signal: hand over. Second: leave at once. */
+  followSignals(): () => void {
+    const end = (signal: NodeJS.Signals): void => {
+      if (!this.#stopping) {
+        this.#stopping = true;
+        this.#stop(signal);
+        return;
+      }
+      this.#log.warn({ signal }, `${signal} again: leaving at once`);
+      void this.#router?.close({ handOver: false });
+      setTimeout(() => process.exit(0), HURRIED_RELEASE_MS).unref();
+    };
+    const reload = (): void => {
+      this.#reload("SIGHUP").catch(() => {
+        // Logged already, problem by problem.
+      });
+    };
+    process.on("SIGTERM", end).on("SIGINT", end).on("SIGHUP", reload);
+    return () => {
+      process.off("SIGTERM", end).off("SIGINT", end).off("SIGHUP", reload);
+    };
+  }
+
+  async #reload(why: string): Promise<ReloadResult> {
+    const { reread, configFile } = this.#options;
+    if (reread === null) {
+      this.#log.warn({ why }, `${why}: there is no configuration file to read again`);
+      throw new FirsthopError(
+        "USAGE",
+        "this daemon has no configuration file: restart it with other arguments",
+      );
+    }
+    if (this.#router === null) throw new FirsthopError("USAGE", "the daemon is still starting: try again");
+    try {
+      return await this.#router.reload(reread());
+    } catch (error) {
+      const lines = String(error instanceof Error ? error.message : error).split("\n");
+      for (const line of lines) this.#log.error({ why, code: "reload-refused" }, line);
+      this.#log.error({ why, code: "reload-refused" }, `${configFile} was not taken over: nothing changed`);
+      throw error;
+    }
+  }
+
+  #logEvent(event: RouterEvent): void {
+    const name = event.type === "reload" || event.name === null ? "" : `${event.name}: `;
+    switch (event.type) {
+      case "stateChange": {
+        const write = event.to === "fault" ? this.#log.warn : this.#log.info;
+        write.call(this.#log, event, `${name}${event.from} -> ${event.to}: ${event.detail}`);
+        return;
+      }
+      case "warning":
+        this.#log.warn(event, name + event.detail);
+        return;
+      case "info":
+        this.#log.info(event, name + event.detail);
+        return;
+      case "reload":
+        this.#log.info(event, `reloaded: ${reloadText(event)}`);
+        return;
+    }
+  }
+
+  // ---- control socket -----------------------------------------------------------------------------------
+
+  #listen(path: string): Promise<ControlServer> {
+    return startControlServer({
+      path,
+      handlers: this.#handlers(),
+      onNotice: (message) => this.#log.warn({ code: "control-socket" }, message),
+    });
+  }
+
+  #running(): Router {
+    if (this.#router === null) throw new FirsthopError("USAGE", "the daemon is still starting: try again");
+    return this.#router;
+  }
+
+  #handlers(): Handlers {
+    const hello: Hello = {
+      pid: process.pid,
+      version: version(),
+      startedAt: this.#startedAt,
+      configFile: this.#options.configFile,
+    };
+    return {
+      hello: () => hello,
+      status: () => this.#running().status(),
+      explain: ({ name }) => {
+        if (typeof name !== "string")
+          throw new FirsthopError("USAGE", "explain needs the `name` of a virtual router");
+        return this.#running().explain(name);
+      },
+      events: (params, stream) => this.#follow(params, stream),
+      reload: () => this.#reload("reload"),
+      recorder: () => this.#running().flightRecorder(),
+      stop: () => {
+        this.#stopping = true;
+        // The answer goes out first.
+        setImmediate(() => this.#stop("stop"));
+        return { pid: process.pid };
+      },
+    };
+  }
+
+  async #follow(
+    params: Readonly<Record<string, unknown>>,
+    stream: { emit(event: unknown): void; readonly signal: AbortSignal },
+  ): Promise<null> {
+    const router = this.#running();
+    if (params.history === true) for (const event of router.recentEvents()) stream.emit(event);
+    if (params.follow === false) return null;
+    const unfollow = router.on((event) => stream.emit(event));
+    const gone = new Promise<void>((resolve) => {
+      if (stream.signal.aborted) resolve();
+      else stream.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await gone;
+    unfollow();
+    return null;
+  }
+}
+
+/** A bug must not leave a half-dead router: the process ends, and the addon's exit hook releases the kernel. */
+function endOnInternalErrors(log: Logger): void {
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, `internal error, ending: ${error.stack ?? error.message}`);
+    process.exit(EXIT_INTERNAL);
+  });
+}
