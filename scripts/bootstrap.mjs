@@ -1,5 +1,5 @@
 /**
- * What `npm start`, `npm test`, `npm run build`, `npm run vectors` and `npm run bench` run: brings a clone to the
+ * What `npm start`, `npm test`, `npm run build`, `npm run vectors`, `npm run bench` and `npm pack` run: brings a clone to the
  * point where the task can run, doing only what is missing, then runs it. Plain Node without dependencies, because
  * it runs before anything is installed.
  */
@@ -13,6 +13,7 @@ const BIN = join(ROOT, "node_modules/.bin");
 
 const TASKS = {
   build: { needs: [buildAddon, buildTypeScript] },
+  dist: { needs: [buildTypeScript] },
   lab: { needs: [buildAddon, buildTypeScript], command: [process.execPath, "dist/cli/main.js", "lab"] },
   vectors: { needs: [buildTypeScript], command: [process.execPath, "scripts/vectors.mjs"] },
   bench: { needs: [buildAddon, buildTypeScript], command: [process.execPath, "bench/run.mjs"] },

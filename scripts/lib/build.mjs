@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { filesBelow, isExecutableInPath, newest, ROOT, StepFailed, sayDone, step } from "./steps.mjs";
+import { filesBelow, isExecutableInPath, newest, ROOT, StepFailed, step } from "./steps.mjs";
 
 const inRoot = (path) => join(ROOT, path);
 
@@ -143,11 +143,4 @@ export async function buildTypeScript() {
   writeFileSync(stamp, "");
   const at = new Date(Math.max(started, sources));
   utimesSync(stamp, at, at);
-}
-
-/** Removes what builds made, so that a tarball holds nothing stale. */
-export function clean() {
-  const started = performance.now();
-  rmSync(inRoot("dist"), { recursive: true, force: true });
-  sayDone("clean", started);
 }

@@ -9,7 +9,7 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/
 /** A failure that was explained to the user already, or explains itself. */
 export class StepFailed extends Error {}
 
-export function sayDone(title, startedMs) {
+function sayDone(title, startedMs) {
   console.error(`✓ ${title.padEnd(20)} ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
 }
 
