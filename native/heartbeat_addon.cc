@@ -1,7 +1,440 @@
+// The heartbeat engine for JavaScript; src/native/heartbeat.ts declares and documents this surface.
 #include "heartbeat_addon.h"
+
+#include <uv.h>
+
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "heartbeat.h"
+#include "heartbeat_parse.h"
 
 namespace firsthop {
 
-void registerHeartbeat(Napi::Env, Napi::Object) {}
+namespace {
+
+Napi::Value throwType(Napi::Env env, const char* text) {
+  if (!env.IsExceptionPending()) Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value throwErrno(Napi::Env env, const char* what, int error) {
+  Napi::Error failure = Napi::Error::New(env, std::string(what) + ": " + uv_strerror(-error));
+  failure.Set("code", uv_err_name(-error));
+  failure.ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+bool unsignedArgument(const Napi::CallbackInfo& info, size_t index, uint32_t* into) {
+  if (info.Length() <= index || !info[index].IsNumber()) return false;
+  const double number = info[index].As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number <= UINT32_MAX) || number != std::floor(number)) return false;
+  *into = static_cast<uint32_t>(number);
+  return true;
+}
+
+double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }
+
+// The engine and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv handle takes
+// a turn of the loop, also at the end of an environment.
+class Bridge {
+ public:
+  static Bridge* open(Napi::Env env, Napi::Function on_reports, int64_t control_timeout_ns, int* error) {
+    auto* bridge = new Bridge(env, on_reports);
+    uv_loop_t* loop = nullptr;
+    napi_get_uv_event_loop(env, &loop);
+    *error = -uv_async_init(loop, &bridge->async_, onWake);
+    if (*error != 0) {
+      delete bridge;
+      return nullptr;
+    }
+    bridge->async_.data = bridge;
+    Heartbeat::Options options;
+    options.control_timeout_ns = control_timeout_ns;
+    options.wake = [bridge] { uv_async_send(&bridge->async_); };
+    bridge->engine_ = std::make_unique<Heartbeat>(std::move(options));
+    *error = bridge->engine_->start();
+    // At the end of the environment the engine resigns, so that an Active router says so to its peers.
+    napi_add_async_cleanup_hook(env, onCleanup, bridge, &bridge->cleanup_);
+    if (*error != 0) {
+      bridge->close();
+      return nullptr;
+    }
+    return bridge;
+  }
+
+  Heartbeat* engine() { return engine_.get(); }
+
+  void close() {
+    if (closing_) return;
+    closing_ = true;
+    engine_->stop();
+    uv_close(reinterpret_cast<uv_handle_t*>(&async_), onClosed);
+  }
+
+  void ref(bool alive) {
+    if (closing_) return;
+    auto* handle = reinterpret_cast<uv_handle_t*>(&async_);
+    if (alive) {
+      uv_ref(handle);
+    } else {
+      uv_unref(handle);
+    }
+  }
+
+  // The JavaScript object that holds this bridge; told when the environment closes it.
+  Bridge** holder = nullptr;
+
+ private:
+  Bridge(Napi::Env env, Napi::Function on_reports)
+      : env_(env), on_reports_(Napi::Persistent(on_reports)), context_(env, "firsthop:heartbeat") {}
+
+  static void onWake(uv_async_t* handle) { static_cast<Bridge*>(handle->data)->deliver(); }
+
+  static void onCleanup(napi_async_cleanup_hook_handle, void* data) { static_cast<Bridge*>(data)->close(); }
+
+  static void onClosed(uv_handle_t* handle) {
+    auto* bridge = static_cast<Bridge*>(handle->data);
+    if (bridge->holder != nullptr) *bridge->holder = nullptr;
+    napi_remove_async_cleanup_hook(bridge->cleanup_);
+    bridge->on_reports_.Reset();
+    delete bridge;
+  }
+
+  void deliver() {
+    if (closing_) return;
+    std::vector<Report> reports = engine_->takeReports();
+    if (reports.empty()) return;
+    Napi::HandleScope scope(env_);
+    Napi::Array list = Napi::Array::New(env_, reports.size());
+    for (uint32_t i = 0; i < reports.size(); i++) list.Set(i, toObject(reports[i]));
+    on_reports_.MakeCallback(env_.Global(), {list}, context_);
+    if (!env_.IsExceptionPending()) return;
+    const Napi::Error error = env_.GetAndClearPendingException();
+    napi_fatal_exception(env_, error.Value());
+  }
+
+  Napi::Object toObject(Report& report) {
+    Napi::Object object = Napi::Object::New(env_);
+    object.Set("atUs", micros(report.at_ns));
+    switch (report.kind) {
+      case Report::Kind::Transition:
+        object.Set("type", "transition");
+        object.Set("session", report.session);
+        object.Set("epoch", report.epoch);
+        object.Set("from", report.from);
+        object.Set("to", report.to);
+        object.Set("transition", report.transition);
+        object.Set("carriedOutUs", micros(report.carried_out_ns));
+        break;
+      case Report::Kind::Frame: {
+        object.Set("type", "frame");
+        object.Set("port", report.session);
+        auto frame = Napi::Uint8Array::New(env_, report.frame.size());
+        std::copy(report.frame.begin(), report.frame.end(), frame.Data());
+        object.Set("frame", frame);
+        break;
+      }
+      case Report::Kind::Kernel:
+      case Report::Kind::Performed: {
+        const bool performed = report.kind == Report::Kind::Performed;
+        object.Set("type", performed ? "performed" : "kernel");
+        object.Set(performed ? "number" : "session", report.session);
+        object.Set("epoch", report.epoch);
+        Napi::Array failures = Napi::Array::New(env_, report.failures.size());
+        for (uint32_t i = 0; i < report.failures.size(); i++) {
+          Napi::Object failure = Napi::Object::New(env_);
+          failure.Set("label", report.failures[i].label);
+          failure.Set("errno", uv_err_name(-report.failures[i].error));
+          failures.Set(i, failure);
+        }
+        object.Set("failures", failures);
+        break;
+      }
+      case Report::Kind::PortError:
+        object.Set("type", "portError");
+        object.Set("port", report.session);
+        object.Set("errno", uv_err_name(-report.error));
+        break;
+      case Report::Kind::ControlRestored:
+        object.Set("type", "controlRestored");
+        object.Set("silentForUs", micros(report.carried_out_ns));
+        break;
+    }
+    return object;
+  }
+
+  Napi::Env env_;
+  Napi::FunctionReference on_reports_;
+  Napi::AsyncContext context_;
+  uv_async_t async_{};
+  napi_async_cleanup_hook_handle cleanup_ = nullptr;
+  std::unique_ptr<Heartbeat> engine_;
+  bool closing_ = false;
+};
+
+class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "NativeHeartbeat",
+                       {
+                           InstanceMethod<&NativeHeartbeat::openLanPort>("openLanPort"),
+                           InstanceMethod<&NativeHeartbeat::openDatagramPort>("openDatagramPort"),
+                           InstanceMethod<&NativeHeartbeat::closePort>("closePort"),
+                           InstanceMethod<&NativeHeartbeat::createSession>("createSession"),
+                           InstanceMethod<&NativeHeartbeat::removeSession>("removeSession"),
+                           InstanceMethod<&NativeHeartbeat::load>("load"),
+                           InstanceMethod<&NativeHeartbeat::counters>("counters"),
+                           InstanceMethod<&NativeHeartbeat::portCounters>("portCounters"),
+                           InstanceMethod<&NativeHeartbeat::timing>("timing"),
+                           InstanceMethod<&NativeHeartbeat::send>("send"),
+                           InstanceMethod<&NativeHeartbeat::perform>("perform"),
+                           InstanceMethod<&NativeHeartbeat::renew>("renew"),
+                           InstanceMethod<&NativeHeartbeat::setAlive>("setAlive"),
+                           InstanceMethod<&NativeHeartbeat::close>("close"),
+                       });
+  }
+
+  explicit NativeHeartbeat(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeHeartbeat>(info) {
+    uint32_t timeout_us = 0;
+    if (!info[0].IsFunction() || !unsignedArgument(info, 1, &timeout_us) || timeout_us == 0) {
+      throwType(info.Env(), "NativeHeartbeat(onReports, controlTimeoutUs) takes a function and a positive number");
+      return;
+    }
+    int error = 0;
+    bridge_ = Bridge::open(info.Env(), info[0].As<Napi::Function>(), timeout_us * 1000LL, &error);
+    if (bridge_ == nullptr) {
+      throwErrno(info.Env(), "the heartbeat engine can't start", error);
+      return;
+    }
+    bridge_->holder = &bridge_;
+  }
+
+  ~NativeHeartbeat() override {
+    if (bridge_ == nullptr) return;
+    bridge_->holder = nullptr;
+    bridge_->close();
+  }
+
+ private:
+  // Null, with a pending error, after close.
+  Heartbeat* engine(const Napi::CallbackInfo& info) {
+    if (bridge_ != nullptr) return bridge_->engine();
+    Napi::Error::New(info.Env(), "the heartbeat engine is closed").ThrowAsJavaScriptException();
+    return nullptr;
+  }
+
+  Napi::Value openLanPort(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    uint32_t ifindex = 0;
+    Bytes filter;
+    if (!unsignedArgument(info, 0, &ifindex) || info.Length() < 4 || !info[2].IsArray() || !info[3].IsArray()) {
+      return throwType(info.Env(), "openLanPort(ifindex, filter, memberships, groups)");
+    }
+    if (!parseFilter(info[1], &filter)) return info.Env().Undefined();
+    std::vector<sock_filter> program(filter.size() / sizeof(sock_filter));
+    std::memcpy(program.data(), filter.data(), program.size() * sizeof(sock_filter));
+    std::vector<Bytes> memberships(info[2].As<Napi::Array>().Length());
+    for (uint32_t i = 0; i < memberships.size(); i++) {
+      if (!parseBytes(info[2].As<Napi::Array>().Get(i), "membership", &memberships[i])) return info.Env().Undefined();
+      if (memberships[i].size() != 6) return throwType(info.Env(), "a membership has 6 octets");
+    }
+    std::vector<std::string> groups;
+    for (uint32_t i = 0; i < info[3].As<Napi::Array>().Length(); i++) {
+      groups.push_back(info[3].As<Napi::Array>().Get(i).ToString().Utf8Value());
+    }
+    uint32_t port = 0;
+    const int error = heartbeat->openLanPort(static_cast<int>(ifindex), program, memberships, groups, &port);
+    if (error != 0) return throwErrno(info.Env(), "a packet socket can't be opened", error);
+    return Napi::Number::New(info.Env(), port);
+  }
+
+  static bool parseFilter(Napi::Value value, Bytes* into) {
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      throwType(value.Env(), "filter must be a Uint8Array");
+      return false;
+    }
+    const auto array = value.As<Napi::Uint8Array>();
+    const size_t length = array.ElementLength();
+    if (length == 0 || length % sizeof(sock_filter) != 0 || length / sizeof(sock_filter) > 4096) {
+      throwType(value.Env(), "filter must hold 1 to 4096 instructions of 8 octets");
+      return false;
+    }
+    into->assign(array.Data(), array.Data() + length);
+    return true;
+  }
+
+  Napi::Value openDatagramPort(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    uint32_t ifindex = 0;
+    if (!info[0].IsBoolean() || !unsignedArgument(info, 1, &ifindex)) {
+      return throwType(info.Env(), "openDatagramPort(ipv6, ifindex)");
+    }
+    uint32_t port = 0;
+    const int error = heartbeat->openDatagramPort(info[0].As<Napi::Boolean>(), static_cast<int>(ifindex), &port);
+    if (error != 0) return throwErrno(info.Env(), "a raw socket can't be opened", error);
+    return Napi::Number::New(info.Env(), port);
+  }
+
+  Napi::Value closePort(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    uint32_t port = 0;
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    if (!unsignedArgument(info, 0, &port)) return throwType(info.Env(), "closePort(port)");
+    return Napi::Boolean::New(info.Env(), heartbeat->closePort(port));
+  }
+
+  Napi::Value createSession(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), heartbeat->createSession());
+  }
+
+  Napi::Value removeSession(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    uint32_t session = 0;
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    if (!unsignedArgument(info, 0, &session)) return throwType(info.Env(), "removeSession(session)");
+    return Napi::Boolean::New(info.Env(), heartbeat->removeSession(session));
+  }
+
+  // load(session, program, posture, operations, baseUs, epoch)
+  Napi::Value load(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return env.Undefined();
+    uint32_t session = 0;
+    uint32_t posture = 0;
+    uint32_t epoch = 0;
+    if (info.Length() < 6 || !unsignedArgument(info, 0, &session) || !unsignedArgument(info, 2, &posture) ||
+        !info[4].IsNumber() || !unsignedArgument(info, 5, &epoch)) {
+      return throwType(env, "load(session, program, posture, operations, baseUs, epoch)");
+    }
+    std::shared_ptr<Program> program;
+    std::vector<Operation> operations;
+    if (!parseProgram(info[1], &program)) return env.Undefined();
+    if (posture >= program->postures.size()) return throwType(env, "entry.posture is not in the program");
+    if (!parseOperations(info[3], *program, "entry.operations", &operations)) return env.Undefined();
+    const double base_us = info[4].As<Napi::Number>().DoubleValue();
+    if (!(base_us >= 0 && base_us < 9e12)) return throwType(env, "entry.baseUs is no time");
+    switch (heartbeat->load(session, std::move(program), posture, operations, static_cast<int64_t>(base_us * 1000),
+                            epoch)) {
+      case Heartbeat::LoadResult::Loaded:
+        return Napi::Boolean::New(env, true);
+      case Heartbeat::LoadResult::Stale:
+        return Napi::Boolean::New(env, false);
+      case Heartbeat::LoadResult::NoSession:
+        break;
+    }
+    return throwType(env, "there is no such session");
+  }
+
+  Napi::Value counters(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    uint32_t session = 0;
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    auto counters = Napi::Float64Array::New(info.Env(), kCounters);
+    if (!unsignedArgument(info, 0, &session) || !heartbeat->counters(session, counters.Data())) {
+      return throwType(info.Env(), "counters(session): there is no such session");
+    }
+    return counters;
+  }
+
+  Napi::Value portCounters(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    uint32_t port = 0;
+    PortCounters counters;
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    if (!unsignedArgument(info, 0, &port) || !heartbeat->portCounters(port, &counters)) {
+      return throwType(info.Env(), "portCounters(port): there is no such port");
+    }
+    Napi::Object object = Napi::Object::New(info.Env());
+    const auto set = [&](const char* name, uint64_t value) { object.Set(name, static_cast<double>(value)); };
+    set("received", counters.received);
+    set("matched", counters.matched);
+    set("delivered", counters.delivered);
+    set("droppedUnread", counters.dropped_unread);
+    set("droppedByKernel", counters.dropped_by_kernel);
+    set("sent", counters.sent);
+    set("sendErrors", counters.send_errors);
+    return object;
+  }
+
+  Napi::Value timing(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    const Napi::Env env = info.Env();
+    const EngineTiming timing = heartbeat->timing();
+    Napi::Object object = Napi::Object::New(env);
+    Napi::Array bounds = Napi::Array::New(env);
+    Napi::Array counts = Napi::Array::New(env);
+    for (uint32_t i = 0; i < EngineTiming::kBoundsUs.size(); i++) bounds.Set(i, EngineTiming::kBoundsUs[i]);
+    for (uint32_t i = 0; i < timing.lateness_counts.size(); i++) {
+      counts.Set(i, static_cast<double>(timing.lateness_counts[i]));
+    }
+    object.Set("wakeups", static_cast<double>(timing.wakeups));
+    object.Set("latenessMaxUs", micros(timing.lateness_max_ns));
+    object.Set("latenessBoundsUs", bounds);
+    object.Set("latenessCounts", counts);
+    object.Set("skippedPeriods", static_cast<double>(timing.skipped_periods));
+    object.Set("realtime", timing.realtime);
+    object.Set("memoryLocked", timing.memory_locked);
+    return object;
+  }
+
+  Napi::Value send(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    uint32_t port = 0;
+    Bytes frame;
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    if (info.Length() < 2 || !unsignedArgument(info, 0, &port)) return throwType(info.Env(), "send(port, frame)");
+    if (!parseBytes(info[1], "frame", &frame)) return info.Env().Undefined();
+    return Napi::Boolean::New(info.Env(), heartbeat->send(port, frame));
+  }
+
+  Napi::Value perform(const Napi::CallbackInfo& info) {
+    Heartbeat* heartbeat = engine(info);
+    uint32_t number = 0;
+    if (heartbeat == nullptr) return info.Env().Undefined();
+    if (info.Length() < 2 || !unsignedArgument(info, 1, &number)) return throwType(info.Env(), "perform(steps, number)");
+    auto plan = std::make_shared<KernelPlan>();
+    if (!parseKernelSteps(info[0], "steps", plan.get())) return info.Env().Undefined();
+    heartbeat->perform(std::move(plan), number);
+    return info.Env().Undefined();
+  }
+
+  Napi::Value renew(const Napi::CallbackInfo& info) {
+    if (bridge_ != nullptr) bridge_->engine()->renew();
+    return info.Env().Undefined();
+  }
+
+  Napi::Value setAlive(const Napi::CallbackInfo& info) {
+    if (bridge_ != nullptr) bridge_->ref(info[0].ToBoolean());
+    return info.Env().Undefined();
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    if (bridge_ == nullptr) return info.Env().Undefined();
+    Bridge* bridge = bridge_;
+    bridge->holder = nullptr;
+    bridge_ = nullptr;
+    bridge->close();
+    return info.Env().Undefined();
+  }
+
+  Bridge* bridge_ = nullptr;
+};
+
+}  // namespace
+
+void registerHeartbeat(Napi::Env env, Napi::Object exports) {
+  exports.Set("NativeHeartbeat", NativeHeartbeat::define(env));
+  exports.Set("monotonicUs", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Number::New(info.Env(), micros(Heartbeat::nowNs()));
+  }));
+}
 
 }  // namespace firsthop

@@ -20,6 +20,8 @@ export type PortId = number;
 
 /** A frame to compare incoming frames with, byte by byte, where the mask has ones. */
 export interface FramePattern {
+  /** The port that the frame must come in by. */
+  readonly port: PortId;
   /** The frame as it was received, Ethernet header first, padding included. */
   readonly bytes: Uint8Array;
   /** Same length as `bytes`; 0xff compares the octet, 0x00 lets it differ. */

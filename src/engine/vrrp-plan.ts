@@ -66,7 +66,7 @@ export class VrrpPlan {
   compile(from: VrrpState, entry: VrrpStep, known: readonly KnownFrame[]): { compiled: VrrpCompiled; operations: readonly Operation[] } {
     const builder = new ProgramBuilder();
     const operations = this.#lower(entry.effects, from, entry.state, builder);
-    const foreseenFrames = foreseeFrames(known);
+    const foreseenFrames = foreseeFrames(known, this.#input.lanPort);
     const machine: Foreseeable<VrrpState, VrrpEvent, VrrpStep> = {
       step: (state, event) => step(this.#input.settings, state, event),
       key: (state) => JSON.stringify(state),
@@ -188,19 +188,19 @@ function answersClaim(outcome: VrrpStep): boolean {
 }
 
 /** Each known frame again, and the release that its sender would send: the same with priority 0. */
-function foreseeFrames(known: readonly KnownFrame[]): Foreseen<VrrpEvent>[] {
+function foreseeFrames(known: readonly KnownFrame[], port: PortId): Foreseen<VrrpEvent>[] {
   const foreseen: Foreseen<VrrpEvent>[] = [];
   for (const { frame, source, priority, intervalUs } of known) {
     const mask = comparisonMask(frame);
     foreseen.push({
       event: { type: "advertisement", source, priority, intervalUs },
-      trigger: { on: "pattern", pattern: { bytes: frame, mask } },
+      trigger: { on: "pattern", pattern: { port, bytes: frame, mask } },
     });
     const release = withPriority(frame, 0);
     if (priority !== 0 && release !== null) {
       foreseen.push({
         event: { type: "advertisement", source, priority: 0, intervalUs },
-        trigger: { on: "pattern", pattern: { bytes: release, mask } },
+        trigger: { on: "pattern", pattern: { port, bytes: release, mask } },
       });
     }
   }

@@ -1,4 +1,61 @@
-/** The part of the addon's surface in native/heartbeat_addon.cc. */
+/** The part of the addon's surface in native/heartbeat_addon.cc: the heartbeat engine as it is, unwrapped. */
+import type { HeartbeatProgram, KernelStep, Operation } from "../core/automaton.js";
+import type { EngineTiming, HeartbeatReport, PortCounters } from "../driver/driver.js";
 
-// biome-ignore lint/suspicious/noEmptyInterface: grows with native/heartbeat_addon.cc
-export interface NativeHeartbeatApi {}
+/** Also reported: a list of steps given to `perform` is done. */
+export interface PerformedReport {
+  readonly type: "performed";
+  readonly number: number;
+  readonly failures: readonly { readonly label: string; readonly errno: string }[];
+  readonly atUs: number;
+}
+
+/**
+ * One engine: a heartbeat thread and a kernel lane. Wrong arguments throw TypeError, refused system calls an Error
+ * whose `code` is the errno's name.
+ */
+export interface NativeHeartbeat {
+  /** AF_PACKET socket on an interface; the filter is a classic BPF program, 8 octets an instruction. */
+  openLanPort(
+    ifindex: number,
+    filter: Uint8Array,
+    memberships: readonly Uint8Array[],
+    groups: readonly string[],
+  ): number;
+  /** Raw socket that sends whole IP datagrams; ifindex 0 leaves the way to the routing table. */
+  openDatagramPort(ipv6: boolean, ifindex: number): number;
+  /** False when there is no such port. */
+  closePort(port: number): boolean;
+  createSession(): number;
+  removeSession(session: number): boolean;
+  /** False when `epoch` is not the session's. */
+  load(
+    session: number,
+    program: HeartbeatProgram,
+    posture: number,
+    operations: readonly Operation[],
+    baseUs: number,
+    epoch: number,
+  ): boolean;
+  counters(session: number): Float64Array;
+  portCounters(port: number): PortCounters;
+  timing(): EngineTiming;
+  send(port: number, frame: Uint8Array): boolean;
+  /** Steps for the kernel lane; a PerformedReport with `number` follows. */
+  perform(steps: readonly KernelStep[], number: number): void;
+  /** JavaScript is alive: postpones `controlLost`, or ends it. */
+  renew(): void;
+  /** Whether the open engine keeps the event loop running. */
+  setAlive(alive: boolean): void;
+  /** Fires `controlLost`, gives the kernel lane 200 ms, ends the threads. Later calls throw. */
+  close(): void;
+}
+
+export interface NativeHeartbeatApi {
+  readonly NativeHeartbeat: new (
+    onReports: (reports: readonly (HeartbeatReport | PerformedReport)[]) => void,
+    controlTimeoutUs: number,
+  ) => NativeHeartbeat;
+  /** CLOCK_MONOTONIC in whole microseconds. */
+  monotonicUs(): number;
+}

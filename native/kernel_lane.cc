@@ -1,0 +1,140 @@
+#include "kernel_lane.h"
+
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace firsthop {
+
+namespace {
+
+int64_t monotonicNs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+int writeFile(const std::string& path, const std::string& value) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno;
+  const ssize_t written = ::write(fd.get(), value.data(), value.size());
+  if (written < 0) return errno;
+  return static_cast<size_t>(written) == value.size() ? 0 : EIO;
+}
+
+}  // namespace
+
+KernelLane::KernelLane(int priority, SendFrame send) : priority_(priority), send_(std::move(send)) {}
+
+KernelLane::~KernelLane() { stop(0); }
+
+int KernelLane::start() {
+  wake_.reset(::eventfd(0, EFD_CLOEXEC));
+  if (!wake_.valid()) return errno;
+  netlink_.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!netlink_.valid()) return errno;
+  const int one = 1;
+  ::setsockopt(netlink_.get(), SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
+  // Acknowledgements without a copy of the request.
+  ::setsockopt(netlink_.get(), SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  if (::bind(netlink_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return errno;
+  return thread_.start("fh-kernel", priority_, [this] { run(); }) ? 0 : errno;
+}
+
+void KernelLane::submit(std::shared_ptr<const KernelPlan> plan, Done done) {
+  {
+    std::lock_guard<PiMutex> lock(mutex_);
+    jobs_.push_back({std::move(plan), std::move(done)});
+  }
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
+}
+
+void KernelLane::stop(int limit_ms) {
+  if (!wake_.valid()) return;
+  {
+    std::lock_guard<PiMutex> lock(mutex_);
+    stopping_ = true;
+    stop_at_ns_ = monotonicNs() + limit_ms * 1'000'000LL;
+  }
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
+  thread_.join();
+  wake_.reset();
+}
+
+void KernelLane::run() {
+  for (;;) {
+    Job job;
+    {
+      std::lock_guard<PiMutex> lock(mutex_);
+      const bool late = stopping_ && monotonicNs() > stop_at_ns_;
+      if (stopping_ && (late || jobs_.empty())) return;
+      if (!jobs_.empty()) {
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+      }
+    }
+    if (job.plan) {
+      auto failures = perform(*job.plan);
+      if (job.done) job.done(std::move(failures));
+      continue;
+    }
+    uint64_t ignored;
+    [[maybe_unused]] const ssize_t taken = ::read(wake_.get(), &ignored, sizeof(ignored));
+  }
+}
+
+std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {
+  std::vector<StepFailure> failures;
+  for (const KernelStep& step : plan.steps) {
+    int error = 0;
+    switch (step.kind) {
+      case KernelStep::Kind::Netlink:
+        error = requestNetlink(step.data);
+        break;
+      case KernelStep::Kind::Write:
+        error = writeFile(step.label, step.value);
+        break;
+      case KernelStep::Kind::Send:
+        send_(step.port, step.data);
+        break;
+    }
+    if (error != 0) failures.push_back({step.label, error});
+  }
+  return failures;
+}
+
+int KernelLane::requestNetlink(const Bytes& message) {
+  Bytes request(message);
+  nlmsghdr header;
+  std::memcpy(&header, request.data(), sizeof(header));
+  header.nlmsg_seq = ++sequence_;
+  header.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+  header.nlmsg_pid = 0;
+  std::memcpy(request.data(), &header, sizeof(header));
+  if (::send(netlink_.get(), request.data(), request.size(), 0) < 0) return errno;
+  for (;;) {
+    alignas(nlmsghdr) char buffer[8192];
+    const ssize_t length = ::recv(netlink_.get(), buffer, sizeof(buffer), 0);
+    if (length < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    auto remaining = static_cast<unsigned>(length);
+    for (auto* answer = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(answer, remaining);
+         answer = NLMSG_NEXT(answer, remaining)) {
+      if (answer->nlmsg_seq != sequence_ || answer->nlmsg_type != NLMSG_ERROR) continue;
+      return -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(answer))->error;
+    }
+  }
+}
+
+}  // namespace firsthop

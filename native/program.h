@@ -1,0 +1,70 @@
+// The automaton that a session runs, as src/core/automaton.ts declares it, in the form the engine executes.
+// A program is immutable once it is validated; the engine and the kernel lane share it by pointer.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace firsthop {
+
+constexpr int kTimers = 8;
+constexpr int kCounters = 32;
+constexpr int64_t kNever = INT64_MAX;
+constexpr int16_t kNone = -1;
+
+using Bytes = std::vector<uint8_t>;
+
+struct FramePattern {
+  uint32_t port = 0;
+  Bytes bytes;
+  Bytes mask;
+};
+
+struct KernelStep {
+  enum class Kind : uint8_t { Netlink, Write, Send };
+  Kind kind = Kind::Netlink;
+  Bytes data;         // netlink message, or frame
+  std::string label;  // netlink: what it does; write: the path
+  std::string value;  // write
+  uint32_t port = 0;  // send
+};
+
+struct KernelPlan {
+  std::vector<KernelStep> steps;
+};
+
+struct Operation {
+  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel };
+  Kind kind = Kind::Send;
+  uint8_t slot = 0;     // timer or counter
+  uint32_t index = 0;   // frame or plan
+  uint32_t port = 0;    // send
+  int64_t after_ns = 0; // arm
+};
+
+struct Transition {
+  std::vector<Operation> operations;
+  uint32_t next = 0;
+  bool report = false;
+};
+
+struct Posture {
+  std::vector<Transition> transitions;
+  int16_t by_timer[kTimers];
+  std::vector<int16_t> by_pattern;  // one for each pattern of the program
+  int16_t on_control_lost = kNone;
+
+  Posture() {
+    for (auto& one : by_timer) one = kNone;
+  }
+};
+
+struct Program {
+  std::vector<Bytes> frames;
+  std::vector<FramePattern> patterns;
+  std::vector<std::shared_ptr<const KernelPlan>> kernel_plans;
+  std::vector<Posture> postures;
+};
+
+}  // namespace firsthop

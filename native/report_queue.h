@@ -1,0 +1,67 @@
+// From the native threads to JavaScript: bounded, in order of happening. Frames have a bound of their own, so that
+// no flood keeps out what the router must know (transitions, results of kernel plans).
+#pragma once
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pi_mutex.h"
+#include "program.h"
+
+namespace firsthop {
+
+struct StepFailure {
+  std::string label;
+  int error;
+};
+
+struct Report {
+  enum class Kind : uint8_t { Transition, Frame, Kernel, Performed, PortError, ControlRestored };
+  Kind kind = Kind::Frame;
+  uint32_t session = 0;  // also: port, or number of a performed list
+  uint32_t epoch = 0;
+  uint32_t from = 0;
+  uint32_t to = 0;
+  uint32_t transition = 0;
+  int64_t at_ns = 0;
+  int64_t carried_out_ns = 0;
+  int error = 0;
+  Bytes frame;
+  std::vector<StepFailure> failures;
+};
+
+class ReportQueue {
+ public:
+  static constexpr size_t kFramesMax = 4096;
+
+  // False when the frame found no place.
+  bool pushFrame(Report&& report) {
+    std::lock_guard<PiMutex> lock(mutex_);
+    if (frames_ >= kFramesMax) return false;
+    frames_++;
+    reports_.push_back(std::move(report));
+    return true;
+  }
+
+  void push(Report&& report) {
+    std::lock_guard<PiMutex> lock(mutex_);
+    reports_.push_back(std::move(report));
+  }
+
+  std::vector<Report> take() {
+    std::vector<Report> taken;
+    std::lock_guard<PiMutex> lock(mutex_);
+    taken.swap(reports_);
+    frames_ = 0;
+    return taken;
+  }
+
+ private:
+  PiMutex mutex_;
+  std::vector<Report> reports_;
+  size_t frames_ = 0;
+};
+
+}  // namespace firsthop

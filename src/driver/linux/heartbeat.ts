@@ -1,0 +1,85 @@
+/** The native heartbeat engine behind the driver seam. */
+import type { KernelStep } from "../../core/automaton.js";
+import { FirsthopError } from "../../errors.js";
+import type { NativeHeartbeat, PerformedReport } from "../../native/heartbeat.js";
+import { loadNative } from "../../native.js";
+import type { Heartbeat, HeartbeatOptions, HeartbeatReport } from "../driver.js";
+
+type Failures = PerformedReport["failures"];
+
+/** The engine, and the kernel lane that it shares with the driver's kernel side. */
+export interface LinuxHeartbeat extends Heartbeat {
+  /** Carries out steps in order with the programs' kernel plans. */
+  perform(steps: readonly KernelStep[]): Promise<Failures>;
+  close(): void;
+}
+
+/** How often within `controlTimeout` JavaScript shows that it lives. */
+const RENEWALS_PER_TIMEOUT = 8;
+
+/**
+ * Starts the engine's threads.
+ * @throws FirsthopError NATIVE_UNAVAILABLE, PERMISSION
+ */
+export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
+  const native = loadNative();
+  const performing = new Map<number, (failures: Failures) => void>();
+  let performed = 0;
+
+  const onReports = (reports: readonly (HeartbeatReport | PerformedReport)[]): void => {
+    engine.renew();
+    const rest: HeartbeatReport[] = [];
+    for (const report of reports) {
+      if (report.type !== "performed") {
+        rest.push(report);
+        continue;
+      }
+      performing.get(report.number)?.(report.failures);
+      performing.delete(report.number);
+    }
+    if (rest.length > 0) options.onReports(rest);
+  };
+  const engine: NativeHeartbeat = new native.NativeHeartbeat(onReports, options.controlTimeoutUs);
+  const renewal = setInterval(() => engine.renew(), options.controlTimeoutUs / 1000 / RENEWALS_PER_TIMEOUT);
+
+  return {
+    now: () => native.monotonicUs(),
+    openPort: (port) =>
+      permitted(() =>
+        port.kind === "packet"
+          ? engine.openLanPort(port.ifindex, port.filter, port.memberships, port.groups)
+          : engine.openDatagramPort(port.family === "ipv6", port.ifindex),
+      ),
+    closePort: (port) => void engine.closePort(port),
+    createSession: () => engine.createSession(),
+    removeSession: (session) => void engine.removeSession(session),
+    load: (session, program, entry, epoch) =>
+      engine.load(session, program, entry.posture, entry.operations, entry.baseUs, epoch),
+    counters: (session) => engine.counters(session),
+    portCounters: (port) => engine.portCounters(port),
+    timing: () => engine.timing(),
+    send: (port, frame) => void engine.send(port, frame),
+    perform: (steps) =>
+      new Promise((resolve) => {
+        performed = (performed + 1) >>> 0;
+        performing.set(performed, resolve);
+        engine.perform(steps, performed);
+      }),
+    close() {
+      clearInterval(renewal);
+      engine.close();
+      for (const resolve of performing.values()) resolve([]);
+      performing.clear();
+    },
+  };
+}
+
+function permitted<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (cause) {
+    const code = (cause as { code?: string }).code;
+    if (code !== "EPERM" && code !== "EACCES") throw cause;
+    throw new FirsthopError("PERMISSION", "packet sockets need CAP_NET_RAW: run as root or grant it", { cause });
+  }
+}
