@@ -55,12 +55,18 @@ class Service {
   #stop: (why: string) => void = () => {};
   #stopping = false;
   #router: Router | null = null;
+  /** Requests that come while the daemon starts wait here. */
+  readonly #ready: Promise<Router>;
+  #started: (router: Router) => void = () => {};
 
   constructor(options: ServiceOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
+    });
+    this.#ready = new Promise((resolve) => {
+      this.#started = resolve;
     });
   }
 
@@ -75,6 +81,7 @@ class Service {
         ...(stateDirectory === undefined ? {} : { stateDirectory }),
       });
       this.#router = router;
+      this.#started(router);
       this.#announce(router, control);
       const why = await this.#stopped;
       this.#log.info({ why }, `${why}: handing over`);
@@ -128,9 +135,8 @@ class Service {
         "this daemon has no configuration file: restart it with other arguments",
       );
     }
-    if (this.#router === null) throw new FirsthopError("USAGE", "the daemon is still starting: try again");
     try {
-      return await this.#router.reload(reread());
+      return await (await this.#ready).reload(reread());
     } catch (error) {
       const lines = String(error instanceof Error ? error.message : error).split("\n");
       for (const line of lines) this.#log.error({ why, code: "reload-refused" }, line);
@@ -169,11 +175,6 @@ class Service {
     });
   }
 
-  #running(): Router {
-    if (this.#router === null) throw new FirsthopError("USAGE", "the daemon is still starting: try again");
-    return this.#router;
-  }
-
   #handlers(): Handlers {
     const hello: Hello = {
       pid: process.pid,
@@ -183,15 +184,15 @@ class Service {
     };
     return {
       hello: () => hello,
-      status: () => this.#running().status(),
-      explain: ({ name }) => {
+      status: async () => (await this.#ready).status(),
+      explain: async ({ name }) => {
         if (typeof name !== "string")
           throw new FirsthopError("USAGE", "explain needs the `name` of a virtual router");
-        return this.#running().explain(name);
+        return (await this.#ready).explain(name);
       },
       events: (params, stream) => this.#follow(params, stream),
       reload: () => this.#reload("reload"),
-      recorder: () => this.#running().flightRecorder(),
+      recorder: async () => (await this.#ready).flightRecorder(),
       stop: () => {
         this.#stopping = true;
         // The answer goes out first.
@@ -205,7 +206,7 @@ class Service {
     params: Readonly<Record<string, unknown>>,
     stream: { emit(event: unknown): void; readonly signal: AbortSignal },
   ): Promise<null> {
-    const router = this.#running();
+    const router = await this.#ready;
     if (params.history === true) for (const event of router.recentEvents()) stream.emit(event);
     if (params.follow === false) return null;
     const unfollow = router.on((event) => stream.emit(event));

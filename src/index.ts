@@ -1,0 +1,93 @@
+/**
+ * firsthop as a library. Importing works on every system; opening a router needs Linux and the native addon, which
+ * is loaded only then.
+ *
+ *     const router = await openRouter(defineConfig({ virtualRouters: [ … ] }));
+ *     router.on("stateChange", (event) => console.log(event.name, event.to, event.detail));
+ *     await router.close();
+ */
+import type { Config } from "./config/index.js";
+import type { ReloadResult } from "./engine/router.js";
+import type { Explanation, RouterEvent, RouterStatus } from "./engine/status.js";
+
+export * from "./config/index.js";
+export type { ReloadResult } from "./engine/router.js";
+export type {
+  Explanation,
+  GlobalStatistics,
+  InterfaceStatus,
+  RouterEvent,
+  RouterStatus,
+  StateChange,
+  VirtualRouterStateName,
+  VirtualRouterStatistics,
+  VirtualRouterStatus,
+} from "./engine/status.js";
+export { ERROR_CODES, type ErrorCode, FirsthopError } from "./errors.js";
+
+/** What a listener of one type of event gets. `warning` and `info` share one shape, hence the detour. */
+export type EventOf<Type extends RouterEvent["type"]> = RouterEvent extends infer One
+  ? One extends { readonly type: infer Types }
+    ? Type extends Types
+      ? One & { readonly type: Type }
+      : never
+    : never
+  : never;
+
+export interface OpenRouterOptions {
+  /** What must survive a restart is kept here; default /run/firsthop. */
+  readonly stateDirectory?: string;
+}
+
+export interface FirsthopRouter {
+  status(): RouterStatus;
+  /** The last events, oldest first; those of the start are here too. */
+  recentEvents(): readonly RouterEvent[];
+  /**
+   * Follows events of one type.
+   * @returns ends it.
+   */
+  on<Type extends RouterEvent["type"]>(type: Type, listener: (event: EventOf<Type>) => void): () => void;
+  /** @throws FirsthopError NOT_FOUND */
+  explain(name: string): Explanation;
+  /** The last inputs of the state machines, one JSON document a line: for bug reports. */
+  flightRecorder(): string;
+  /** Takes over another configuration; what did not change does not flap. */
+  reload(config: Config): Promise<ReloadResult>;
+  /** Leaves; with `handOver` (the default) an Active forwards until its successor is heard. */
+  close(options?: { readonly handOver?: boolean }): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens a router on this machine and starts its virtual routers.
+ * @throws FirsthopError NATIVE_UNAVAILABLE, PERMISSION, KERNEL_REFUSED
+ */
+export async function openRouter(config: Config, options: OpenRouterOptions = {}): Promise<FirsthopRouter> {
+  const { Router } = await import("./engine/router.js");
+  const router = await Router.open(config, options);
+  return {
+    status: () => router.status(),
+    recentEvents: () => router.recentEvents(),
+    on: (type, listener) =>
+      router.on((event) => {
+        if (event.type === type) guarded(() => listener(event as Parameters<typeof listener>[0]));
+      }),
+    explain: (name) => router.explain(name),
+    flightRecorder: () => router.flightRecorder(),
+    reload: (next) => router.reload(next),
+    close: (closing) => router.close(closing),
+    [Symbol.asyncDispose]: () => router.close(),
+  };
+}
+
+/** What a listener throws is the program's error, as everywhere in Node, but never one inside the state machine. */
+function guarded(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
