@@ -17,6 +17,7 @@ import {
   newEstateName,
   removeLeftovers,
   requireNamespaces,
+  runCommand,
   runIn,
   spawnIn,
   writeSysctls,
@@ -62,7 +63,10 @@ export interface LabRouter extends LabNode {
 
 /** Which of a router's lines. */
 export type Legs = "both" | "lan" | "upstream";
-/** `line`: the router loses its carrier. `silent`: the switch port stops forwarding, the carrier stays. */
+/**
+ * `line`: the router loses its carrier, and the switch forgets what it learned on the port. `silent`: the port stops
+ * forwarding, the carrier stays, and the switch goes on sending into the dead port what it learned there.
+ */
 export type CutKind = "line" | "silent";
 
 export interface Lab {
@@ -228,6 +232,19 @@ async function build(layout: Layout): Promise<void> {
   ]);
 }
 
+/** Changes the switch port of a router in a segment. */
+type CutWay = (segment: string, port: string) => Promise<unknown>;
+
+const CUT: Readonly<Record<CutKind, CutWay>> = {
+  line: (segment, port) => runCommand("ip", ["-n", segment, "link", "set", port, "down"]),
+  silent: (segment, port) => runCommand("bridge", ["-n", segment, "link", "set", "dev", port, "state", "0"]),
+};
+
+const RESTORE: Readonly<Record<CutKind, CutWay>> = {
+  line: (segment, port) => runCommand("ip", ["-n", segment, "link", "set", port, "up"]),
+  silent: (segment, port) => runCommand("bridge", ["-n", segment, "link", "set", "dev", port, "state", "3"]),
+};
+
 async function portIndices(lan: string): Promise<ReadonlyMap<string, number>> {
   const links = JSON.parse(await runIn(lan, "ip", "-json", "link", "show")) as {
     readonly ifname: string;
@@ -273,13 +290,13 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
   const close = bequeath([layout.lan, layout.upstream, ...layout.routers, ...layout.hosts], directory);
   try {
     await build(layout);
-    const setLegs = async (router: LabRouter, legs: Legs, words: string): Promise<Moment> => {
+    const setLegs = async (router: LabRouter, legs: Legs, way: CutWay): Promise<Moment> => {
       const beginUs = now();
-      const line = [`link set r${router.index} ${words}`];
-      await Promise.all([
-        legs !== "upstream" && ipBatch(line, layout.lan),
-        legs !== "lan" && ipBatch(line, layout.upstream),
-      ]);
+      const spaces = [
+        ...(legs === "upstream" ? [] : [layout.lan]),
+        ...(legs === "lan" ? [] : [layout.upstream]),
+      ];
+      await Promise.all(spaces.map((space) => way(space, `r${router.index}`)));
       return { beginUs, endUs: now() };
     };
     return {
@@ -290,10 +307,8 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
       routers: layout.routers.map((namespace, at) => routerOf(at + 1, namespace, directory)),
       hosts: layout.hosts.map((namespace, at) => nodeOf(`h${at + 1}`, namespace, directory)),
       lanPorts: await portIndices(layout.lan),
-      cut: (router, legs, kind) =>
-        setLegs(router, legs, kind === "silent" ? "type bridge_slave state 0" : "down"),
-      restore: (router, legs, kind) =>
-        setLegs(router, legs, kind === "silent" ? "type bridge_slave state 3" : "up"),
+      cut: (router, legs, kind = "line") => setLegs(router, legs, CUT[kind]),
+      restore: (router, legs, kind = "line") => setLegs(router, legs, RESTORE[kind]),
       close,
     };
   } catch (error) {

@@ -4,6 +4,7 @@ import type { FrameCaptureOptions } from "../native/traffic.js";
 import { loadNative } from "../native.js";
 import { reportTraffic, type TrafficColumns, type TrafficReport } from "./statistics.js";
 import { LAB_ADDRESSES, type Lab, type LabFamily, type LabNode, UPSTREAM_INTERFACE } from "./topology.js";
+import { pause } from "./wait.js";
 
 export interface TrafficOptions {
   /** Packets a second, default 1,000. */
@@ -26,6 +27,8 @@ export interface Traffic {
   /** Packets [from, to) as they stand; without `to`: all sent so far. */
   columns(from?: number, to?: number): TrafficColumns;
   report(from?: number, to?: number): TrafficReport;
+  /** Packets that came through a router so far, copies included, by the MAC of its upstream leg. Cheap. */
+  carriedBy(mac: string): number;
   /** Whether the measurement itself lost nothing. Throws a FirsthopError that says what it lost. */
   verify(): void;
   /** Ends the sending, waits for what is under way, and ends the receiving. Columns stay readable. */
@@ -36,8 +39,6 @@ const DEFAULT_PORT = 40_000;
 const DEFAULT_SECONDS = 600;
 /** Frames wait in the receive ring for some milliseconds at most. */
 const SETTLE_MS = 30;
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Starts a stream. Packets go by the host's own routing, ARP and ND. */
 export function startTraffic(lab: Lab, options: TrafficOptions = {}): Traffic {
@@ -68,6 +69,7 @@ export function startTraffic(lab: Lab, options: TrafficOptions = {}): Traffic {
     sent: () => source.status().sent,
     columns,
     report: (from, to) => reportTraffic(columns(from, to)),
+    carriedBy: (mac) => sink.status().senders.find((sender) => sender.mac === mac)?.packets ?? 0,
     verify: () => {
       const { droppedByKernel, outOfRange } = sink.status();
       if (droppedByKernel + outOfRange > 0) {
@@ -85,19 +87,19 @@ export function startTraffic(lab: Lab, options: TrafficOptions = {}): Traffic {
   };
 }
 
-/** One frame on the LAN. */
-export interface LanFrame {
+/** A captured frame. */
+export interface SeenFrame {
   readonly atUs: number;
-  /** The switch port where it came in: "r1", "h1" …; "br0" for the switch's own copy of a multicast frame. */
+  /** Where it came in: on the LAN's switch "r1", "h1" …; "br0" for the switch's own copy of a multicast frame. */
   readonly port: string;
   readonly length: number;
   /** Its first octets. */
   readonly octets: Uint8Array;
 }
 
-export interface LanCapture {
+export interface Capture {
   /** Frames in order of capture, from index `from`. */
-  frames(from?: number): LanFrame[];
+  frames(from?: number): SeenFrame[];
   count(): number;
   /** Throws when frames were lost to the measurement. */
   verify(): void;
@@ -105,10 +107,11 @@ export interface LanCapture {
   stop(): Promise<void>;
 }
 
-export interface LanCaptureOptions {
-  /** One port of the LAN's switch, what comes in there; without it all of them. */
-  readonly port?: string;
+export interface CaptureOptions {
+  /** Default: VRRP of both families. */
   readonly filter?: FrameCaptureOptions["filter"];
+  /** Whether frames that leave there count too. Default false. */
+  readonly outgoing?: boolean;
   readonly snapLength?: number;
   /** Frames in all, default 1,000,000. */
   readonly capacity?: number;
@@ -119,36 +122,51 @@ const VRRP_FILTER = [
   { etherType: 0x86dd, protocol: 112 },
 ] as const;
 
-/** Captures frames as they come in to the LAN's switch; VRRP advertisements without a filter. */
-export function captureLan(lab: Lab, options: LanCaptureOptions = {}): LanCapture {
-  const capture = new (loadNative().FrameCapture)({
-    namespace: lab.lan.path,
-    interface: options.port,
+/** Captures what comes in to one port of the LAN's switch ("r1"), or to all of them. */
+export function captureLan(lab: Lab, port?: string, options: CaptureOptions = {}): Capture {
+  const names = new Map([...lab.lanPorts].map(([name, index]) => [index, name]));
+  return capture(lab.lan, port, options, (ifindex) => names.get(ifindex) ?? "?");
+}
+
+/** Captures what comes in to one interface of a node. */
+export function captureAt(node: LabNode, port: string, options: CaptureOptions = {}): Capture {
+  return capture(node, port, options, () => port);
+}
+
+function capture(
+  node: LabNode,
+  port: string | undefined,
+  options: CaptureOptions,
+  nameOf: (ifindex: number) => string,
+): Capture {
+  const native = new (loadNative().FrameCapture)({
+    namespace: node.path,
+    interface: port,
     filter: options.filter ?? VRRP_FILTER,
+    outgoing: options.outgoing ?? false,
     snapLength: options.snapLength ?? 128,
     capacity: options.capacity ?? 1_000_000,
   });
-  const portNames = new Map([...lab.lanPorts].map(([name, index]) => [index, name]));
   return {
-    count: () => capture.status().captured,
+    count: () => native.status().captured,
     frames: (from = 0) => {
-      const batch = capture.frames(from);
+      const batch = native.frames(from);
       return Array.from(batch.atUs, (atUs, at) => ({
         atUs,
-        port: portNames.get(batch.ifindex[at]!) ?? "?",
+        port: nameOf(batch.ifindex[at]!),
         length: batch.length[at]!,
         octets: batch.octets.subarray(at * batch.snapLength, at * batch.snapLength + batch.captured[at]!),
       }));
     },
     verify: () => {
-      const { overflowed, droppedByKernel } = capture.status();
+      const { overflowed, droppedByKernel } = native.status();
       if (overflowed + droppedByKernel > 0) {
         throw new FirsthopError("LAB_FAILED", `the capture lost ${overflowed + droppedByKernel} frames`);
       }
     },
     stop: async () => {
       await pause(SETTLE_MS);
-      capture.stop();
+      native.stop();
     },
   };
 }
@@ -164,7 +182,7 @@ export interface SeenAdvert {
 }
 
 /** Reads captured frames as advertisements; the switch's own copies and other frames are left out. */
-export function readAdverts(frames: readonly LanFrame[]): SeenAdvert[] {
+export function readAdverts(frames: readonly SeenFrame[]): SeenAdvert[] {
   return frames.flatMap((frame) => {
     const { octets, port, atUs } = frame;
     const ipv6 = octets[12] === 0x86 && octets[13] === 0xdd;

@@ -1,0 +1,134 @@
+/** Real firsthop daemons in the routers of a lab, and what they say over their control sockets. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { connectControl } from "../control/client.js";
+import type { RouterStatus, VirtualRouterStatus } from "../engine/status.js";
+import { FirsthopError } from "../errors.js";
+import type { LabProcess, ProcessEnd } from "./namespaces.js";
+import { LAB_ADDRESSES, type Lab, type LabFamily, type LabRouter } from "./topology.js";
+import { eventually } from "./wait.js";
+
+/** From src/lab as from dist/lab. */
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const START_BOUND_MS = 10_000;
+const STOP_BOUND_MS = 10_000;
+const LOG_TAIL_LINES = 6;
+
+/** One virtual router, as the lab configures it. */
+export interface DaemonSettings {
+  readonly vrid: number;
+  readonly family: LabFamily;
+  readonly version: 2 | 3;
+  readonly priority: number;
+  readonly intervalMs: number;
+  /** With prefix lengths; default: the lab's gateway addresses. */
+  readonly addresses?: readonly string[];
+  /** More keys of the virtual router, as they stand in the file: `{ preempt: false }`. */
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+/** The configuration file of a router with one virtual router on its LAN leg. JSON is YAML. */
+export function daemonConfig(settings: DaemonSettings): string {
+  const virtualRouter = {
+    interface: "lan0",
+    vrid: settings.vrid,
+    version: settings.version,
+    priority: settings.priority,
+    addresses: settings.addresses ?? LAB_ADDRESSES[settings.family].virtual,
+    advertisementInterval: `${settings.intervalMs}ms`,
+    ...settings.more,
+  };
+  return `${JSON.stringify({ virtualRouters: [virtualRouter], log: { format: "json" } }, null, 2)}\n`;
+}
+
+export interface LabDaemon {
+  readonly process: LabProcess;
+  readonly socket: string;
+  status(): Promise<RouterStatus>;
+  /** The only or first virtual router's status; null while the daemon does not answer. */
+  virtualRouter(): Promise<VirtualRouterStatus | null>;
+  /** Waits until the first virtual router is in this state. */
+  reach(state: VirtualRouterStatus["state"], boundMs: number): Promise<void>;
+  /** Ends it in good order (SIGTERM) and waits until it has ended. */
+  stop(): Promise<ProcessEnd>;
+  /** kill -9, and waits until it has ended. */
+  crash(): Promise<ProcessEnd>;
+}
+
+/** Starts a daemon and waits until its control socket answers. `name` tells files of several daemons apart. */
+export async function startDaemon(
+  lab: Lab,
+  router: LabRouter,
+  config: string,
+  name = `${router.name}-firsthop`,
+): Promise<LabDaemon> {
+  if (!existsSync(MAIN)) {
+    throw new FirsthopError("LAB_FAILED", `${MAIN} is missing: run \`npm run build\` first`);
+  }
+  const file = join(lab.directory, `${name}.yaml`);
+  const socket = join(lab.directory, `${name}.sock`);
+  writeFileSync(file, config);
+  const child = router.spawn(name, process.execPath, [MAIN, "run", "-c", file, "--socket", socket]);
+  const daemon = daemonOf(child, socket);
+  await eventually(
+    `the daemon of ${router.name} answers`,
+    START_BOUND_MS,
+    async () => {
+      if (!child.running()) {
+        throw new FirsthopError("LAB_FAILED", `the daemon of ${router.name} ended: ${logTail(child)}`);
+      }
+      return (await daemon.virtualRouter()) !== null;
+    },
+    () => logTail(child),
+  );
+  return daemon;
+}
+
+function logTail(child: LabProcess): string {
+  return child.output().trimEnd().split("\n").slice(-LOG_TAIL_LINES).join(" | ") || "it printed nothing";
+}
+
+function daemonOf(child: LabProcess, socket: string): LabDaemon {
+  const status = async (): Promise<RouterStatus> => {
+    const client = await connectControl(socket);
+    try {
+      return (await client.request("status")) as RouterStatus;
+    } finally {
+      client.close();
+    }
+  };
+  const virtualRouter = async (): Promise<VirtualRouterStatus | null> => {
+    try {
+      return (await status()).virtualRouters[0] ?? null;
+    } catch (error) {
+      if (error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE") return null;
+      throw error;
+    }
+  };
+  const end = async (signal: NodeJS.Signals): Promise<ProcessEnd> => {
+    child.kill(signal);
+    await eventually(`process ${child.pid} ends`, STOP_BOUND_MS, () => !child.running());
+    return child.ended;
+  };
+  return {
+    process: child,
+    socket,
+    status,
+    virtualRouter,
+    reach: async (state, boundMs) => {
+      let seen = "nothing";
+      await eventually(
+        `a router is ${state}`,
+        boundMs,
+        async () => {
+          seen = (await virtualRouter())?.state ?? "no answer";
+          return seen === state;
+        },
+        () => `it is ${seen}; ${logTail(child)}`,
+      );
+    },
+    stop: () => end("SIGTERM"),
+    crash: () => end("SIGKILL"),
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * The testbed of every namespace test and bench: a lab that vanishes afterwards, speakers of three makes, and the
+ * measuring of a failover. See src/lab for the lab itself.
+ */
+import { it, type TestContext } from "vitest";
+import { type Lab, type LabOptions, openLab } from "../../../src/lab/topology.js";
+import { frrInstalled } from "./frr.js";
+import { keepalivedInstalled } from "./keepalived.js";
+import type { SpeakerKind } from "./speaker.js";
+
+export type { Lab, LabRouter } from "../../../src/lab/topology.js";
+export { LAB_ADDRESSES } from "../../../src/lab/topology.js";
+export {
+  type Capture,
+  captureAt,
+  captureLan,
+  readAdverts,
+  type SeenFrame,
+  startTraffic,
+  type Traffic,
+} from "../../../src/lab/traffic.js";
+export { eventually, pause } from "../../../src/lab/wait.js";
+export * from "./failover.js";
+export { startFirsthop } from "./firsthop.js";
+export * from "./pair.js";
+export * from "./speaker.js";
+
+const INSTALLED: Readonly<Record<SpeakerKind, () => boolean>> = {
+  firsthop: () => true,
+  keepalived: keepalivedInstalled,
+  frr: frrInstalled,
+};
+
+/** Runs `use` in a lab of its own, which is removed afterwards whatever happened. */
+export async function withLab<T>(options: LabOptions, use: (lab: Lab) => Promise<T>): Promise<T> {
+  const lab = await openLab(options);
+  try {
+    return await use(lab);
+  } finally {
+    lab.close();
+  }
+}
+
+/** Why namespace tests can't run here; null when they can. */
+export function whyNoNamespaces(): string | null {
+  if (process.platform !== "linux") return "network namespaces need Linux";
+  return process.getuid?.() === 0 ? null : "network namespaces need root";
+}
+
+/**
+ * A test that needs root and these peers. Without them it is skipped with the reason; with FIRSTHOP_REQUIRE_PEERS=1
+ * a missing one is a failure.
+ */
+export function netnsTest(
+  name: string,
+  peers: readonly SpeakerKind[],
+  run: (context: TestContext) => Promise<void>,
+  timeoutMs?: number,
+): void {
+  const missing = peers.filter((peer) => !INSTALLED[peer]());
+  const reason = missing.length > 0 ? `${missing.join(" and ")} not installed` : whyNoNamespaces();
+  it(
+    name,
+    async (context) => {
+      if (reason === null) return run(context);
+      if (process.env.FIRSTHOP_REQUIRE_PEERS === "1") throw new Error(`required, but ${reason}`);
+      console.warn(`skipped: ${name}: ${reason}`);
+      context.skip(reason);
+    },
+    timeoutMs,
+  );
+}

@@ -1,0 +1,100 @@
+/** keepalived as a peer: configuration, process, state from its log. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "../../../src/lab/wait.js";
+import { familyProcesses } from "./processes.js";
+import {
+  type FullSpeakerOptions,
+  type Speaker,
+  type SpeakerState,
+  type StartSpeaker,
+  withDefaults,
+} from "./speaker.js";
+
+const BINARY = "/usr/sbin/keepalived";
+const INSTANCE = "lab";
+const START_BOUND_MS = 10_000;
+const STOP_BOUND_MS = 15_000;
+
+export const keepalivedInstalled = (): boolean => existsSync(BINARY);
+
+/** The configuration of one instance on the LAN leg. */
+export function keepalivedConfig(options: FullSpeakerOptions, address: string): string {
+  const lines = (when: unknown, ...text: string[]): string[] => (when ? text : []);
+  const block = (name: string, entries: readonly string[]): string[] => [
+    `  ${name} {`,
+    ...entries.map((entry) => `    ${entry}`),
+    "  }",
+  ];
+  return [
+    "global_defs {",
+    "  router_id lab",
+    `  vrrp_version ${options.version}`,
+    "}",
+    `vrrp_instance ${INSTANCE} {`,
+    "  state BACKUP",
+    "  interface lan0",
+    `  version ${options.version}`,
+    `  virtual_router_id ${options.vrid}`,
+    `  priority ${options.priority}`,
+    `  advert_int ${options.intervalMs / 1000}`,
+    ...lines(!options.preempt, "  nopreempt"),
+    ...lines(options.virtualMac, `  use_vmac vrrp.${options.vrid}`),
+    ...lines(options.virtualMac && options.unicastPeers, "  vmac_xmit_base"),
+    ...lines(options.unicastPeers, `  unicast_src_ip ${address}`),
+    ...(options.unicastPeers ? block("unicast_peer", options.unicastPeers) : []),
+    ...(options.password ? block("authentication", ["auth_type PASS", `auth_pass ${options.password}`]) : []),
+    ...block("virtual_ipaddress", options.addresses),
+    "}",
+    "",
+  ].join("\n");
+}
+
+const STATE_LINE = new RegExp(`\\(${INSTANCE}\\) (?:Entering|entering) (MASTER|BACKUP|FAULT) STATE`, "g");
+
+/** The state that the last line about one tells. */
+export function keepalivedState(log: string): SpeakerState {
+  const last = [...log.matchAll(STATE_LINE)].at(-1)?.[1];
+  return last === "MASTER" ? "active" : last === "BACKUP" ? "backup" : "other";
+}
+
+/** Starts keepalived in a router and waits until it took up its work. */
+export const startKeepalived: StartSpeaker = async (lab, router, given) => {
+  const options = withDefaults(given);
+  const base = join(lab.directory, `${router.name}-keepalived`);
+  writeFileSync(`${base}.conf`, keepalivedConfig(options, router.addresses[options.family]));
+  const child = router.spawn(`${router.name}-keepalived`, BINARY, [
+    ...["--dont-fork", "--log-console", "--log-detail", "--vrrp"],
+    ...["--use-file", `${base}.conf`, "--pid", `${base}.pid`, "--vrrp_pid", `${base}-vrrp.pid`],
+  ]);
+  const started = child.output().length;
+  const log = (): string => child.output().slice(started);
+  const ended = (): Promise<unknown> =>
+    eventually(
+      "keepalived ends",
+      STOP_BOUND_MS,
+      () => !child.running() && familyProcesses(base).length === 0,
+    );
+  await eventually(
+    "keepalived took up its work",
+    START_BOUND_MS,
+    () => keepalivedState(log()) !== "other",
+    log,
+  );
+  const speaker: Speaker = {
+    kind: "keepalived",
+    router,
+    options,
+    state: async () => (child.running() ? keepalivedState(log()) : "other"),
+    stop: async () => {
+      child.kill("SIGTERM");
+      await ended();
+    },
+    crash: async () => {
+      for (const pid of familyProcesses(base)) process.kill(pid, "SIGKILL");
+      await ended();
+    },
+    log,
+  };
+  return speaker;
+};
