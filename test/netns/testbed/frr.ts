@@ -37,9 +37,15 @@ async function makeMacvlan(router: LabRouter, name: string, options: FullSpeaker
   await ip("link", "add", name, "link", "lan0", "address", mac, "type", "macvlan", "mode", "bridge");
   // vrrpd sends IPv6 advertisements from a link-local of the macvlan; EUI-64 would give both routers the same one.
   await ip("link", "set", name, "addrgenmode", "random");
-  // Its MLD reports would carry the virtual MAC of a Backup and draw the switch's table to it.
-  if (options.family === "ipv4")
-    await writeSysctls(router.namespace, { [`net/ipv6/conf/${name}/disable_ipv6`]: 1 });
+  if (options.family === "ipv4") {
+    await writeSysctls(router.namespace, {
+      // Its MLD reports would carry the virtual MAC of a Backup and draw the switch's table to it.
+      [`net/ipv6/conf/${name}/disable_ipv6`]: 1,
+      // The address stays on a Backup's macvlan: the leg itself must not answer for it.
+      "net/ipv4/conf/lan0/arp_ignore": 1,
+      [`net/ipv4/conf/${name}/arp_ignore`]: 1,
+    });
+  }
   for (const address of options.addresses) await ip("addr", "add", address, "dev", name, "nodad");
   await ip("link", "set", name, "up");
 }
