@@ -59,7 +59,7 @@ export function parseHex(text: string): Uint8Array {
   if (digits.length % 2 === 1) {
     throw new FirsthopError(
       "USAGE",
-      `${digits.length} hex digits are no whole number of octets: is one missing?`,
+      `an odd number of hex digits (${digits.length}) makes no whole octets: is one missing?`,
     );
   }
   return Uint8Array.from(Buffer.from(digits, "hex"));

@@ -67,7 +67,7 @@ export function decodeCommand(): Command {
     .addHelpText(
       "after",
       "\nExit: 0 all accepted, 1 something was not, 2 wrong usage.\n\nExamples:\n" +
-        "  firsthop decode --layer payload 21010a01000100e7c00002010000000000000000\n" +
+        "  firsthop decode --layer payload 210164010001b8fac00002010000000000000000\n" +
         "  tcpdump -i eth0 -w - -c 10 vrrp | firsthop decode --pcap -\n",
     )
     .action(decode);

@@ -37,8 +37,16 @@ export interface AssumedHeader {
 export interface DecodedFrame {
   readonly eth?: { readonly src: string; readonly dst: string; readonly vlan?: number | readonly number[] };
   readonly ip?: Readonly<Record<string, string | number>>;
-  readonly ah?: { readonly spi: string; readonly sequence: number; readonly icv: string };
+  readonly ah?: DecodedAuthenticationHeader;
   readonly vrrp?: Readonly<Record<string, unknown>>;
+}
+
+export interface DecodedAuthenticationHeader {
+  readonly nextHeader: number;
+  readonly payloadLength: number;
+  readonly spi: string;
+  readonly sequence: number;
+  readonly icv: string;
 }
 
 export interface Judgement {
@@ -211,9 +219,11 @@ function decodedIp(ip: IpPacket): Record<string, string | number> {
 }
 
 /** RFC 4302 section 2. */
-function decodedAh(header: Uint8Array): { spi: string; sequence: number; icv: string } {
+function decodedAh(header: Uint8Array): DecodedAuthenticationHeader {
   const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
   return {
+    nextHeader: view.getUint8(0),
+    payloadLength: view.getUint8(1),
     spi: `0x${view.getUint32(4).toString(16).padStart(8, "0")}`,
     sequence: view.getUint32(8),
     icv: hex(header.subarray(12)),

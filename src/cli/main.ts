@@ -91,7 +91,10 @@ function commandOf(args: readonly string[]): string | undefined {
 /** One line for what commander found wrong: without its prefix, with where to read on. */
 function usageMessage(error: CommanderError, name: string | undefined): string {
   const known = name !== undefined && Object.hasOwn(COMMANDS, name);
-  const text = error.message.replace(/^error: /, "").replace(/\n\((.*)\)$/, " ($1)");
+  const text = error.message
+    .replace(/^error: /, "")
+    .replace(/\.$/, "")
+    .replace(/\n\((.*)\)$/, " ($1)");
   return `${text}; see \`firsthop ${known ? `${name} ` : ""}--help\``;
 }
 
