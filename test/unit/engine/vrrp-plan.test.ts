@@ -1,0 +1,146 @@
+/** The automaton does what the state machine says, whatever happens in whatever order. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { GROUP_ADDRESS, GROUP_MAC, virtualMac } from "../../../src/core/vrrp/advertisement.js";
+import { INITIAL_STATE, step, timersOf, VRRP_TIMERS, type VrrpSettings, type VrrpState } from "../../../src/core/vrrp/machine.js";
+import { encodeAdvertisementFrame, readVrrpFrame } from "../../../src/core/vrrp/packet.js";
+import { type KnownFrame, VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp-plan.js";
+
+const SETTINGS: VrrpSettings = {
+  version: 3,
+  family: "ipv4",
+  priority: 100,
+  addresses: ["192.0.2.1"],
+  primaryAddress: "192.0.2.10",
+  intervalUs: 10_000,
+  preempt: true,
+  preemptDelayUs: 0,
+};
+
+function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
+  return {
+    settings: { ...SETTINGS, ...settings },
+    vrid: 7,
+    mac: virtualMac("ipv4", 7),
+    checksumForms: ["message-only"],
+    authType: 0,
+    authData: new Uint8Array(8),
+    lanPort: 3,
+    unicast: null,
+    open: [{ step: "write", path: "/open", value: "1" }],
+    close: [{ step: "write", path: "/close", value: "1" }],
+  };
+}
+
+function known(priority: number, source: string): KnownFrame {
+  const frame = encodeAdvertisementFrame({
+    advertisement: {
+      version: 3,
+      family: "ipv4",
+      vrid: 7,
+      priority,
+      addresses: ["192.0.2.1"],
+      intervalUs: 10_000,
+      authType: 0,
+      authData: new Uint8Array(0),
+    },
+    sourceMac: virtualMac("ipv4", 7),
+    destinationMac: GROUP_MAC.ipv4,
+    source,
+    destination: GROUP_ADDRESS.ipv4,
+    checksumForm: "message-only",
+  });
+  return { frame, source, priority, intervalUs: 10_000 };
+}
+
+const PEERS = [known(200, "192.0.2.2"), known(100, "192.0.2.3"), known(50, "192.0.2.4")];
+
+function startedAsBackup(plan: VrrpPlan, settings: VrrpSettings) {
+  return plan.compile(INITIAL_STATE, step(settings, INITIAL_STATE, { type: "startup" }), PEERS);
+}
+
+describe("the automaton of a virtual router", () => {
+  it("is closed, and small", () => {
+    const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
+    expect(compiled.states.length).toBeLessThan(40);
+    for (const posture of compiled.program.postures) {
+      for (const { next } of posture.transitions) expect(next).toBeLessThan(compiled.states.length);
+    }
+  });
+
+  it("reports each transition but those that change nothing", () => {
+    const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
+    compiled.program.postures.forEach((posture, index) => {
+      for (const transition of posture.transitions) expect(transition.report).toBe(transition.next !== index);
+    });
+  });
+
+  it("has a transition for each timer that may run in a state", () => {
+    const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
+    compiled.states.forEach((state, index) => {
+      const timers = compiled.program.postures[index]?.transitions.flatMap(({ trigger }) =>
+        trigger.on === "timer" ? [VRRP_TIMERS[trigger.timer]] : [],
+      );
+      expect(timers).toEqual(timersOf(state));
+    });
+  });
+
+  it("follows the machine through any sequence of what was foreseen", () => {
+    const settings = fc.record({ priority: fc.integer({ min: 1, max: 255 }), preempt: fc.boolean(), preemptDelayUs: fc.constantFrom(0, 50_000) });
+    fc.assert(
+      fc.property(settings, fc.array(fc.nat(), { maxLength: 60 }), (chosen, choices) => {
+        const all = { ...SETTINGS, ...chosen };
+        const { compiled } = startedAsBackup(new VrrpPlan(input(chosen)), all);
+        let posture = 0;
+        let state: VrrpState = compiled.states[0] as VrrpState;
+        for (const choice of choices) {
+          const transitions = compiled.program.postures[posture]?.transitions ?? [];
+          if (transitions.length === 0) break;
+          const index = choice % transitions.length;
+          const event = compiled.outcomes[posture]?.[index]?.event;
+          if (!event) throw new Error("a transition without a meaning");
+          state = step(all, state, event).state;
+          posture = transitions[index]?.next as number;
+          expect(compiled.states[posture]).toEqual(state);
+        }
+      }),
+    );
+  });
+
+  it("opens the way for packets before it points hosts here: all frames of a take-over wait in the kernel plan", () => {
+    const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
+    const takeover = compiled.program.postures[0]?.transitions.find(
+      ({ trigger }) => trigger.on === "timer" && VRRP_TIMERS[trigger.timer] === "activeDown",
+    );
+    expect(takeover?.operations.filter(({ op }) => op === "send")).toEqual([]);
+    const plan = takeover?.operations.find(({ op }) => op === "kernel");
+    const steps = plan?.op === "kernel" ? compiled.program.kernelPlans[plan.plan] : undefined;
+    expect(steps?.map(({ step: kind }) => kind)).toEqual(["write", "send", "send"]);
+  });
+
+  it("steps down by itself on a known higher claim, and leaves lower claims to JavaScript", () => {
+    const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
+    const active = compiled.states.findIndex((state) => state.name === "active");
+    const claims = compiled.outcomes[active]?.flatMap(({ event }) => (event.type === "advertisement" ? [event.priority] : []));
+    expect(claims).toEqual([200]);
+  });
+
+  it("foresees the release of each known peer, in the peer's own checksum form", () => {
+    const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
+    const priorities = compiled.program.patterns.map(({ bytes }) => readVrrpFrame(bytes)?.message?.priority);
+    expect(priorities.filter((priority) => priority === 0)).toHaveLength(PEERS.length);
+    for (const { bytes } of compiled.program.patterns) {
+      expect(readVrrpFrame(bytes)?.message?.checksumValid.messageOnly).toBe(true);
+    }
+  });
+
+  it("sends copies of both checksum forms where peers ask for both", () => {
+    const plan = new VrrpPlan({ ...input(), checksumForms: ["message-only", "pseudo-header"] });
+    const { compiled } = startedAsBackup(plan, SETTINGS);
+    const active = compiled.states.findIndex((state) => state.name === "active");
+    const beat = compiled.program.postures[active]?.transitions.find(
+      ({ trigger }) => trigger.on === "timer" && VRRP_TIMERS[trigger.timer] === "adver",
+    );
+    expect(beat?.operations.filter(({ op }) => op === "send")).toHaveLength(2);
+  });
+});
