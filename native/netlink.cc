@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 namespace {
 
@@ -49,12 +49,12 @@ void eachMessage(const uint8_t* data, size_t length, Body body) {
 
 }  // namespace
 
-int NetlinkSocket::open() {
+int Socket::open() {
   buffer_.resize(kReceiveBuffer);
   return openRouteSocket(fd_, 0, kAnswerRoomOctets);
 }
 
-std::vector<StepFailure> NetlinkSocket::run(const std::vector<KernelStep>& steps) {
+std::vector<StepFailure> Socket::run(const std::vector<KernelStep>& steps) {
   std::vector<StepFailure> failures;
   for (size_t at = 0; at < steps.size();) {
     if (const auto* write = std::get_if<FileWrite>(&steps[at])) {
@@ -70,13 +70,13 @@ std::vector<StepFailure> NetlinkSocket::run(const std::vector<KernelStep>& steps
   return failures;
 }
 
-void NetlinkSocket::transact(const std::vector<KernelStep>& steps, size_t from, size_t to,
+void Socket::transact(const std::vector<KernelStep>& steps, size_t from, size_t to,
                              std::vector<StepFailure>& failures) {
   const uint32_t firstSequence = sequence_ + 1;
   std::vector<uint8_t> request;
   for (size_t index = from; index < to; ++index) {
     const size_t start = request.size();
-    const auto& message = std::get<NetlinkMessage>(steps[index]);
+    const auto& message = std::get<Message>(steps[index]);
     request.insert(request.end(), message.begin(), message.end());
     request.resize(NLMSG_ALIGN(request.size()));
     const uint32_t sequence = ++sequence_;
@@ -99,7 +99,7 @@ void NetlinkSocket::transact(const std::vector<KernelStep>& steps, size_t from, 
       if (message->nlmsg_type != NLMSG_ERROR || index >= answered.size() || answered[index]) return;
       answered[index] = true;
       --missing;
-      NetlinkAnswer answer = decodeAnswer(message);
+      Answer answer = decodeAnswer(message);
       if (answer.error != 0) failures.push_back({from + index, answer.error, std::move(answer.text)});
     });
   }
@@ -107,7 +107,7 @@ void NetlinkSocket::transact(const std::vector<KernelStep>& steps, size_t from, 
     if (!answered[index]) failures.push_back({from + index, EIO, "no answer from the kernel"});
 }
 
-int NetlinkSocket::dump(DumpKind kind, std::vector<NetlinkNews>& found) {
+int Socket::dump(DumpKind kind, std::vector<News>& found) {
   for (int attempt = 1;; ++attempt) {
     bool torn = false;
     found.clear();
@@ -118,8 +118,8 @@ int NetlinkSocket::dump(DumpKind kind, std::vector<NetlinkNews>& found) {
   }
 }
 
-int NetlinkSocket::dumpOnce(DumpKind kind, std::vector<NetlinkNews>& found, bool& torn) {
-  NetlinkMessage request = encodeDump(kind);
+int Socket::dumpOnce(DumpKind kind, std::vector<News>& found, bool& torn) {
+  Message request = encodeDump(kind);
   const uint32_t sequence = ++sequence_;
   std::memcpy(&request[offsetof(nlmsghdr, nlmsg_seq)], &sequence, sizeof sequence);
   if (send(fd_.get(), request.data(), request.size(), 0) < 0) return errno;
@@ -145,7 +145,7 @@ int NetlinkSocket::dumpOnce(DumpKind kind, std::vector<NetlinkNews>& found, bool
   return error;
 }
 
-int NetlinkMonitor::open() {
+int Monitor::open() {
   buffer_.resize(kReceiveBuffer);
   if (const int error = openRouteSocket(fd_, SOCK_NONBLOCK, kNewsRoomOctets)) return error;
   sockaddr_nl address{};
@@ -155,7 +155,7 @@ int NetlinkMonitor::open() {
   return 0;
 }
 
-bool NetlinkMonitor::read(std::vector<NetlinkNews>& found) {
+bool Monitor::read(std::vector<News>& found) {
   bool complete = true;
   for (;;) {
     sockaddr_nl from{};
@@ -175,4 +175,4 @@ bool NetlinkMonitor::read(std::vector<NetlinkNews>& found) {
   }
 }
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

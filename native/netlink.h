@@ -11,13 +11,13 @@
 #include "netlink_encode.h"
 #include "util/unique_fd.h"
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 struct FileWrite {
   std::string path;
   std::string value;
 };
-using KernelStep = std::variant<NetlinkMessage, FileWrite>;
+using KernelStep = std::variant<Message, FileWrite>;
 
 struct StepFailure {
   size_t index = 0;
@@ -25,18 +25,18 @@ struct StepFailure {
   std::string text;  // the kernel's own words, where it has some
 };
 
-class NetlinkSocket {
+class Socket {
  public:
   // 0, or an error number.
   int open();
   // Carries out all steps in order; a failed one does not stop those behind it.
   std::vector<StepFailure> run(const std::vector<KernelStep>& steps);
   // 0, or an error number. Repeated while the kernel says that what it told does not fit together.
-  int dump(DumpKind kind, std::vector<NetlinkNews>& found);
+  int dump(DumpKind kind, std::vector<News>& found);
 
  private:
   void transact(const std::vector<KernelStep>& steps, size_t from, size_t to, std::vector<StepFailure>& failures);
-  int dumpOnce(DumpKind kind, std::vector<NetlinkNews>& found, bool& torn);
+  int dumpOnce(DumpKind kind, std::vector<News>& found, bool& torn);
 
   UniqueFd fd_;
   uint32_t sequence_ = 0;
@@ -44,16 +44,16 @@ class NetlinkSocket {
 };
 
 // Follows links and addresses. Never blocks.
-class NetlinkMonitor {
+class Monitor {
  public:
   int open();
   int fd() const { return fd_.get(); }
   // Reads what has come in. False: news were lost for want of room, and only a dump tells what is.
-  bool read(std::vector<NetlinkNews>& found);
+  bool read(std::vector<News>& found);
 
  private:
   UniqueFd fd_;
   std::vector<uint8_t> buffer_;
 };
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

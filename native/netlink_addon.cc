@@ -14,7 +14,7 @@
 #include "netlink.h"
 #include "netlink_presence.h"
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 namespace {
 
@@ -140,7 +140,7 @@ Napi::Value throwErrno(Napi::Env env, const std::string& what, int error) {
 
 // ---- the encoder ----------------------------------------------------------------------------------------------
 
-Napi::Value toBytes(Napi::Env env, const NetlinkMessage& message) {
+Napi::Value toBytes(Napi::Env env, const Message& message) {
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, message.size());
   std::memcpy(buffer.Data(), message.data(), message.size());
   return Napi::Uint8Array::New(env, message.size(), buffer, 0);
@@ -259,7 +259,7 @@ Napi::Object toObject(Napi::Env env, const RouteRecord& route) {
 }
 
 // A dump's rows, without the wrapping that news have.
-Napi::Array toRows(Napi::Env env, const std::vector<NetlinkNews>& found) {
+Napi::Array toRows(Napi::Env env, const std::vector<News>& found) {
   Napi::Array rows = Napi::Array::New(env, found.size());
   for (size_t index = 0; index < found.size(); ++index) {
     Napi::HandleScope scope(env);
@@ -272,10 +272,10 @@ Napi::Array toRows(Napi::Env env, const std::vector<NetlinkNews>& found) {
   return rows;
 }
 
-Napi::Array toNews(Napi::Env env, const std::vector<NetlinkNews>& found) {
+Napi::Array toNews(Napi::Env env, const std::vector<News>& found) {
   Napi::Array all = Napi::Array::New(env);
   uint32_t count = 0;
-  for (const NetlinkNews& one : found) {
+  for (const News& one : found) {
     Napi::HandleScope scope(env);
     Napi::Object news = Napi::Object::New(env);
     if (const auto* link = std::get_if<LinkNews>(&one)) {
@@ -301,14 +301,14 @@ struct Request {
   std::optional<DumpKind> dumpKind;
   // Results, written in the pool.
   std::vector<StepFailure> failures;
-  std::vector<NetlinkNews> found;
+  std::vector<News> found;
   int error = 0;
 };
 
 // A socket and the requests that wait for it. The queue belongs to the JavaScript thread, the socket to whichever
 // pool thread runs the one request that is under way.
 struct Lane {
-  NetlinkSocket socket;
+  Socket socket;
   std::deque<std::unique_ptr<Request>> waiting;
   bool running = false;
 };
@@ -394,7 +394,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
       const Napi::Value text = step.Get("value");
       if (isMessage(message)) {
         const auto bytes = message.As<Napi::Uint8Array>();
-        request->steps.emplace_back(NetlinkMessage(bytes.Data(), bytes.Data() + bytes.ByteLength()));
+        request->steps.emplace_back(Message(bytes.Data(), bytes.Data() + bytes.ByteLength()));
       } else if (message.IsUndefined() && path.IsString() && text.IsString()) {
         request->steps.emplace_back(FileWrite{path.As<Napi::String>(), text.As<Napi::String>()});
       } else {
@@ -449,7 +449,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
 // The poll handle outlives the JavaScript object by the loop iteration that closing takes.
 struct Watch {
   uv_poll_t poll{};
-  NetlinkMonitor monitor;
+  Monitor monitor;
   Napi::FunctionReference listener;
   std::unique_ptr<Napi::AsyncContext> context;
   napi_async_cleanup_hook_handle hook = nullptr;
@@ -470,7 +470,7 @@ void closeWatch(Watch* watch) {
 
 void deliver(uv_poll_t* poll, int, int) {
   auto* watch = static_cast<Watch*>(poll->data);
-  std::vector<NetlinkNews> found;
+  std::vector<News> found;
   const bool complete = watch->monitor.read(found);
   if (found.empty() && complete) return;
   const Napi::Env env = watch->listener.Env();
@@ -570,6 +570,12 @@ Napi::Value cookie(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+}  // namespace firsthop::netlink
+
+namespace firsthop {
+
+using namespace netlink;
 
 void registerNetlink(Napi::Env env, Napi::Object exports) {
   exports.Set("encodeCreateMacvlan", Napi::Function::New<createMacvlan>(env, "encodeCreateMacvlan"));

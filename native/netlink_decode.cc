@@ -13,7 +13,7 @@
 
 #include "netlink_encode.h"
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 namespace {
 
@@ -77,7 +77,7 @@ void decodeLinkInfo(const rtattr* info, LinkRecord& link) {
   });
 }
 
-std::optional<NetlinkNews> decodeLink(const nlmsghdr* message) {
+std::optional<News> decodeLink(const nlmsghdr* message) {
   if (message->nlmsg_len < NLMSG_LENGTH(sizeof(ifinfomsg))) return std::nullopt;
   const auto* header = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
   // Bridges tell about their ports (and that a port left) in the same group under their own family.
@@ -89,12 +89,14 @@ std::optional<NetlinkNews> decodeLink(const nlmsghdr* message) {
   link.adminUp = (header->ifi_flags & IFF_UP) != 0;
   // RUNNING is the operational state: it also waits for 802.1X and the like, which the bare line does not.
   link.carrier = (header->ifi_flags & kLowerUp) != 0 && (header->ifi_flags & IFF_RUNNING) != 0;
+  bool parentElsewhere = false;
   eachAttribute(IFLA_RTA(header), IFLA_PAYLOAD(message), [&](uint16_t type, const rtattr* attribute) {
     switch (type) {
       case IFLA_IFNAME: link.name = textOf(attribute); break;
       case IFLA_ADDRESS: link.mac = macOf(attribute); break;
       case IFLA_MTU: link.mtu = valueOf<uint32_t>(attribute); break;
       case IFLA_LINK: link.parentIfindex = valueOf<uint32_t>(attribute); break;
+      case IFLA_LINK_NETNSID: parentElsewhere = true; break;
       case IFLA_MASTER: link.masterIfindex = valueOf<uint32_t>(attribute); break;
       case IFLA_IFALIAS: link.alias = textOf(attribute); break;
       case IFLA_GROUP: link.group = valueOf<uint32_t>(attribute); break;
@@ -102,10 +104,12 @@ std::optional<NetlinkNews> decodeLink(const nlmsghdr* message) {
       default: break;
     }
   });
+  // An index of another namespace, or the other end of a cable, is no parent here.
+  if (parentElsewhere || link.kind == "veth") link.parentIfindex = 0;
   return news;
 }
 
-std::optional<NetlinkNews> decodeAddress(const nlmsghdr* message) {
+std::optional<News> decodeAddress(const nlmsghdr* message) {
   if (message->nlmsg_len < NLMSG_LENGTH(sizeof(ifaddrmsg))) return std::nullopt;
   const auto* header = static_cast<const ifaddrmsg*>(NLMSG_DATA(message));
   if (header->ifa_family != AF_INET && header->ifa_family != AF_INET6) return std::nullopt;
@@ -133,7 +137,7 @@ std::optional<NetlinkNews> decodeAddress(const nlmsghdr* message) {
   return news;
 }
 
-std::optional<NetlinkNews> decodeRoute(const nlmsghdr* message) {
+std::optional<News> decodeRoute(const nlmsghdr* message) {
   if (message->nlmsg_len < NLMSG_LENGTH(sizeof(rtmsg))) return std::nullopt;
   const auto* header = static_cast<const rtmsg*>(NLMSG_DATA(message));
   if (header->rtm_type != RTN_BLACKHOLE || header->rtm_protocol != kOriginFirsthop) return std::nullopt;
@@ -150,7 +154,7 @@ std::optional<NetlinkNews> decodeRoute(const nlmsghdr* message) {
 
 }  // namespace
 
-std::optional<NetlinkNews> decodeMessage(const nlmsghdr* message) {
+std::optional<News> decodeMessage(const nlmsghdr* message) {
   switch (message->nlmsg_type) {
     case RTM_NEWLINK:
     case RTM_DELLINK: return decodeLink(message);
@@ -161,8 +165,8 @@ std::optional<NetlinkNews> decodeMessage(const nlmsghdr* message) {
   }
 }
 
-NetlinkAnswer decodeAnswer(const nlmsghdr* message) {
-  NetlinkAnswer answer;
+Answer decodeAnswer(const nlmsghdr* message) {
+  Answer answer;
   if (message->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return {EIO, {}};
   const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(message));
   answer.error = -error->error;
@@ -178,4 +182,4 @@ NetlinkAnswer decodeAnswer(const nlmsghdr* message) {
   return answer;
 }
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 struct LinkRecord {
   uint32_t ifindex = 0;
@@ -53,16 +53,16 @@ struct AddressNews {
   bool gone = false;
   AddressRecord address;
 };
-using NetlinkNews = std::variant<LinkNews, AddressNews, RouteRecord>;
+using News = std::variant<LinkNews, AddressNews, RouteRecord>;
 
 // Nothing for messages that say nothing about links, addresses or our routes.
-std::optional<NetlinkNews> decodeMessage(const nlmsghdr* message);
+std::optional<News> decodeMessage(const nlmsghdr* message);
 
 // What NLMSG_ERROR says: the error number (0: done) and the kernel's own words, where it has some.
-struct NetlinkAnswer {
+struct Answer {
   int error = 0;
   std::string text;
 };
-NetlinkAnswer decodeAnswer(const nlmsghdr* message);
+Answer decodeAnswer(const nlmsghdr* message);
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

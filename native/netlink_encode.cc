@@ -12,7 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 namespace {
 
@@ -49,7 +49,7 @@ class MessageBuilder {
     std::memcpy(&bytes_[at], &length, sizeof length);
   }
 
-  NetlinkMessage finish() {
+  Message finish() {
     const auto length = static_cast<uint32_t>(bytes_.size());
     std::memcpy(bytes_.data(), &length, sizeof length);
     return std::move(bytes_);
@@ -64,7 +64,7 @@ class MessageBuilder {
     bytes_.resize(NLMSG_ALIGN(bytes_.size()));
   }
 
-  NetlinkMessage bytes_;
+  Message bytes_;
 };
 
 constexpr uint16_t kRequest = NLM_F_REQUEST | NLM_F_ACK;
@@ -80,7 +80,7 @@ void macvlanInfo(MessageBuilder& message, uint32_t mode) {
 
 size_t IpAddress::size() const { return family == AF_INET ? 4 : 16; }
 
-NetlinkMessage encodeCreateMacvlan(const CreateMacvlan& options) {
+Message encodeCreateMacvlan(const CreateMacvlan& options) {
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
   MessageBuilder message(RTM_NEWLINK, kRequest | NLM_F_CREATE | NLM_F_EXCL, header);
@@ -92,7 +92,7 @@ NetlinkMessage encodeCreateMacvlan(const CreateMacvlan& options) {
   return message.finish();
 }
 
-NetlinkMessage encodeLinkChange(const LinkChange& change) {
+Message encodeLinkChange(const LinkChange& change) {
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
   header.ifi_index = static_cast<int>(change.ifindex);
@@ -124,14 +124,14 @@ NetlinkMessage encodeLinkChange(const LinkChange& change) {
   return message.finish();
 }
 
-NetlinkMessage encodeDeleteLink(uint32_t ifindex) {
+Message encodeDeleteLink(uint32_t ifindex) {
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
   header.ifi_index = static_cast<int>(ifindex);
   return MessageBuilder(RTM_DELLINK, kRequest, header).finish();
 }
 
-NetlinkMessage encodeDeleteGroup(uint32_t group) {
+Message encodeDeleteGroup(uint32_t group) {
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
   MessageBuilder message(RTM_DELLINK, kRequest, header);
@@ -139,7 +139,7 @@ NetlinkMessage encodeDeleteGroup(uint32_t group) {
   return message.finish();
 }
 
-NetlinkMessage encodeAddress(const AddressChange& change) {
+Message encodeAddress(const AddressChange& change) {
   const IpAddress& ip = change.address;
   // EXCL, not REPLACE: an address that somebody else put there must not silently become ours.
   const uint16_t flags = change.add ? kRequest | NLM_F_CREATE | NLM_F_EXCL : kRequest;
@@ -161,7 +161,7 @@ NetlinkMessage encodeAddress(const AddressChange& change) {
   return message.finish();
 }
 
-NetlinkMessage encodeBlackhole(const BlackholeChange& change) {
+Message encodeBlackhole(const BlackholeChange& change) {
   const uint32_t table = change.table == 0 ? static_cast<uint32_t>(RT_TABLE_MAIN) : change.table;
   rtmsg header{};
   header.rtm_family = change.address.family;
@@ -177,7 +177,7 @@ NetlinkMessage encodeBlackhole(const BlackholeChange& change) {
   return message.finish();
 }
 
-NetlinkMessage encodeDump(DumpKind kind) {
+Message encodeDump(DumpKind kind) {
   constexpr uint16_t kDump = NLM_F_REQUEST | NLM_F_DUMP;
   if (kind == DumpKind::kLinks) {
     MessageBuilder message(RTM_GETLINK, kDump, ifinfomsg{});
@@ -233,4 +233,4 @@ std::optional<uint16_t> ipv4ConfIndex(const std::string& name) {
   return std::nullopt;
 }
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

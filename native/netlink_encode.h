@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-namespace firsthop {
+namespace firsthop::netlink {
 
-using NetlinkMessage = std::vector<uint8_t>;
+using Message = std::vector<uint8_t>;
 using MacAddress = std::array<uint8_t, 6>;
 
 // IFA_PROTO and rtm_protocol of what we put into the kernel: the IP protocol number of VRRP. Kernels before 5.18
@@ -60,20 +60,20 @@ struct BlackholeChange {
   uint32_t table = 0;  // 0: main
 };
 
-NetlinkMessage encodeCreateMacvlan(const CreateMacvlan& options);
-NetlinkMessage encodeLinkChange(const LinkChange& change);
-NetlinkMessage encodeDeleteLink(uint32_t ifindex);
+Message encodeCreateMacvlan(const CreateMacvlan& options);
+Message encodeLinkChange(const LinkChange& change);
+Message encodeDeleteLink(uint32_t ifindex);
 // Removes all links of a group at once: one wait for the kernel's grace periods instead of one for each.
-NetlinkMessage encodeDeleteGroup(uint32_t group);
-NetlinkMessage encodeAddress(const AddressChange& change);
-NetlinkMessage encodeBlackhole(const BlackholeChange& change);
+Message encodeDeleteGroup(uint32_t group);
+Message encodeAddress(const AddressChange& change);
+Message encodeBlackhole(const BlackholeChange& change);
 
 enum class DumpKind { kLinks, kAddresses, kRoutes };
-NetlinkMessage encodeDump(DumpKind kind);
+Message encodeDump(DumpKind kind);
 
 std::optional<MacAddress> parseMac(const std::string& text);
 std::optional<IpAddress> parseIpAddress(const std::string& text);
 // Index of an IPv4 device setting by its name under /proc/sys/net/ipv4/conf.
 std::optional<uint16_t> ipv4ConfIndex(const std::string& name);
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

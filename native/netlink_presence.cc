@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstring>
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 namespace {
 
@@ -70,4 +70,4 @@ uint64_t namespaceCookie() {
   return cookie;
 }
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink

@@ -6,7 +6,7 @@
 
 #include "util/unique_fd.h"
 
-namespace firsthop {
+namespace firsthop::netlink {
 
 // Takes a name; 0, or an error number (EADDRINUSE: it is taken).
 int holdName(const std::string& name, UniqueFd& fd);
@@ -22,4 +22,4 @@ int lockPath(const std::string& path, UniqueFd& fd);
 // (before 5.14) has none.
 uint64_t namespaceCookie();
 
-}  // namespace firsthop
+}  // namespace firsthop::netlink
