@@ -100,12 +100,12 @@ function usageMessage(error: CommanderError, name: string | undefined): string {
 
 async function main(args: readonly string[]): Promise<number> {
   const name = commandOf(args);
-  const program = await buildProgram(name);
-  if (args.length === 0) {
-    program.outputHelp({ error: true });
-    return EXIT.usage;
-  }
   try {
+    const program = await buildProgram(name);
+    if (args.length === 0) {
+      program.outputHelp({ error: true });
+      return EXIT.usage;
+    }
     await program.parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {

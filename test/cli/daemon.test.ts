@@ -1,0 +1,448 @@
+/** The daemon as a process: its socket, its signals, what it says, and who may ask it. In namespaces of its own. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { connectControl } from "../../src/control/client.js";
+import type { RouterEvent, RouterStatus } from "../../src/engine/status.js";
+import {
+  bequeath,
+  ipBatch,
+  type LabProcess,
+  newEstateName,
+  runIn,
+  spawnIn,
+} from "../../src/lab/namespaces.js";
+import { execute, firsthop, MAIN, ONE_LINE } from "./command.js";
+
+const IS_ROOT = process.getuid?.() === 0;
+const WHY = IS_ROOT ? "" : " (skipped: needs root for network namespaces)";
+
+let namespace: string;
+let directory: string;
+let clear: () => void;
+
+/** A namespace with one wire: lan0, 192.0.2.2/24, whose other end is up in the same namespace. */
+beforeEach(async () => {
+  if (!IS_ROOT) return;
+  const estate = newEstateName();
+  namespace = `${estate.name}-cli`;
+  directory = estate.directory;
+  clear = bequeath([namespace], directory);
+  await ipBatch([`netns add ${namespace}`]);
+  await ipBatch(
+    [
+      "link set lo up",
+      "link add lan0 type veth peer name lan1",
+      "link set lan1 up",
+      "link set lan0 up",
+      "addr add 192.0.2.2/24 dev lan0",
+    ],
+    namespace,
+  );
+});
+
+afterEach(() => clear?.());
+
+const socketPath = (): string => join(directory, "run", "control.sock");
+const configPath = (): string => join(directory, "firsthop.yaml");
+
+function virtualRouter(vrid: number, more: object = {}): object {
+  return {
+    interface: "lan0",
+    vrid,
+    addresses: [`192.0.2.${vrid}/24`],
+    advertisementInterval: "50ms",
+    priority: 200,
+    ...more,
+  };
+}
+
+function configure(...virtualRouters: object[]): void {
+  writeFileSync(configPath(), JSON.stringify({ virtualRouters, log: { format: "json" } }));
+}
+
+let started = 0;
+
+function start(args: readonly string[]): LabProcess {
+  const logFile = join(directory, `${++started}.log`);
+  return spawnIn(namespace, process.execPath, [MAIN, ...args], { logFile });
+}
+
+function startDaemon(...more: string[]): LabProcess {
+  const state = join(directory, "state");
+  return start(["run", "-c", configPath(), "--socket", socketPath(), "--state-directory", state, ...more]);
+}
+
+/** Fails with the daemon's log, so that a failure explains itself. */
+async function until(
+  what: string,
+  daemon: LabProcess,
+  probe: () => boolean | Promise<boolean>,
+): Promise<void> {
+  await expect
+    .poll(async () => ((await probe()) ? "yes" : `${what}: not yet; log: ${daemon.output().slice(-2000)}`), {
+      timeout: 15_000,
+      interval: 20,
+    })
+    .toBe("yes");
+}
+
+async function status(path = socketPath()): Promise<RouterStatus | null> {
+  try {
+    const client = await connectControl(path);
+    try {
+      return (await client.request("status")) as RouterStatus;
+    } finally {
+      client.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
+async function reached(daemon: LabProcess, name: string, state: string, path = socketPath()): Promise<void> {
+  await until(`${name} is ${state}`, daemon, async () => {
+    const now = await status(path);
+    return now?.virtualRouters.find((one) => one.name === name)?.state === state;
+  });
+}
+
+async function startActive(): Promise<LabProcess> {
+  configure(virtualRouter(10));
+  const daemon = startDaemon();
+  await reached(daemon, "lan0/10", "active");
+  return daemon;
+}
+
+const ask = (...args: string[]) => firsthop([...args, "--socket", socketPath()]);
+
+/** Log lines as objects. */
+function logOf(daemon: LabProcess): { level: string; msg: string }[] {
+  return daemon
+    .output()
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as { level: string; msg: string });
+}
+
+describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
+  it("runs, answers, and leaves nothing behind after SIGTERM", async () => {
+    const links = await runIn(namespace, "ip", "-o", "link");
+    const daemon = await startActive();
+    expect(statSync(socketPath()).mode & 0o777).toBe(0o600);
+
+    const json = await ask("show", "--json");
+    expect(json.code).toBe(0);
+    const shown = JSON.parse(json.stdout) as RouterStatus;
+    expect(shown.virtualRouters[0]).toMatchObject({
+      name: "lan0/10",
+      interface: "lan0",
+      vrid: 10,
+      family: "ipv4",
+      version: 3,
+      state: "active",
+      priority: 200,
+      addresses: ["192.0.2.10/24"],
+      virtualMac: "00:00:5e:00:01:0a",
+      advertisementIntervalMs: 50,
+      lastChange: { from: "backup", to: "active" },
+    });
+
+    const table = (await ask("show")).stdout.split("\n");
+    expect(table[0]).toMatch(/^NAME +STATE +PRIORITY +ACTIVE +ADDRESSES +SINCE$/);
+    expect(table[1]).toMatch(/^lan0\/10 +active +200 +self +192\.0\.2\.10\/24 +\S+$/);
+    expect((await ask("show", "lan0/10")).stdout).toMatch(/^virtual MAC +00:00:5e:00:01:0a on \S+$/m);
+    expect((await ask("show", "interfaces")).stdout).toMatch(/^lan0 +up /m);
+    expect(Object.keys(JSON.parse((await ask("show", "interfaces", "--json")).stdout))).toEqual([
+      "interfaces",
+    ]);
+
+    daemon.kill("SIGTERM");
+    expect(await daemon.ended).toEqual({ code: 0, signal: null });
+    expect(readdirSync(join(directory, "run"))).toEqual([]);
+    // Indexes and MAC addresses apart, nothing was added.
+    const names = (text: string): string[] => text.split("\n").map((line) => line.split(": ")[1] ?? "");
+    expect(names(await runIn(namespace, "ip", "-o", "link"))).toEqual(names(links));
+  });
+
+  it("explains, and says what it does not know", async () => {
+    await startActive();
+    const text = await ask("explain", "lan0/10");
+    expect(text.code).toBe(0);
+    expect(text.stdout).toMatch(
+      /^lan0\/10 is active: .+\nbecause\n( {2}- .+\n)+what would change it\n( {2}- .+\n)+$/,
+    );
+    expect(JSON.parse((await ask("explain", "--json", "lan0/10")).stdout)).toMatchObject({
+      name: "lan0/10",
+      state: "active",
+      because: expect.any(Array),
+      next: expect.any(Array),
+    });
+    for (const command of ["explain", "show"]) {
+      const unknown = await ask(command, "lan0/99");
+      expect(unknown.code).toBe(1);
+      expect(unknown.stderr).toMatch(ONE_LINE);
+      expect(unknown.stderr).toContain("lan0/10");
+    }
+  });
+
+  it("tells events, remembered and as they come", async () => {
+    const daemon = await startActive();
+    const remembered = await ask("events", "--no-follow", "--json");
+    const events = remembered.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as RouterEvent);
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: "stateChange", name: "lan0/10", from: "backup", to: "active" }),
+    );
+    expect((await ask("events", "--no-follow")).stdout).toMatch(/lan0\/10 {2}backup -> active {2}\S.+\n/);
+
+    const follower = start(["events", "--json", "--socket", socketPath()]);
+    const client = await connectControl(socketPath());
+    await client.request("hello");
+    client.close();
+    await until("the follower is connected", daemon, async () => {
+      await runIn(namespace, "ip", "link", "set", "lan0", "down");
+      await runIn(namespace, "ip", "link", "set", "lan0", "up");
+      return follower.output().includes('"to":"fault"');
+    });
+    daemon.kill("SIGTERM");
+    expect(await follower.ended).toMatchObject({ code: 1 });
+    expect(follower.output()).toMatch(/firsthop: the firsthop daemon on \S+ ended\n$/);
+  });
+
+  it("show --watch draws again on a change", async () => {
+    const daemon = await startActive();
+    const watcher = start(["show", "--watch", "--json", "--socket", socketPath()]);
+    await until("the first picture", daemon, () => watcher.output().includes('"active"'));
+    await runIn(namespace, "ip", "link", "set", "lan0", "down");
+    await until("the second picture", daemon, () => watcher.output().includes('"fault"'));
+    watcher.kill("SIGINT");
+    await watcher.ended;
+  });
+
+  it("refuses a second instance with one line that names the first", async () => {
+    const first = await startActive();
+    const second = startDaemon();
+    expect((await second.ended).code).toBe(1);
+    expect(second.output()).toMatch(ONE_LINE);
+    expect(second.output()).toMatch(/already runs on .*control\.sock/);
+    // spawnIn runs through `ip netns exec`, which becomes the daemon: one pid.
+    expect(second.output()).toContain(`pid ${first.pid}`);
+    expect((await status())?.virtualRouters[0]?.state).toBe("active");
+  });
+
+  it("replaces the socket of a killed daemon", async () => {
+    const first = await startActive();
+    first.kill("SIGKILL");
+    await first.ended;
+    expect(existsSync(socketPath())).toBe(true);
+    const second = startDaemon();
+    await reached(second, "lan0/10", "active");
+    const hello = await connectControl(socketPath());
+    expect(await hello.request("hello")).toMatchObject({ pid: second.pid });
+    hello.close();
+    second.kill("SIGTERM");
+    expect((await second.ended).code).toBe(0);
+  });
+
+  it("other users are refused", async () => {
+    await startActive();
+    // The directories must not be what keeps them out.
+    const { chmodSync } = await import("node:fs");
+    chmodSync(directory, 0o755);
+    chmodSync(join(directory, "run"), 0o755);
+    const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, MAIN];
+    const { code, stderr } = await execute("setpriv", [...nobody, "show", "--socket", socketPath()]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(ONE_LINE);
+    expect(stderr).toContain("is not yours");
+  });
+
+  it("reloads on SIGHUP: what is new comes, what did not change does not flap", async () => {
+    const daemon = await startActive();
+    const before = (await status())?.virtualRouters[0]?.lastChange;
+    configure(virtualRouter(10), virtualRouter(20));
+    daemon.kill("SIGHUP");
+    await reached(daemon, "lan0/20", "active");
+    expect((await status())?.virtualRouters.find((one) => one.vrid === 10)?.lastChange).toEqual(before);
+    expect(logOf(daemon).map((line) => line.msg)).toContain("reloaded: added lan0/20");
+  });
+
+  it("a bad file on SIGHUP changes nothing, and every problem is logged", async () => {
+    const daemon = await startActive();
+    const before = await status();
+    configure(virtualRouter(10, { priority: 999 }), virtualRouter(300), { vrid: 5 });
+    daemon.kill("SIGHUP");
+    await until("the refusal is logged", daemon, () => daemon.output().includes("nothing changed"));
+    const errors = logOf(daemon).filter((line) => line.level === "error");
+    expect(errors.filter((line) => /firsthop\.yaml:\d+:\d+/.test(line.msg)).length).toBeGreaterThanOrEqual(3);
+    const after = await status();
+    expect(after?.virtualRouters.map((one) => [one.name, one.state, one.lastChange])).toEqual(
+      before?.virtualRouters.map((one) => [one.name, one.state, one.lastChange]),
+    );
+    writeFileSync(configPath(), "virtualRouters: [");
+    daemon.kill("SIGHUP");
+    await until(
+      "a file that is no YAML",
+      daemon,
+      () => daemon.output().split("nothing changed").length === 3,
+    );
+    expect(daemon.running()).toBe(true);
+  });
+
+  it("does not start from a bad or missing file", async () => {
+    const missing = startDaemon();
+    expect((await missing.ended).code).toBe(1);
+    expect(missing.output()).toMatch(ONE_LINE);
+    configure(virtualRouter(300));
+    const bad = startDaemon();
+    expect((await bad.ended).code).toBe(1);
+    expect(bad.output()).toMatch(/firsthop\.yaml:\d+:\d+/);
+    expect(existsSync(socketPath())).toBe(false);
+  });
+
+  it("names a missing capability", async () => {
+    configure(virtualRouter(10));
+    const drop = ["--bounding-set", "-net_raw", "--inh-caps", "-net_raw", process.execPath, MAIN];
+    const { code, stderr } = await execute("setpriv", [
+      ...drop,
+      "run",
+      "-c",
+      configPath(),
+      "--socket",
+      socketPath(),
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(ONE_LINE);
+    expect(stderr).toMatch(/CAP_NET_RAW is missing/);
+  });
+
+  it("waits for an interface that is not there yet", async () => {
+    configure(virtualRouter(10, { interface: "lan7" }));
+    const daemon = startDaemon();
+    await reached(daemon, "lan7/10", "fault");
+    expect((await ask("show")).stdout).toMatch(/lan7\/10 +fault +200 +interface-missing/);
+    await ipBatch(
+      ["link add lan7 type dummy", "addr add 192.0.2.7/24 dev lan7", "link set lan7 up"],
+      namespace,
+    );
+    await reached(daemon, "lan7/10", "active");
+  });
+
+  it("`stop` over the socket ends it in good order", async () => {
+    const daemon = await startActive();
+    const client = await connectControl(socketPath());
+    expect(await client.request("stop")).toMatchObject({ pid: daemon.pid });
+    client.close();
+    expect(await daemon.ended).toEqual({ code: 0, signal: null });
+  });
+
+  it("a second signal ends a hand-over at once", async () => {
+    configure(virtualRouter(10, { advertisementInterval: "10s" }));
+    const daemon = startDaemon();
+    await reached(daemon, "lan0/10", "backup");
+    daemon.kill("SIGINT");
+    daemon.kill("SIGTERM");
+    expect((await daemon.ended).code).toBe(0);
+    expect(existsSync(socketPath())).toBe(false);
+  });
+
+  it("outlives clients that misbehave", async () => {
+    const daemon = await startActive();
+    const flood = connect(socketPath());
+    flood.on("error", () => {});
+    flood.write(Buffer.alloc(1024 * 1024, "x"));
+    const half = connect(socketPath(), () => half.write('{"id":1,"method":"sta'));
+    half.on("error", () => {});
+    const garbage = connect(socketPath(), () => garbage.write("\0\0\0\n[]\n{}\n"));
+    garbage.on("error", () => {});
+    await until("the flood is refused", daemon, () => daemon.output().includes("a request of more than"));
+    expect((await ask("show")).code).toBe(0);
+    for (const socket of [flood, half, garbage]) socket.destroy();
+    expect((await ask("show")).code).toBe(0);
+  });
+
+  it("show | head does not complain", async () => {
+    configure(...Array.from({ length: 60 }, (_, index) => virtualRouter(index + 100)));
+    const daemon = startDaemon();
+    await reached(daemon, "lan0/159", "active");
+    const line = `set -o pipefail; "${process.execPath}" "${MAIN}" show --json --socket "${socketPath()}" | head -n 1`;
+    expect(await execute("bash", ["-c", line])).toMatchObject({ code: 0, stderr: "", stdout: "{\n" });
+  });
+
+  it("goes on when nobody reads its log", async () => {
+    configure(virtualRouter(10));
+    const line = `"${process.execPath}" "${MAIN}" run -c "${configPath()}" --socket "${socketPath()}" | true`;
+    const shell = spawnIn(namespace, "bash", ["-c", line], { logFile: join(directory, "pipe.log") });
+    await reached(shell, "lan0/10", "active");
+    const client = await connectControl(socketPath());
+    await client.request("stop");
+    client.close();
+    await shell.ended;
+  });
+});
+
+describe.runIf(IS_ROOT)(`vrrpd${WHY}`, () => {
+  const pidFile = (): string => join(directory, "pids", "vrrpd_lan0_50.pid");
+  const options = (): string[] => {
+    mkdirSync(join(directory, "pids"), { recursive: true });
+    return ["-i", "lan0", "-v", "50", "-f", join(directory, "pids"), "--socket", socketPath()];
+  };
+
+  it("runs version 2 with the classic defaults, and keeps a pid file", async () => {
+    const daemon = start(["vrrpd", ...options(), "192.0.2.50"]);
+    await reached(daemon, "lan0/50", "active");
+    expect((await status())?.virtualRouters[0]).toMatchObject({
+      version: 2,
+      priority: 100,
+      preempt: true,
+      advertisementIntervalMs: 1000,
+      virtualMac: "00:00:5e:00:01:32",
+    });
+    expect(readFileSync(pidFile(), "utf8")).toBe(`${daemon.pid}\n`);
+
+    const second = start(["vrrpd", "-i", "lan0", "-v", "50", "-f", join(directory, "pids"), "192.0.2.50"]);
+    expect((await second.ended).code).toBe(1);
+    expect(second.output()).toMatch(ONE_LINE);
+    expect(second.output()).toContain(`pid ${daemon.pid}`);
+
+    daemon.kill("SIGTERM");
+    expect(await daemon.ended).toEqual({ code: 0, signal: null });
+    expect(existsSync(pidFile())).toBe(false);
+  });
+
+  it("-n, -s, -p, -d and -a mean what they meant", async () => {
+    const daemon = start([
+      "vrrpd",
+      ...options(),
+      "-n",
+      "-s",
+      "-p",
+      "7",
+      "-d",
+      "2",
+      "-a",
+      "pw/secret",
+      "192.0.2.50/24",
+    ]);
+    await reached(daemon, "lan0/50", "backup");
+    expect((await status())?.virtualRouters[0]).toMatchObject({
+      priority: 7,
+      preempt: false,
+      advertisementIntervalMs: 2000,
+      virtualMac: null,
+      addresses: ["192.0.2.50/24"],
+    });
+  });
+
+  it("takes over the pid file of a process that is gone", async () => {
+    const args = options();
+    writeFileSync(pidFile(), "999999999\n");
+    const daemon = start(["vrrpd", ...args, "192.0.2.50"]);
+    await reached(daemon, "lan0/50", "backup");
+    expect(readFileSync(pidFile(), "utf8")).toBe(`${daemon.pid}\n`);
+  });
+});
