@@ -1,0 +1,52 @@
+/** What a new configuration changes about a running one. */
+import type { Config, VirtualRouterConfig } from "./types.js";
+
+export interface VirtualRouterChange {
+  readonly name: string;
+  readonly old: VirtualRouterConfig;
+  readonly new: VirtualRouterConfig;
+  /** Whether the virtual router has to leave and start again (RFC 9568 section 6.4.1). */
+  readonly restart: boolean;
+  readonly fields: readonly (keyof VirtualRouterConfig)[];
+}
+
+export interface ConfigDiff {
+  readonly added: readonly VirtualRouterConfig[];
+  readonly removed: readonly VirtualRouterConfig[];
+  readonly changed: readonly VirtualRouterChange[];
+  readonly unchanged: readonly VirtualRouterConfig[];
+}
+
+/** What the machine, or the frames it sends, takes over without leaving. */
+const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set(["priority", "preempt", "preemptDelayUs", "checksum"]);
+
+export function diffConfig(old: Config, next: Config): ConfigDiff {
+  const before = new Map(old.virtualRouters.map((one) => [one.name, one]));
+  const after = new Map(next.virtualRouters.map((one) => [one.name, one]));
+  const changed: VirtualRouterChange[] = [];
+  const unchanged: VirtualRouterConfig[] = [];
+  for (const [name, was] of before) {
+    const is = after.get(name);
+    if (!is) continue;
+    const fields = changedFields(was, is);
+    if (fields.length === 0) unchanged.push(is);
+    else changed.push({ name, old: was, new: is, restart: fields.some((field) => !isLive(field, was, is)), fields });
+  }
+  return {
+    added: [...after.values()].filter((one) => !before.has(one.name)),
+    removed: [...before.values()].filter((one) => !after.has(one.name)),
+    changed,
+    unchanged,
+  };
+}
+
+/** Becoming, or ceasing to be, the owner of the addresses is more than another priority. */
+function isLive(field: keyof VirtualRouterConfig, was: VirtualRouterConfig, is: VirtualRouterConfig): boolean {
+  if (field === "priority" && (was.priority === 255) !== (is.priority === 255)) return false;
+  return LIVE.has(field);
+}
+
+function changedFields(a: VirtualRouterConfig, b: VirtualRouterConfig): (keyof VirtualRouterConfig)[] {
+  const keys = Object.keys(a) as (keyof VirtualRouterConfig)[];
+  return keys.filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+}

@@ -1,0 +1,49 @@
+/** A configuration as the engine uses it: every default filled in, every unit made integer microseconds. */
+import type { IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
+import type { ChecksumMode } from "../core/vrrp/checksum-policy.js";
+
+export interface VirtualAddress {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+export interface VirtualRouterConfig {
+  /** IFNAME/VRID, with /ipv6 where both families use it. */
+  readonly name: string;
+  readonly interface: string;
+  readonly vrid: number;
+  readonly family: IpFamily;
+  readonly version: VrrpVersion;
+  readonly priority: number;
+  readonly addresses: readonly VirtualAddress[];
+  readonly advertisementIntervalUs: number;
+  readonly preempt: boolean;
+  readonly preemptDelayUs: number;
+  readonly accept: boolean;
+  readonly virtualMac: boolean;
+  readonly checksum: ChecksumMode;
+  readonly authentication: { readonly type: "simple"; readonly password: string } | null;
+  readonly unicast: { readonly source: string | null; readonly peers: readonly string[] } | null;
+}
+
+export interface Config {
+  readonly virtualRouters: readonly VirtualRouterConfig[];
+  /** How long a router stays Active without its JavaScript. */
+  readonly controlTimeoutUs: number;
+  readonly control: { readonly socket: string };
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat | null };
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
+export type LogFormat = "pretty" | "json";
+
+/** Something about a configuration that its author should know. */
+export interface ConfigProblem {
+  readonly severity: "error" | "warning";
+  /** Keys and indices from the top: ["virtualRouters", 0, "vrid"]. */
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  /** Counted from 1; null for a configuration that did not come from a text. */
+  readonly line: number | null;
+  readonly column: number | null;
+}
