@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectControl } from "../control/client.js";
-import type { RouterStatus, VirtualRouterStatus } from "../engine/status.js";
+import type { RouterEvent, RouterStatus, VirtualRouterStatus } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LabProcess, ProcessEnd } from "./namespaces.js";
 import { LAB_ADDRESSES, type Lab, type LabFamily, type LabRouter } from "./topology.js";
@@ -50,6 +50,8 @@ export interface LabDaemon {
   virtualRouter(): Promise<VirtualRouterStatus | null>;
   /** Waits until the first virtual router is in this state. */
   reach(state: VirtualRouterStatus["state"], boundMs: number): Promise<void>;
+  /** Hears of every event from the daemon's start on, until it ends. */
+  follow(onEvent: (event: RouterEvent) => void): Promise<void>;
   /** Ends it in good order (SIGTERM) and waits until it has ended. */
   stop(): Promise<ProcessEnd>;
   /** kill -9, and waits until it has ended. */
@@ -69,7 +71,10 @@ export async function startDaemon(
   const file = join(lab.directory, `${name}.yaml`);
   const socket = join(lab.directory, `${name}.sock`);
   writeFileSync(file, config);
-  const child = router.spawn(name, process.execPath, [MAIN, "run", "-c", file, "--socket", socket]);
+  const child = router.spawn(name, process.execPath, [
+    ...[MAIN, "run", "-c", file, "--socket", socket],
+    ...["--state-directory", join(lab.directory, "state")],
+  ]);
   const daemon = daemonOf(child, socket);
   await eventually(
     `the daemon of ${router.name} answers`,
@@ -127,6 +132,14 @@ function daemonOf(child: LabProcess, socket: string): LabDaemon {
         },
         () => `it is ${seen}; ${logTail(child)}`,
       );
+    },
+    follow: async (onEvent) => {
+      const client = await connectControl(socket);
+      const each = (event: unknown): void => onEvent(event as RouterEvent);
+      client
+        .request("events", { history: true, follow: true }, { onEvent: each, timeoutMs: null })
+        .catch(() => {}) // The daemon ended, and its socket with it.
+        .finally(() => client.close());
     },
     stop: () => end("SIGTERM"),
     crash: () => end("SIGKILL"),

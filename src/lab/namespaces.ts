@@ -107,6 +107,7 @@ export function spawnIn(
   try {
     child = spawn("ip", ["netns", "exec", namespace, command, ...args], {
       stdio: ["ignore", log, log],
+      detached: true, // Ctrl-C on the terminal is for us alone: we end our processes ourselves
       env: { ...process.env, ...options.env },
       cwd: options.cwd ?? "/",
     });
