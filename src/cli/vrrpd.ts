@@ -105,7 +105,7 @@ function authentication(text: string): string | null {
   const octets = digits === undefined ? Buffer.from(password, "utf8") : Buffer.from(digits, "hex");
   // On the wire the password is filled up with zeros, so those at its end are no part of it.
   const plain = octets.subarray(0, octets.findLastIndex((octet) => octet !== 0) + 1);
-  if (plain.length > 8 || plain.some((octet) => octet < 0x20 || octet > 0x7e)) {
+  if (plain.length === 0 || plain.length > 8 || plain.some((octet) => octet < 0x20 || octet > 0x7e)) {
     throw new FirsthopError("USAGE", "-a pw/…: a password has 1 to 8 printable ASCII characters");
   }
   return plain.toString("latin1");
