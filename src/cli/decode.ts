@@ -226,7 +226,7 @@ function frameLines({ decoded }: Judgement): string[] {
     );
   if (ah) lines.push(`ah    SPI ${ah.spi}, sequence ${ah.sequence}, ICV ${ah.icv}`);
   if (vrrp) {
-    const auth = vrrp.version === 2 ? `, authentication type ${vrrp.authType}` : "";
+    const auth = vrrp.version === 3 ? "" : `, authentication type ${vrrp.authType}`;
     lines.push(
       `vrrp  version ${vrrp.version}, type ${vrrp.type}, VRID ${vrrp.vrid}, priority ${vrrp.priority}${priorityNote(vrrp.priority)}`,
       `      every ${intervalText(vrrp)}, checksum ${vrrp.checksum} (${checksumText(vrrp)})${auth}`,
@@ -243,7 +243,7 @@ function priorityNote(priority: unknown): string {
 
 function intervalText(vrrp: Readonly<Record<string, unknown>>): string {
   const ms =
-    vrrp.version === 2 ? Number(vrrp.adverIntSeconds) * 1000 : Number(vrrp.maxAdverIntCentiseconds) * 10;
+    vrrp.version === 3 ? Number(vrrp.maxAdverIntCentiseconds) * 10 : Number(vrrp.adverIntSeconds) * 1000;
   return shortDuration(ms);
 }
 

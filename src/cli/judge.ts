@@ -2,7 +2,7 @@
  * What `decode` says about one frame: its fields, and whether a router would take it. Without a configured receiver
  * everything is judged that does not depend on one: the receiver is assumed to be configured like the sender.
  */
-import { formatIp, formatMac, ipToBytes } from "../core/address.js";
+import { ipToBytes } from "../core/address.js";
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, type IpPacket, readEthernet, readIp } from "../core/ethernet.js";
 import {
   type ChecksumForm,
@@ -10,6 +10,7 @@ import {
   type IpFamily,
   VRRP_PROTOCOL,
 } from "../core/vrrp/advertisement.js";
+import { ethernetFields, type FrameFields, messageFields, packetFields } from "../core/vrrp/fields.js";
 import { familyOfPacket, type RawMessage, readMessage, toAdvertisement } from "../core/vrrp/packet.js";
 import { REJECT_REASONS, receive, type Verdict, type VrrpReceiver } from "../core/vrrp/validate.js";
 import type { CapturedFrame } from "./capture.js";
@@ -33,22 +34,6 @@ export interface AssumedHeader {
   readonly destination?: string;
 }
 
-/** The fields as they are on the wire; a part that is not there is missing. */
-export interface DecodedFrame {
-  readonly eth?: { readonly src: string; readonly dst: string; readonly vlan?: number | readonly number[] };
-  readonly ip?: Readonly<Record<string, string | number>>;
-  readonly ah?: DecodedAuthenticationHeader;
-  readonly vrrp?: Readonly<Record<string, unknown>>;
-}
-
-export interface DecodedAuthenticationHeader {
-  readonly nextHeader: number;
-  readonly payloadLength: number;
-  readonly spi: string;
-  readonly sequence: number;
-  readonly icv: string;
-}
-
 export interface Judgement {
   readonly verdict: "accept" | "discard" | "ignore";
   /** The first failing check; null when accepted. */
@@ -60,49 +45,42 @@ export interface Judgement {
   /** Statistics leaf that a discarded frame moves. */
   readonly counter: string | null;
   readonly warnings: readonly string[];
-  readonly decoded: DecodedFrame;
+  /** The fields as they are on the wire. */
+  readonly decoded: FrameFields;
 }
 
 const IGNORED_TEXT: Readonly<Record<string, string>> = {
   "not-vrrp": "this is no VRRP frame",
   fragment: "this is a fragment; VRRP messages are never fragmented",
+  "ip-header": "the checksum of the IPv4 header is wrong",
   own: "this is the receiver's own advertisement",
 };
 
 export function judge(frame: CapturedFrame, receiver: AssumedReceiver, header: AssumedHeader): Judgement {
   const ethernet = frame.layer === "ethernet" ? readEthernet(frame.bytes) : null;
-  const eth = ethernet
-    ? {
-        src: formatMac(ethernet.source),
-        dst: formatMac(ethernet.destination),
-        ...(ethernet.vlans.length === 1 ? { vlan: ethernet.vlans[0] as number } : {}),
-        ...(ethernet.vlans.length > 1 ? { vlan: ethernet.vlans } : {}),
-      }
-    : undefined;
+  const eth = ethernet ? { eth: ethernetFields(ethernet) } : {};
   const ip = ipOf(frame, header);
-  if (!ip) return ignored("not-vrrp", eth ? { eth } : {});
+  if (!ip) return ignored("not-vrrp", eth);
   const message = ip.protocol === VRRP_PROTOCOL && !ip.fragment ? readMessage(ip) : null;
   const uncheckable = message !== null && frame.layer === "payload" && header.source === undefined;
   const judged = uncheckable ? trustPseudoHeader(message, familyOfPacket(ip)) : message;
-  const decoded: DecodedFrame = {
-    ...(eth ? { eth } : {}),
-    ...(frame.layer === "payload" ? {} : { ip: decodedIp(ip) }),
-    ...(ip.authenticationHeader ? { ah: decodedAh(ip.authenticationHeader) } : {}),
-    ...(message ? { vrrp: decodedVrrp(message, !uncheckable) } : {}),
+  const { ip: ipFields, ...carried } = packetFields(ip);
+  const decoded: FrameFields = {
+    ...eth,
+    ...(frame.layer === "payload" ? {} : { ip: ipFields }),
+    ...carried,
+    ...(uncheckable ? { vrrp: withoutPseudoHeader(message) } : {}),
   };
   const verdict = receive(ip, judged, receiverFor(message, familyOfPacket(ip), receiver));
   return conclude(verdict, decoded, judged !== message);
 }
 
-function ignored(
-  reason: keyof typeof IGNORED_TEXT | "not-vrrp" | "fragment" | "own",
-  decoded: DecodedFrame,
-): Judgement {
+function ignored(reason: string, decoded: FrameFields): Judgement {
   const text = IGNORED_TEXT[reason] ?? null;
   return { verdict: "ignore", reason, text, section: null, counter: null, warnings: [], decoded };
 }
 
-function conclude(verdict: Verdict, decoded: DecodedFrame, unchecked: boolean): Judgement {
+function conclude(verdict: Verdict, decoded: FrameFields, unchecked: boolean): Judgement {
   switch (verdict.verdict) {
     case "ignore":
       return ignored(verdict.reason, decoded);
@@ -169,6 +147,11 @@ function trustPseudoHeader(message: RawMessage, family: IpFamily): RawMessage {
   return { ...message, checksumValid: { ...message.checksumValid, withPseudoHeader: true } };
 }
 
+/** The fields without a statement that the missing addresses do not allow. */
+function withoutPseudoHeader(message: RawMessage): Readonly<Record<string, unknown>> {
+  return { ...messageFields(message), checksumValid: { messageOnly: message.checksumValid.messageOnly } };
+}
+
 /** The receiver that the user described, completed with what the sender says. */
 function receiverFor(message: RawMessage | null, family: IpFamily, given: AssumedReceiver): VrrpReceiver {
   const sender = message ? toAdvertisement(message, family) : null;
@@ -190,61 +173,5 @@ function receiverFor(message: RawMessage | null, family: IpFamily, given: Assume
     checkAddressList: given.addresses !== undefined,
     ipv4Checksum: given.ipv4Checksum ?? "either",
     ownerReceive: "process",
-  };
-}
-
-// ---- fields -------------------------------------------------------------------------------------------------
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
-const hex16 = (value: number): string => `0x${value.toString(16).padStart(4, "0")}`;
-
-function decodedIp(ip: IpPacket): Record<string, string | number> {
-  const ends = { src: formatIp(ip.source), dst: formatIp(ip.destination), protocol: ip.headerProtocol };
-  return ip.version === 4
-    ? {
-        version: 4,
-        ...ends,
-        ttl: ip.ttl,
-        tos: ip.trafficClass,
-        headerLength: ip.headerLength,
-        totalLength: ip.totalLength,
-      }
-    : {
-        version: 6,
-        ...ends,
-        hopLimit: ip.ttl,
-        trafficClass: ip.trafficClass,
-        payloadLength: ip.totalLength - ip.headerLength,
-      };
-}
-
-/** RFC 4302 section 2. */
-function decodedAh(header: Uint8Array): DecodedAuthenticationHeader {
-  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  return {
-    nextHeader: view.getUint8(0),
-    payloadLength: view.getUint8(1),
-    spi: `0x${view.getUint32(4).toString(16).padStart(8, "0")}`,
-    sequence: view.getUint32(8),
-    icv: hex(header.subarray(12)),
-  };
-}
-
-function decodedVrrp(message: RawMessage, checksumChecked: boolean): Record<string, unknown> {
-  return {
-    version: message.version,
-    type: message.type,
-    vrid: message.vrid,
-    priority: message.priority,
-    count: message.count,
-    ...(message.version === 2
-      ? { authType: message.authType, adverIntSeconds: message.interval }
-      : { reserved: message.reserved, maxAdverIntCentiseconds: message.interval }),
-    checksum: hex16(message.checksum),
-    checksumValid: checksumChecked
-      ? message.checksumValid
-      : { messageOnly: message.checksumValid.messageOnly },
-    addresses: message.addresses,
-    ...(message.authData === null ? {} : { authData: hex(message.authData) }),
   };
 }

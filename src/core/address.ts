@@ -22,8 +22,8 @@ export function parseIpv6(text: string): Uint8Array | null {
   if (!/^[0-9a-fA-F:.]+$/.test(text)) return null;
   const halves = text.split("::");
   if (halves.length > 2) return null;
-  const head = groupsOf(halves[0] ?? "");
-  const tail = halves.length === 2 ? groupsOf(halves[1] ?? "") : [];
+  const head = groupsOf(halves[0] ?? "", halves.length === 1);
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? "", true) : [];
   if (!head || !tail) return null;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return null;
@@ -36,13 +36,14 @@ export function parseIpv6(text: string): Uint8Array | null {
   return bytes;
 }
 
-function groupsOf(text: string): number[] | null {
+/** Groups of one side of `::`; an IPv4 address may only stand at the end of the whole. */
+function groupsOf(text: string, atEnd: boolean): number[] | null {
   if (text === "") return [];
   const groups: number[] = [];
   const parts = text.split(":");
   for (const [index, part] of parts.entries()) {
     if (part.includes(".")) {
-      const v4 = index === parts.length - 1 ? parseIpv4(part) : null;
+      const v4 = atEnd && index === parts.length - 1 ? parseIpv4(part) : null;
       if (!v4) return null;
       groups.push(((v4[0] as number) << 8) | (v4[1] as number), ((v4[2] as number) << 8) | (v4[3] as number));
     } else {

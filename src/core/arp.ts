@@ -59,11 +59,11 @@ export function gratuitousArp(address: string, mac: string, targetMac: string = 
 
 /**
  * The Active router's answer to a request, a probe of RFC 5227 (sender 0.0.0.0) included: it defends the address.
- * Null when the frame is no request.
+ * Null when the frame is no request, or comes from the virtual MAC: that is an echo, or another Active's announcement.
  */
 export function answerArp(frame: Uint8Array, mac: string): Uint8Array | null {
   const request = readArp(frame);
-  if (!request || request.operation !== REQUEST) return null;
+  if (!request || request.operation !== REQUEST || request.senderMac === mac) return null;
   return arpFrame(request.senderMac, mac, {
     operation: REPLY,
     senderMac: mac,

@@ -27,5 +27,8 @@ export function pseudoHeaderSum(
   protocol: number,
   length: number,
 ): number {
-  return onesComplementSum(source, onesComplementSum(destination, protocol + (length & 0xffff) + (length >>> 16)));
+  return onesComplementSum(
+    source,
+    onesComplementSum(destination, protocol + (length & 0xffff) + (length >>> 16)),
+  );
 }

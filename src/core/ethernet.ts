@@ -188,7 +188,12 @@ export function buildIp(
     : buildIpv6(source, destination, protocol, payload);
 }
 
-function buildIpv4(source: Uint8Array, destination: Uint8Array, protocol: number, payload: Uint8Array): Uint8Array {
+function buildIpv4(
+  source: Uint8Array,
+  destination: Uint8Array,
+  protocol: number,
+  payload: Uint8Array,
+): Uint8Array {
   const datagram = new Uint8Array(20 + payload.length);
   datagram.set([0x45, TRAFFIC_CLASS_CS6, datagram.length >> 8, datagram.length & 0xff], 0);
   datagram[8] = 255;
@@ -200,7 +205,12 @@ function buildIpv4(source: Uint8Array, destination: Uint8Array, protocol: number
   return datagram;
 }
 
-function buildIpv6(source: Uint8Array, destination: Uint8Array, protocol: number, payload: Uint8Array): Uint8Array {
+function buildIpv6(
+  source: Uint8Array,
+  destination: Uint8Array,
+  protocol: number,
+  payload: Uint8Array,
+): Uint8Array {
   const datagram = new Uint8Array(40 + payload.length);
   datagram[0] = 0x60 | (TRAFFIC_CLASS_CS6 >> 4);
   datagram[1] = (TRAFFIC_CLASS_CS6 & 0x0f) << 4;

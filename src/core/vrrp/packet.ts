@@ -42,8 +42,9 @@ export interface RawMessage {
   readonly vrid: number;
   readonly priority: number;
   readonly count: number;
-  /** v2: authentication type; v3: the reserved nibble. */
+  /** v2: authentication type; 0 in v3. */
   readonly authType: number;
+  /** v3: the reserved nibble, which the interval must be read without; 0 in v2. */
   readonly reserved: number;
   /** v2: seconds; v3: centiseconds. */
   readonly interval: number;
@@ -60,10 +61,10 @@ export function familyOfPacket(ip: IpPacket): IpFamily {
   return ip.version === 4 ? "ipv4" : "ipv6";
 }
 
-/** Octets of a message with `count` addresses. */
+/** Octets of a message with `count` addresses. Whatever is not version 3 is read like version 2. */
 export function messageLength(version: number, family: IpFamily, count: number): number {
   const addresses = count * (family === "ipv4" ? 4 : 16);
-  return HEADER_LENGTH + addresses + (version === 2 ? AUTH_DATA_LENGTH : 0);
+  return HEADER_LENGTH + addresses + (version === 3 ? 0 : AUTH_DATA_LENGTH);
 }
 
 /** Null when fewer than 8 octets are there. */
@@ -82,7 +83,8 @@ export function readMessage(ip: IpPacket): RawMessage | null {
     if (start + addressLength > message.length) break;
     addresses.push(formatIp(message.subarray(start, start + addressLength)));
   }
-  const authStart = HEADER_LENGTH + count * addressLength;
+  // Version 2 has no addresses but those of IPv4, whatever carries it.
+  const authStart = HEADER_LENGTH + count * 4;
   const hasAuthData = version === 2 && message.length >= authStart + AUTH_DATA_LENGTH;
   return {
     version,
@@ -90,18 +92,32 @@ export function readMessage(ip: IpPacket): RawMessage | null {
     vrid: octet(1),
     priority: octet(2),
     count,
-    authType: version === 2 ? octet(4) : 0,
-    reserved: version === 2 ? 0 : octet(4) >> 4,
-    interval: version === 2 ? octet(5) : u16(message, 4) & 0x0fff,
+    authType: version === 3 ? 0 : octet(4),
+    reserved: version === 3 ? octet(4) >> 4 : 0,
+    interval: version === 3 ? u16(message, 4) & 0x0fff : octet(5),
     checksum: u16(message, 6),
-    checksumValid: checksumValid(ip, message),
+    checksumValid: checksumValid(ip, message, expectedLength),
     expectedLength,
     addresses,
     authData: hasAuthData ? message.subarray(authStart, authStart + AUTH_DATA_LENGTH) : null,
   };
 }
 
-function checksumValid(ip: IpPacket, message: Uint8Array): RawMessage["checksumValid"] {
+/**
+ * Octets behind the last address are no error, and no RFC says whether they are summed: a trailer is not, padding that
+ * a sender counted into its datagram is. Either is taken.
+ */
+function checksumValid(ip: IpPacket, payload: Uint8Array, length: number): RawMessage["checksumValid"] {
+  const whole = sumValid(ip, payload);
+  if (payload.length <= length) return whole;
+  const message = sumValid(ip, payload.subarray(0, length));
+  return {
+    messageOnly: whole.messageOnly || message.messageOnly,
+    withPseudoHeader: whole.withPseudoHeader || message.withPseudoHeader,
+  };
+}
+
+function sumValid(ip: IpPacket, message: Uint8Array): RawMessage["checksumValid"] {
   const sum = onesComplementSum(message);
   const pseudo = pseudoHeaderSum(ip.source, ip.destination, VRRP_PROTOCOL, message.length);
   return {
@@ -195,9 +211,12 @@ export function encodeAdvertisementFrame(
 }
 
 /** An Ethernet frame that carries VRRP, taken apart; null when it carries something else. */
-export function readVrrpFrame(frame: Uint8Array): { readonly ip: IpPacket; readonly message: RawMessage | null } | null {
+export function readVrrpFrame(
+  frame: Uint8Array,
+): { readonly ip: IpPacket; readonly message: RawMessage | null } | null {
   const ethernet = readEthernet(frame);
-  if (!ethernet || (ethernet.etherType !== ETHERTYPE_IPV4 && ethernet.etherType !== ETHERTYPE_IPV6)) return null;
+  if (!ethernet || (ethernet.etherType !== ETHERTYPE_IPV4 && ethernet.etherType !== ETHERTYPE_IPV6))
+    return null;
   const ip = readIp(frame, ethernet.payloadOffset);
   if (!ip || ip.protocol !== VRRP_PROTOCOL) return null;
   return { ip, message: readMessage(ip) };
@@ -205,11 +224,11 @@ export function readVrrpFrame(frame: Uint8Array): { readonly ip: IpPacket; reado
 
 /**
  * The same frame with another priority, its checksum done again in whatever form the frame used: the two sums
- * differ by the same amount. Null when the frame is none that carries a VRRP message.
+ * differ by the same amount. Null when the frame is none that carries a VRRP message, or is signed.
  */
 export function withPriority(frame: Uint8Array, priority: number): Uint8Array | null {
   const read = readVrrpFrame(frame);
-  if (!read?.message) return null;
+  if (!read?.message || read.ip.authenticationHeader) return null;
   const copy = frame.slice();
   const offset = read.ip.payloadOffset;
   // RFC 1624: HC' = ~(~HC + ~m + m'), where m is the word of priority and count.

@@ -41,27 +41,63 @@ export interface VrrpReceiver {
 /** Reasons in the order of the checks. */
 export const REJECT_REASONS = {
   ttl: { counter: "ip-ttl-errors", section: "RFC 9568 7.1", text: "TTL or hop limit is not 255" },
-  version: { counter: "version-errors", section: "RFC 9568 7.1", text: "another VRRP version than configured" },
-  type: { counter: "invalid-type-pkts-rcvd", section: "RFC 9568 5.2.2", text: "the type is not ADVERTISEMENT" },
-  length: { counter: "packet-length-errors", section: "RFC 9568 7.1", text: "the message is shorter than its fields ask for" },
+  version: {
+    counter: "version-errors",
+    section: "RFC 9568 7.1",
+    text: "another VRRP version than configured",
+  },
+  type: {
+    counter: "invalid-type-pkts-rcvd",
+    section: "RFC 9568 5.2.2",
+    text: "the type is not ADVERTISEMENT",
+  },
+  length: {
+    counter: "packet-length-errors",
+    section: "RFC 9568 7.1",
+    text: "the message is shorter than its fields ask for",
+  },
   checksum: { counter: "checksum-errors", section: "RFC 9568 5.2.8", text: "the checksum is wrong" },
-  vrid: { counter: "vrid-errors", section: "RFC 9568 7.1", text: "the VRID is not configured on this interface" },
+  vrid: {
+    counter: "vrid-errors",
+    section: "RFC 9568 7.1",
+    text: "the VRID is not configured on this interface",
+  },
   owner: { counter: null, section: "RFC 9568 7.1", text: "this router owns the addresses" },
-  "count-zero": { counter: "address-list-errors", section: "RFC 9568 5.2.5, erratum 8299", text: "no address is listed" },
+  "count-zero": {
+    counter: "address-list-errors",
+    section: "RFC 9568 5.2.5, erratum 8299",
+    text: "no address is listed",
+  },
   "first-address-not-link-local": {
     counter: "address-list-errors",
     section: "RFC 9568 5.2.9, erratum 8300",
     text: "the first IPv6 address is not link-local",
   },
-  "interval-zero": { counter: "interval-errors", section: "RFC 9568 5.2.7, erratum 8301", text: "the interval is 0" },
-  "auth-type-invalid": { counter: "invalid-auth-type", section: "RFC 2338 5.3.6", text: "unknown authentication type" },
+  "interval-zero": {
+    counter: "interval-errors",
+    section: "RFC 9568 5.2.7, erratum 8301",
+    text: "the interval is 0",
+  },
+  "auth-type-invalid": {
+    counter: "invalid-auth-type",
+    section: "RFC 2338 5.3.6",
+    text: "unknown authentication type",
+  },
   "auth-type-mismatch": {
     counter: "auth-type-mismatch",
     section: "RFC 2338 7.1",
     text: "another authentication type than configured",
   },
-  "auth-failure": { counter: "authentication-failures", section: "RFC 2338 7.1", text: "the password is another one" },
-  "address-list": { counter: "address-list-errors", section: "RFC 3768 7.1", text: "the address list is another one" },
+  "auth-failure": {
+    counter: "authentication-failures",
+    section: "RFC 2338 7.1",
+    text: "the password is another one",
+  },
+  "address-list": {
+    counter: "address-list-errors",
+    section: "RFC 3768 7.1",
+    text: "the address list is another one",
+  },
   interval: { counter: "interval-errors", section: "RFC 3768 7.1", text: "the interval is another one" },
 } as const;
 
@@ -82,8 +118,8 @@ export type Verdict =
       readonly warnings: readonly ReceiveWarning[];
     }
   | { readonly verdict: "discard"; readonly reason: RejectReason }
-  /** No error of anybody: not VRRP, a fragment, or our own advertisement that came back. */
-  | { readonly verdict: "ignore"; readonly reason: "not-vrrp" | "fragment" | "own" };
+  /** Not for the checks: no VRRP, a fragment, a broken IP header, or our own advertisement that came back. */
+  | { readonly verdict: "ignore"; readonly reason: "not-vrrp" | "fragment" | "ip-header" | "own" };
 
 const discard = (reason: RejectReason): Verdict => ({ verdict: "discard", reason });
 
@@ -91,6 +127,7 @@ const discard = (reason: RejectReason): Verdict => ({ verdict: "discard", reason
 export function receive(ip: IpPacket, message: RawMessage | null, receiver: VrrpReceiver): Verdict {
   if (ip.protocol !== VRRP_PROTOCOL) return { verdict: "ignore", reason: "not-vrrp" };
   if (ip.fragment) return { verdict: "ignore", reason: "fragment" };
+  if (!ip.headerChecksumValid) return { verdict: "ignore", reason: "ip-header" };
   const source = formatIp(ip.source);
   if (source === receiver.primaryAddress) return { verdict: "ignore", reason: "own" };
   if (ip.ttl < (receiver.minimumTtl ?? 255)) return discard("ttl");
@@ -102,22 +139,23 @@ export function receive(ip: IpPacket, message: RawMessage | null, receiver: Vrrp
 }
 
 function checkMessage(message: RawMessage, family: IpFamily, receiver: VrrpReceiver): RejectReason | null {
-  if (message.version !== receiver.version) return "version";
+  // Version 2 knows IPv4 only: over IPv6 it is no version at all.
+  if (message.version !== receiver.version || (message.version === 2 && family === "ipv6")) return "version";
   if (message.type !== 1) return "type";
-  if (!isComplete(message, family)) return "length";
+  if (!isComplete(message)) return "length";
   if (!checksumForm(message, family, receiver.ipv4Checksum)) return "checksum";
   if (message.vrid !== receiver.vrid || family !== receiver.family) return "vrid";
   if (receiver.priority === PRIORITY_OWNER && receiver.ownerReceive === "discard") return "owner";
   if (message.version !== 3) return null;
   if (message.count === 0) return "count-zero";
-  if (family === "ipv6" && !isLinkLocal(message.addresses[0] as string)) return "first-address-not-link-local";
+  if (family === "ipv6" && !isLinkLocal(message.addresses[0] as string))
+    return "first-address-not-link-local";
   return message.interval === 0 ? "interval-zero" : null;
 }
 
-/** Everything that version, count and family ask for is there. Surplus octets are no error by the RFCs. */
-export function isComplete(message: RawMessage, family: IpFamily): boolean {
-  const data = message.version !== 2 || message.authData !== null;
-  return data && message.addresses.length === message.count && (family === "ipv4" || message.version === 3);
+/** Everything that version and count ask for is there. Surplus octets are no error by the RFCs. */
+function isComplete(message: RawMessage): boolean {
+  return message.addresses.length === message.count && (message.version === 3 || message.authData !== null);
 }
 
 /** The form under which the checksum is right, if one is; message-only where both are. */
@@ -150,12 +188,20 @@ function sameOctets(a: Uint8Array | null, b: Uint8Array): boolean {
   return difference === 0;
 }
 
-function checkConsistency(message: RawMessage, family: IpFamily, source: string, receiver: VrrpReceiver): Verdict {
+function checkConsistency(
+  message: RawMessage,
+  family: IpFamily,
+  source: string,
+  receiver: VrrpReceiver,
+): Verdict {
   const advertisement = toAdvertisement(message, family);
   const form = checksumForm(message, family, receiver.ipv4Checksum) as ChecksumForm;
   const warnings: ReceiveWarning[] = [];
-  if (form === "pseudo-header" && family === "ipv4") warnings.push("legacy-pseudo-header-checksum");
-  if (receiver.priority === PRIORITY_OWNER && message.priority === PRIORITY_OWNER) warnings.push("duplicate-owner");
+  if (form === "pseudo-header" && family === "ipv4" && receiver.ipv4Checksum === "either") {
+    warnings.push("legacy-pseudo-header-checksum");
+  }
+  if (receiver.priority === PRIORITY_OWNER && message.priority === PRIORITY_OWNER)
+    warnings.push("duplicate-owner");
   if (receiver.checkAddressList && !sameAddresses(message.addresses, receiver.addresses)) {
     if (message.version === 2 && message.priority !== PRIORITY_OWNER) return discard("address-list");
     warnings.push("address-list-mismatch");
@@ -167,9 +213,8 @@ function checkConsistency(message: RawMessage, family: IpFamily, source: string,
   return { verdict: "accept", advertisement, source, checksumForm: form, warnings };
 }
 
-/** The list is a set: order should be the same everywhere, but is not checked. */
+/** Count and list, as a set: the order should be the same everywhere, but is not checked. */
 function sameAddresses(a: readonly string[], b: readonly string[]): boolean {
   const known = new Set(b);
-  return new Set(a).size === known.size && a.every((address) => known.has(address));
+  return a.length === b.length && new Set(a).size === known.size && a.every((address) => known.has(address));
 }
-
