@@ -1,8 +1,8 @@
 /** `firsthop check`: every problem of a configuration file in one go. */
 import { Command } from "commander";
-import { formatProblems, readConfig } from "../config/index.js";
+import { checkConfigFile, formatProblems } from "../config/index.js";
 import { configOption } from "./config-file.js";
-import { EXIT, print, printJson } from "./output.js";
+import { color, EXIT, print, printJson } from "./output.js";
 
 interface CheckOptions {
   readonly config: string;
@@ -12,10 +12,35 @@ interface CheckOptions {
 export function checkCommand(): Command {
   return new Command("check")
     .description(
-      "Checks a configuration file: each problem with its line, what is wrong and what would be right.",
+      "Checks a configuration file: each problem with its place, what is wrong and what would be right.",
     )
     .addOption(configOption())
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExample:\n  firsthop check -c firsthop.yaml\n")
-    .action((options: CheckOptions) => {});
+    .addHelpText(
+      "after",
+      "\nExit: 0 the file can be used, 1 it cannot.\n\nExample:\n  firsthop check -c firsthop.yaml\n",
+    )
+    .action((options: CheckOptions) => {
+      const { file, config, problems } = checkConfigFile(options.config);
+      process.exitCode = config === null ? EXIT.no : EXIT.ok;
+      if (options.json) {
+        printJson({ file, valid: config !== null, problems });
+        return;
+      }
+      if (problems.length > 0) print(formatProblems(file, problems));
+      if (config === null) {
+        print(color.red(`${file} cannot be used: ${count(problems.length, "problem")}`));
+      } else {
+        const names = config.virtualRouters.map((one) => one.name).join(", ");
+        print(
+          color.green(
+            `${file} is right: ${count(config.virtualRouters.length, "virtual router")} (${names})`,
+          ),
+        );
+      }
+    });
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }

@@ -1,9 +1,9 @@
 /** `firsthop run`: the daemon, in the foreground. */
 import { Command } from "commander";
-import { readConfig } from "../config/index.js";
 import { DEFAULT_SOCKET } from "../control/protocol.js";
 import { DEFAULT_STATE_DIRECTORY } from "../engine/defaults.js";
-import { configOption } from "./config-file.js";
+import { FirsthopError } from "../errors.js";
+import { configOption, type LoadedConfig, loadConfig } from "./config-file.js";
 import { createLogger, defaultFormat } from "./log.js";
 import { runService } from "./service.js";
 
@@ -28,10 +28,11 @@ export function runCommand(): Command {
     )
     .addHelpText("after", "\nExample:\n  sudo firsthop run -c /etc/firsthop/firsthop.yaml\n")
     .action(async (options: RunOptions) => {
-      const config = readConfig(options.config);
+      const loaded = loadOrExplain(options.config);
+      const { config } = loaded;
       await runService({
-        config,
-        reread: () => readConfig(options.config),
+        loaded,
+        reread: () => loadConfig(options.config),
         configFile: options.config,
         socket: options.socket ?? config.control.socket,
         stateDirectory: options.stateDirectory,
@@ -39,4 +40,15 @@ export function runCommand(): Command {
       });
       process.exit(0);
     });
+}
+
+/** All problems, one a line as `check` prints them, before the line that says what follows from them. */
+function loadOrExplain(file: string): LoadedConfig {
+  try {
+    return loadConfig(file);
+  } catch (error) {
+    if (!(error instanceof FirsthopError) || error.code !== "CONFIG_INVALID") throw error;
+    process.stderr.write(`${error.message}\n`);
+    throw new FirsthopError("CONFIG_INVALID", `${file} cannot be used (see above): nothing was started`);
+  }
 }

@@ -2,12 +2,12 @@
  * The life of a daemon process, for `run` and `vrrpd` alike: claim the control socket, open the router, follow
  * signals, leave in good order. The order matters: who does not get the socket never touches the kernel.
  */
-import type { Config } from "../config/index.js";
 import type { Hello } from "../control/protocol.js";
 import { type ControlServer, type Handlers, startControlServer } from "../control/server.js";
 import type { ReloadResult, Router } from "../engine/router.js";
 import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
+import type { LoadedConfig } from "./config-file.js";
 import { reloadText } from "./events.js";
 import type { Logger } from "./log.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
@@ -19,9 +19,9 @@ export const EXIT_INTERNAL = 70;
 const HURRIED_RELEASE_MS = 1000;
 
 export interface ServiceOptions {
-  readonly config: Config;
+  readonly loaded: LoadedConfig;
   /** Reads the configuration again, for SIGHUP and `reload`; null where there is no file. */
-  readonly reread: (() => Config) | null;
+  readonly reread: (() => LoadedConfig) | null;
   readonly configFile: string | null;
   /** null: no control socket. */
   readonly socket: string | null;
@@ -71,12 +71,12 @@ class Service {
   }
 
   async run(): Promise<void> {
-    const { socket, config, stateDirectory } = this.#options;
+    const { socket, loaded, stateDirectory } = this.#options;
     const control = socket === null ? null : await this.#listen(socket);
     try {
       const { Router } = await import("../engine/router.js");
       const onEvent = (event: RouterEvent): void => this.#logEvent(event);
-      const router = await Router.open(config, {
+      const router = await Router.open(loaded.config, {
         onEvent,
         ...(stateDirectory === undefined ? {} : { stateDirectory }),
       });
@@ -94,6 +94,7 @@ class Service {
 
   #announce(router: Router, control: ControlServer | null): void {
     const status = router.status();
+    this.#warn(this.#options.loaded);
     const warning = realtimeWarning(status.engine);
     if (warning !== null) this.#log.warn({ code: "not-realtime" }, warning);
     const names = status.virtualRouters.map((one) => one.name);
@@ -136,13 +137,20 @@ class Service {
       );
     }
     try {
-      return await (await this.#ready).reload(reread());
+      const loaded = reread();
+      const result = await (await this.#ready).reload(loaded.config);
+      this.#warn(loaded);
+      return result;
     } catch (error) {
       const lines = String(error instanceof Error ? error.message : error).split("\n");
       for (const line of lines) this.#log.error({ why, code: "reload-refused" }, line);
       this.#log.error({ why, code: "reload-refused" }, `${configFile} was not taken over: nothing changed`);
       throw error;
     }
+  }
+
+  #warn({ warnings }: LoadedConfig): void {
+    for (const line of warnings) this.#log.warn({ code: "configuration" }, line);
   }
 
   #logEvent(event: RouterEvent): void {

@@ -50,7 +50,7 @@ export function vrrpdCommand(): Command {
       const releasePidFile = writePidFile(join(options.f, `vrrpd_${options.i}_${Number(options.v)}.pid`));
       process.on("exit", releasePidFile);
       await runService({
-        config,
+        loaded: { config, warnings: [] },
         reread: null,
         configFile: null,
         socket: options.socket ?? null,
