@@ -59,7 +59,12 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     names: false,
   },
   vrrpd: { summary: "the classic vrrpd command line", options: [], words: [], names: false },
-  lab: { summary: "a private lab that breaks things", options: ["--json"], words: [], names: false },
+  lab: {
+    summary: "a private lab that breaks things",
+    options: ["--list", "--json", "--interval", "--rate", "--family", "--keep"],
+    words: [],
+    names: false,
+  },
   completion: { summary: "print a completion script", options: [], words: [...SHELLS], names: false },
   version: { summary: "print the version", options: [], words: [], names: false },
 };
