@@ -67,7 +67,7 @@ int Heartbeat::start() {
                                        [this](uint32_t port, const Bytes& frame) { send(port, frame); });
   if (const int error = lane_->start(); error != 0) return error;
   started_ = true;
-  return thread_.start("fh-heartbeat", kHeartbeatPriority, [this] { run(); }) ? 0 : errno;
+  return thread_.start("fh-heartbeat", kHeartbeatPriority, [this] { run(); });
 }
 
 void Heartbeat::stop() {

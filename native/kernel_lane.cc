@@ -45,7 +45,7 @@ int KernelLane::start() {
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   if (::bind(netlink_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return errno;
-  return thread_.start("fh-kernel", priority_, [this] { run(); }) ? 0 : errno;
+  return thread_.start("fh-kernel", priority_, [this] { run(); });
 }
 
 void KernelLane::submit(std::shared_ptr<const KernelPlan> plan, Done done) {

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -20,8 +21,8 @@ class RealtimeThread {
   RealtimeThread(const RealtimeThread&) = delete;
   RealtimeThread& operator=(const RealtimeThread&) = delete;
 
-  // False when the thread can't be made (errno is set).
-  bool start(const char* name, int priority, std::function<void()> run) {
+  // 0 or an errno.
+  int start(const char* name, int priority, std::function<void()> run) {
     name_ = name;
     priority_ = priority;
     run_ = std::move(run);
@@ -29,15 +30,16 @@ class RealtimeThread {
                     -1, 0);
     if (stack_ == MAP_FAILED) {
       stack_ = nullptr;
-      return false;
+      return errno;
     }
     locked_ = ::mlock(stack_, kStackSize) == 0;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstack(&attributes, stack_, kStackSize);
-    started_ = pthread_create(&thread_, &attributes, entry, this) == 0;
+    const int error = pthread_create(&thread_, &attributes, entry, this);
     pthread_attr_destroy(&attributes);
-    return started_;
+    started_ = error == 0;
+    return error;
   }
 
   void join() {
@@ -51,7 +53,7 @@ class RealtimeThread {
   bool locked() const { return locked_; }
 
  private:
-  static constexpr size_t kStackSize = 256 * 1024;
+  static constexpr size_t kStackSize = 1 << 20;
 
   static void* entry(void* self_pointer) {
     auto* self = static_cast<RealtimeThread*>(self_pointer);

@@ -1,0 +1,69 @@
+#include "check.h"
+#include "classifier.h"
+
+using firsthop::Bytes;
+using firsthop::Classifier;
+using firsthop::FramePattern;
+
+static FramePattern pattern(uint8_t id, size_t length = 60) {
+  FramePattern one;
+  one.bytes.assign(length, id);
+  one.mask.assign(length, 0xff);
+  one.mask[18] = one.mask[19] = 0;
+  return one;
+}
+
+static void findsWhatIsEqualUnderTheMask() {
+  Classifier classifier;
+  for (uint32_t i = 0; i < 255; i++) classifier.add(pattern(static_cast<uint8_t>(i)), i, 3);
+  Bytes frame(60, 42);
+  frame[18] = 99;
+  const auto* match = classifier.find(frame.data(), frame.size());
+  CHECK(match != nullptr && match->session == 42 && match->pattern == 3);
+  frame[20] ^= 1;
+  CHECK(classifier.find(frame.data(), frame.size()) == nullptr);
+}
+
+static void comparesLengths() {
+  Classifier classifier;
+  classifier.add(pattern(1), 1, 0);
+  const Bytes shorter(59, 1);
+  const Bytes longer(61, 1);
+  CHECK(classifier.find(shorter.data(), shorter.size()) == nullptr);
+  CHECK(classifier.find(longer.data(), longer.size()) == nullptr);
+}
+
+static void forgetsOnlyTheSessionThatLeaves() {
+  Classifier classifier;
+  classifier.add(pattern(5), 1, 0);
+  classifier.add(pattern(5), 2, 0);
+  classifier.remove(pattern(5), 1);
+  const Bytes frame(60, 5);
+  const auto* match = classifier.find(frame.data(), frame.size());
+  CHECK(match != nullptr && match->session == 2);
+  classifier.remove(pattern(5), 2);
+  CHECK(classifier.find(frame.data(), frame.size()) == nullptr);
+  classifier.remove(pattern(5), 2);
+}
+
+static void handlesLengthsThatAreNoMultipleOfEight() {
+  for (size_t length = 1; length < 80; length++) {
+    Classifier classifier;
+    FramePattern one;
+    one.bytes.assign(length, 7);
+    one.mask.assign(length, 0xff);
+    classifier.add(one, 1, 0);
+    Bytes frame(length, 7);
+    CHECK(classifier.find(frame.data(), length) != nullptr);
+    frame[length - 1] = 8;
+    CHECK(classifier.find(frame.data(), length) == nullptr);
+  }
+}
+
+int main() {
+  TEST(findsWhatIsEqualUnderTheMask);
+  TEST(comparesLengths);
+  TEST(forgetsOnlyTheSessionThatLeaves);
+  TEST(handlesLengthsThatAreNoMultipleOfEight);
+  return 0;
+}

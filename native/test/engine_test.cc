@@ -1,0 +1,264 @@
+// The engine on a veth pair in a network namespace of its own. Needs root; 77 tells ctest that it was skipped.
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "check.h"
+#include "heartbeat.h"
+
+using namespace firsthop;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr int64_t kMs = 1'000'000;
+
+const std::vector<sock_filter> kPassAll{{0x06, 0, 0, 0xffff}};
+
+// Collects reports until one of a kind is there.
+class Listener {
+ public:
+  Heartbeat::Options options(int64_t control_timeout_ns) {
+    Heartbeat::Options made;
+    made.control_timeout_ns = control_timeout_ns;
+    made.wake = [this] {
+      std::lock_guard<std::mutex> lock(mutex_);
+      woken_ = true;
+      changed_.notify_all();
+    };
+    return made;
+  }
+
+  // False when nothing of this kind came within two seconds.
+  bool waitFor(Heartbeat& engine, Report::Kind kind, Report* into) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    for (;;) {
+      for (Report& one : engine.takeReports()) {
+        if (one.kind != kind) continue;
+        *into = std::move(one);
+        return true;
+      }
+      std::unique_lock<std::mutex> lock(mutex_);
+      if (!changed_.wait_until(lock, until, [this] { return woken_; })) return false;
+      woken_ = false;
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false;
+};
+
+Bytes frameOf(uint8_t id) {
+  Bytes frame(60, id);
+  for (int i = 0; i < 6; i++) frame[static_cast<size_t>(i)] = 0xff;
+  const uint8_t source[] = {2, 0, 0, 0, 0, id};
+  std::copy(source, source + 6, frame.begin() + 6);
+  frame[12] = 0x88;
+  frame[13] = 0xb5;
+  return frame;
+}
+
+Operation send(uint32_t port) {
+  Operation one;
+  one.kind = Operation::Kind::Send;
+  one.port = port;
+  return one;
+}
+
+Operation arm(uint8_t timer, int64_t after_ns) {
+  Operation one;
+  one.kind = Operation::Kind::Arm;
+  one.slot = timer;
+  one.after_ns = after_ns;
+  return one;
+}
+
+Operation count(uint8_t counter) {
+  Operation one;
+  one.kind = Operation::Kind::Count;
+  one.slot = counter;
+  return one;
+}
+
+// Sends its frame every period; says goodbye (frame 1) when control is lost.
+std::shared_ptr<const Program> beater(uint32_t port, int64_t period_ns) {
+  auto program = std::make_shared<Program>();
+  program->frames = {frameOf(1), frameOf(9)};
+  Posture beating;
+  beating.transitions.push_back({{send(port), arm(0, period_ns), count(0)}, 0, false});
+  Operation goodbye = send(port);
+  goodbye.index = 1;
+  Operation cancel;
+  cancel.kind = Operation::Kind::Cancel;
+  beating.transitions.push_back({{goodbye, cancel}, 1, true});
+  beating.by_timer[0] = 0;
+  beating.on_control_lost = 1;
+  program->postures = {beating, Posture()};
+  return program;
+}
+
+// Waits for the frame; reports when it stays away.
+std::shared_ptr<const Program> watcher(uint32_t port, int64_t limit_ns) {
+  auto program = std::make_shared<Program>();
+  FramePattern pattern;
+  pattern.port = port;
+  pattern.bytes = frameOf(1);
+  pattern.mask.assign(60, 0xff);
+  program->patterns = {pattern};
+  Posture watching;
+  watching.transitions.push_back({{arm(1, limit_ns), count(1)}, 0, false});
+  watching.transitions.push_back({{}, 1, true});
+  watching.by_pattern = {0};
+  watching.by_timer[1] = 1;
+  Posture alone;
+  alone.by_pattern = {kNone};
+  program->postures = {watching, alone};
+  return program;
+}
+
+struct Pair {
+  uint32_t a = 0;
+  uint32_t b = 0;
+  explicit Pair(Heartbeat& engine) {
+    CHECK(engine.openLanPort(static_cast<int>(if_nametoindex("fh-a")), kPassAll, {}, {}, &a) == 0);
+    CHECK(engine.openLanPort(static_cast<int>(if_nametoindex("fh-b")), kPassAll, {}, {}, &b) == 0);
+  }
+};
+
+void beatsAreHeardAndSilenceIsReported() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t sender = engine.createSession();
+  const uint32_t receiver = engine.createSession();
+  const int64_t limit_ns = 40 * kMs;
+  CHECK(engine.load(receiver, watcher(ports.b, limit_ns), 0, {}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::Loaded);
+  CHECK(engine.load(sender, beater(ports.a, 2 * kMs), 0, {arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  double counters[kCounters];
+  do {
+    std::this_thread::sleep_for(milliseconds(1));
+    CHECK(engine.counters(receiver, counters));
+  } while (counters[1] < 50);
+  const int64_t silent_ns = Heartbeat::nowNs();
+  CHECK(engine.removeSession(sender));
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.session == receiver && report.from == 0 && report.to == 1 && report.epoch == 1);
+  CHECK(report.at_ns > silent_ns + limit_ns - 5 * kMs && report.at_ns < silent_ns + limit_ns + 5 * kMs);
+  CHECK(report.carried_out_ns >= report.at_ns);
+}
+
+void aStaleLoadIsRefusedAndChangesNothing() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t session = engine.createSession();
+  auto program = watcher(ports.b, kMs);
+  CHECK(engine.load(session, program, 0, {arm(1, kMs)}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::Loaded);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(engine.load(session, program, 0, {}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::Stale);
+  CHECK(engine.load(session, program, 0, {}, Heartbeat::nowNs(), report.epoch) == Heartbeat::LoadResult::Loaded);
+  CHECK(engine.load(session + 1, program, 0, {}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::NoSession);
+}
+
+void aSilentControlPlaneResignsOnceAndIsToldSo() {
+  Listener listener;
+  Heartbeat engine(listener.options(30 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t session = engine.createSession();
+  CHECK(engine.load(session, beater(ports.a, 5 * kMs), 0, {arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.transition == 1 && report.to == 1);
+  engine.renew();
+  CHECK(listener.waitFor(engine, Report::Kind::ControlRestored, &report));
+  CHECK(report.carried_out_ns >= 30 * kMs);
+}
+
+void framesThatNobodyKnowsReachJavaScriptButNoFloodDoes() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  for (int i = 0; i < 2000; i++) CHECK(engine.send(ports.a, frameOf(3)));
+  PortCounters counters;
+  do {
+    std::this_thread::sleep_for(milliseconds(1));
+    CHECK(engine.portCounters(ports.b, &counters));
+  } while (counters.received + counters.dropped_by_kernel < 2000);
+  CHECK(counters.delivered >= 64 && counters.delivered < 200);
+  CHECK(counters.delivered + counters.dropped_unread >= counters.received);
+}
+
+void portsAndSessionsComeAndGoWhileTheEngineRuns() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t steady = engine.createSession();
+  CHECK(engine.load(steady, beater(ports.a, kMs), 0, {arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  for (int round = 0; round < 200; round++) {
+    const Pair more(engine);
+    const uint32_t session = engine.createSession();
+    CHECK(engine.load(session, watcher(more.b, 50 * kMs), 0, {arm(1, kMs)}, Heartbeat::nowNs(), 0) ==
+          Heartbeat::LoadResult::Loaded);
+    double counters[kCounters];
+    CHECK(engine.counters(session, counters));
+    engine.timing();
+    engine.takeReports();
+    CHECK(engine.removeSession(session));
+    CHECK(engine.closePort(more.a) && engine.closePort(more.b));
+  }
+}
+
+void kernelPlansRunInOrderAndTellTheirFailures() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  auto plan = std::make_shared<KernelPlan>();
+  KernelStep missing;
+  missing.kind = KernelStep::Kind::Write;
+  missing.label = "/proc/sys/net/ipv4/conf/no-such-device/forwarding";
+  missing.value = "1";
+  plan->steps = {missing};
+  engine.perform(plan, 5);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Performed, &report));
+  CHECK(report.session == 5 && report.failures.size() == 1 && report.failures[0].error == ENOENT);
+}
+
+bool inOwnNamespace() {
+  if (::unshare(CLONE_NEWNET) != 0) return false;
+  return std::system("ip link add fh-a type veth peer name fh-b && ip link set fh-a up && ip link set fh-b up") == 0;
+}
+
+}  // namespace
+
+int main() {
+  if (!inOwnNamespace()) {
+    std::fprintf(stderr, "skipped: a network namespace needs root and iproute2\n");
+    return 77;
+  }
+  TEST(beatsAreHeardAndSilenceIsReported);
+  TEST(aStaleLoadIsRefusedAndChangesNothing);
+  TEST(aSilentControlPlaneResignsOnceAndIsToldSo);
+  TEST(framesThatNobodyKnowsReachJavaScriptButNoFloodDoes);
+  TEST(portsAndSessionsComeAndGoWhileTheEngineRuns);
+  TEST(kernelPlansRunInOrderAndTellTheirFailures);
+  return 0;
+}
