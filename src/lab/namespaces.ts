@@ -4,7 +4,16 @@
  * can be told from what another one is using.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FirsthopError } from "../errors.js";
@@ -103,6 +112,7 @@ export function spawnIn(
   options: SpawnOptions,
 ): LabProcess {
   const log = openSync(options.logFile, "a");
+  const begin = fstatSync(log).size; // an earlier process of the same name wrote what is there
   let child: ChildProcess;
   try {
     child = spawn("ip", ["netns", "exec", namespace, command, ...args], {
@@ -124,7 +134,7 @@ export function spawnIn(
     logFile: options.logFile,
     ended,
     running: () => child.exitCode === null && child.signalCode === null,
-    output: () => (existsSync(options.logFile) ? readFileSync(options.logFile, "utf8") : ""),
+    output: () => (existsSync(options.logFile) ? readFileSync(options.logFile).toString("utf8", begin) : ""),
     kill: (signal) => void child.kill(signal),
   };
 }

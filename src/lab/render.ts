@@ -28,6 +28,7 @@ export interface Glyphs {
   readonly minus: string;
   readonly kinds: Readonly<Record<Happening["kind"], string>>;
   readonly lines: Readonly<Record<LineView | "busy", string>>;
+  readonly trunk: string;
   readonly corners: readonly [topLeft: string, topRight: string, bottomLeft: string, bottomRight: string];
   readonly forks: readonly [left: string, right: string];
   readonly states: Readonly<Record<"on" | "off" | "gone", string>>;
@@ -43,8 +44,9 @@ export const UNICODE: Glyphs = {
   no: "✘",
   arrow: "→",
   minus: "−",
-  kinds: { act: "⚡", state: "●", advert: "◌", packet: "▸", trouble: "!" },
+  kinds: { act: "◆", state: "●", advert: "◌", packet: "▸", trouble: "!" },
   lines: { up: "───────", busy: "━━━━━━━", cut: "─╴ ✂ ╶─", muted: "╌╌╌╌╌╌╌" },
+  trunk: "──",
   corners: ["╭", "╮", "╰", "╯"],
   forks: ["┤", "├"],
   states: { on: "●", off: "○", gone: "✘" },
@@ -62,6 +64,7 @@ export const ASCII: Glyphs = {
   minus: "-",
   kinds: { act: "!", state: "*", advert: "~", packet: ">", trouble: "!" },
   lines: { up: "-------", busy: "=======", cut: "-- X --", muted: ". . . ." },
+  trunk: "--",
   corners: ["/", "\\", "\\", "/"],
   forks: ["+", "+"],
   states: { on: "*", off: "o", gone: "x" },
@@ -92,7 +95,7 @@ const STATE_WORDS: Readonly<Record<RouterView["state"], string>> = {
 
 const NAME_WIDTH = 22;
 
-/** Two routers between a host and the upstream, five lines. */
+/** Two routers between a host and the upstream, three lines. */
 export function drawing(routers: readonly RouterView[], style: Style): string[] {
   const { corners, forks } = style.glyphs;
   const pad = " ".repeat(8);
@@ -104,12 +107,10 @@ export function drawing(routers: readonly RouterView[], style: Style): string[] 
   };
   const wide = " ".repeat(2 * style.glyphs.lines.up.length + NAME_WIDTH + 2);
   const busy = routers.some((router) => router.carries);
-  const trunk = busy ? style.bold : style.dim;
-  return [
-    row(0),
-    ` ${trunk("host")} ${trunk("──")}${forks[0]}${wide}${forks[1]}${trunk("── upstream")}`,
-    row(1),
-  ].map((line) => (style.glyphs === ASCII ? line.replaceAll("──", "--") : line));
+  const end = busy ? style.bold : style.dim;
+  const { trunk } = style.glyphs;
+  const middle = ` ${end("host")} ${end(trunk)}${forks[0]}${wide}${forks[1]}${end(`${trunk} upstream`)}`;
+  return [row(0), middle, row(1)];
 }
 
 function legOf(router: RouterView, line: LineView, at: number, style: Style): string {
@@ -265,36 +266,36 @@ export function liveLines(view: StepView, style: Style): string[] {
   ];
 }
 
-const HEADER = ["#", "what", "interval", "Active", "outage", "bound", "lost", "twice", "deadline", ""];
-const RIGHT = [true, false, true, false, true, true, true, true, true, false];
+const HEADER = ["#", "what", "outage / bound", "lost", "dup", "deadline", ""];
+const RIGHT = [true, false, true, true, true, true, false];
 
-/** All steps, one a line. */
+/** All steps, one a line, in 80 columns. */
 export function summaryTable(results: readonly StepResult[], style: Style): string[] {
+  const several = new Set(results.map((result) => result.intervalMs)).size > 1;
   const rows = results.map((result) => [
     String(result.number),
-    result.plan.title,
-    `${result.intervalMs} ms`,
-    result.plan.successor === 2 ? `r1 ${style.glyphs.arrow} r2` : `r2 ${style.glyphs.arrow} r1`,
-    result.outageMs === 0 ? "0" : `${result.outageMs.toFixed(1)} ms`,
-    result.plan.promise === "bounded" ? `${result.activeDownIntervalMs.toFixed(1)} ms` : "0",
+    several && result.intervalMs !== results[0]!.intervalMs
+      ? `${result.plan.title} @${result.intervalMs}ms`
+      : result.plan.title,
+    result.plan.promise === "bounded"
+      ? `${result.outageMs.toFixed(1)} / ${result.activeDownIntervalMs.toFixed(1)}`
+      : `${result.outageMs === 0 ? "0" : result.outageMs.toFixed(1)} / 0`,
     result.lost.toLocaleString("en"),
     result.duplicated.toLocaleString("en"),
-    result.afterDeadlineMs === null ? "" : `${signed(result.afterDeadlineMs, style)} ms`,
+    result.afterDeadlineMs === null ? "" : signed(result.afterDeadlineMs, style),
     result.kept ? style.glyphs.yes : style.glyphs.no,
   ]);
   const widths = HEADER.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]!.length)));
-  const line = (cells: readonly string[]): string =>
-    `  ${cells
-      .map((cell, at) => (RIGHT[at] ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)))
-      .join("  ")
-      .trimEnd()}`;
+  const line = (cells: readonly string[], mark: Paint): string => {
+    const last = cells.length - 1;
+    const padded = cells.map((cell, at) =>
+      RIGHT[at] ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!),
+    );
+    return `  ${[...padded.slice(0, last), mark(cells[last]!)].join("  ")}`.trimEnd();
+  };
   return [
-    style.dim(line(HEADER)),
-    ...rows.map((row, at) => {
-      const mark = row.at(-1)!;
-      const text = line(row.slice(0, -1)).padEnd(widths.slice(0, -1).reduce((a, b) => a + b + 2, 0));
-      return `${text}  ${results[at]!.kept ? style.good(mark) : style.bad(mark)}`;
-    }),
+    style.dim(line(HEADER, plain)),
+    ...rows.map((row, at) => line(row, results[at]!.kept ? style.good : style.bad)),
   ];
 }
 
@@ -307,11 +308,12 @@ export function closingLines(results: readonly StepResult[], elapsedMs: number, 
     : style.bad(`${style.glyphs.no} ${results.length - kept} of ${results.length} promises broken`);
   return [
     ...summaryTable(results, style),
-    style.dim(
-      `  outage: longest time without an arrival; bound: Active_Down_Interval = 3 x interval + skew (${OUTAGE_MARGIN_MS} ms` +
-        " of grace);",
-    ),
-    style.dim("  deadline: first packet through the new Active, from the end of its Active_Down_Interval."),
+    "",
+    ...[
+      "outage    ms between the last packet before and the first after; 0 when none was lost",
+      `bound     Active_Down_Interval, 3 x interval + skew (grace: ${OUTAGE_MARGIN_MS} ms); 0 for what must cost nothing`,
+      "deadline  ms from the end of the Active_Down_Interval to the first packet",
+    ].map((text) => style.dim(`  ${text}`)),
     "",
     `  ${words} ${style.dim(`in ${(elapsedMs / 1000).toFixed(1)} s`)}`,
   ];

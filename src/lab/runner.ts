@@ -77,7 +77,7 @@ export async function runLab(plan: LabPlan, reporter: LabReporter, start?: Start
   let world: World | null = null;
   try {
     for (const scene of scenes) {
-      world?.close();
+      await world?.close();
       world = await openScene(scene.settings, reporter, start);
       for (const step of scene.plans) {
         const result = await runStep(world, step, results.length + 1, total, reporter);
@@ -88,7 +88,7 @@ export async function runLab(plan: LabPlan, reporter: LabReporter, start?: Start
     }
     return finish(results.every((result) => result.kept));
   } finally {
-    if (!plan.keep) world?.close();
+    if (!plan.keep) await world?.close();
   }
 
   function finish(kept: boolean): LabOutcome {
@@ -159,7 +159,7 @@ async function runStep(
 
 function changeText(change: SeenChange): string {
   const name = (state: string): string => state.charAt(0).toUpperCase() + state.slice(1);
-  return `${name(change.from)} → ${name(change.to)}: ${change.detail}`;
+  return `${name(change.from)} to ${name(change.to)}: ${change.detail}`;
 }
 
 /** Waits until the successor is Active and carries packets, and the other one knows that it isn't. */

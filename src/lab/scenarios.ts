@@ -34,31 +34,31 @@ export const SCENARIOS: readonly Scenario[] = [
     "lines",
     "both lines of the Active are cut and plugged in again",
     fail("cut-lines", "Both lines of r1 are cut", "bounded"),
-    comeBack("restore-lines", "They are plugged in again: r1 preempts"),
+    comeBack("restore-lines", "They are plugged in again"),
   ),
   scenario(
     "crash",
     "the Active's daemon is killed (kill -9) and started again",
-    fail("kill-daemon", "The daemon of r1 is killed: kill -9", "lossless"),
-    comeBack("start-daemon", "It is started again: r1 tidies up and preempts"),
+    fail("kill-daemon", "kill -9 for r1's daemon", "lossless"),
+    comeBack("start-daemon", "The daemon is started again"),
   ),
   scenario(
     "stop",
     "the Active's daemon is stopped in good order (SIGTERM) and started again",
-    fail("stop-daemon", "The daemon of r1 is stopped: SIGTERM", "lossless"),
-    comeBack("start-daemon", "It is started again: r1 preempts"),
+    fail("stop-daemon", "SIGTERM for r1's daemon", "lossless"),
+    comeBack("start-daemon", "The daemon is started again"),
   ),
   scenario(
     "lan",
     "the Active loses its LAN line only",
-    fail("cut-lan", "Only the LAN line of r1 is cut", "bounded"),
-    comeBack("restore-lan", "It is plugged in again: r1 preempts"),
+    fail("cut-lan", "Only r1's LAN line is cut", "bounded"),
+    comeBack("restore-lan", "It is plugged in again"),
   ),
   scenario(
     "mute",
     "the switch drops the Active's frames while the line stays up: both are Active until it ends",
-    fail("mute-port", "The switch ports of r1 go dead, the carrier stays", "bounded"),
-    comeBack("restore-port", "The ports work again: two Actives meet"),
+    fail("mute-port", "r1's switch ports go dead", "bounded"),
+    comeBack("restore-port", "They work: two Actives meet"),
   ),
 ];
 
@@ -84,7 +84,7 @@ export interface Verdict {
 export function judge(plan: StepPlan, measured: Measurement): Verdict {
   const outageMs = measured.lost > 0 ? measured.longestGapMs : 0;
   const broken: string[] = [];
-  if (measured.trouble) broken.push(measured.trouble);
+  if (measured.trouble) broken.push(measured.trouble.replace(/\n.*/s, ""));
   const boundMs = measured.activeDownIntervalMs + OUTAGE_MARGIN_MS;
   if (plan.promise === "bounded" && outageMs > boundMs) {
     broken.push(`the outage is longer than ${boundMs.toFixed(1)} ms`);

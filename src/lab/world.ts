@@ -38,7 +38,8 @@ export interface World {
   act(action: LabAction): Promise<void>;
   /** Hears of every change of state; returns how to stop hearing. */
   onChange(listener: (change: SeenChange) => void): () => void;
-  close(): void;
+  /** Ends the traffic and removes everything. */
+  close(): Promise<void>;
 }
 
 const ELECTION_EXTRA_MS = 10_000;
@@ -81,20 +82,24 @@ async function populate(lab: Lab, settings: LabSettings, start: StartDaemon): Pr
   const adverts = captureAt(lab.routers[1]!, "lan0");
   await Promise.all(routers.map((router) => router.start()));
   await normalRoles(routers);
-  traffic = startTraffic(lab, { rate: settings.rate, family: settings.family });
+  const stream = startTraffic(lab, { rate: settings.rate, family: settings.family });
+  traffic = stream;
   await eventually("packets flow through r1", ELECTION_EXTRA_MS, () => routers[0].carried() > 0);
   return {
     lab,
     settings,
     routers,
-    traffic,
+    traffic: stream,
     adverts,
     act: (action) => carryOut(action, lab, routers[0], lines),
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    close: () => lab.close(),
+    close: async () => {
+      await Promise.all([stream.stop(), adverts.stop()]);
+      lab.close();
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 /** keepalived as a peer: configuration, process, state from its log. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../../src/lab/wait.js";
 import { familyProcesses } from "./processes.js";
@@ -63,12 +63,13 @@ export const startKeepalived: StartSpeaker = async (lab, router, given) => {
   const options = withDefaults(given);
   const base = join(lab.directory, `${router.name}-keepalived`);
   writeFileSync(`${base}.conf`, keepalivedConfig(options, router.addresses[options.family]));
+  // A killed one leaves them behind; where nobody reaps orphans its child still counts as running.
+  for (const file of [`${base}.pid`, `${base}-vrrp.pid`]) rmSync(file, { force: true });
   const child = router.spawn(`${router.name}-keepalived`, BINARY, [
     ...["--dont-fork", "--log-console", "--log-detail", "--vrrp"],
     ...["--use-file", `${base}.conf`, "--pid", `${base}.pid`, "--vrrp_pid", `${base}-vrrp.pid`],
   ]);
-  const started = child.output().length;
-  const log = (): string => child.output().slice(started);
+  const log = (): string => child.output();
   const ended = (): Promise<unknown> =>
     eventually(
       "keepalived ends",
