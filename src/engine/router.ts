@@ -77,13 +77,13 @@ export class Router {
     this.#config = config;
     this.#driver = driver;
     if (options.onEvent) this.#listeners.add(options.onEvent);
-    this.#kernel = driver.openKernel({
-      onNews: (news) => this.#onNews(news),
-      stateDirectory: options.stateDirectory ?? DEFAULT_STATE_DIRECTORY,
-    });
     this.#heartbeat = driver.openHeartbeat({
       onReports: (reports) => this.#onReports(reports),
       controlTimeoutUs: config.controlTimeoutUs,
+    });
+    this.#kernel = driver.openKernel({
+      onNews: (news) => this.#onNews(news),
+      stateDirectory: options.stateDirectory ?? DEFAULT_STATE_DIRECTORY,
     });
     this.#intake = new FrameIntake(this.#heartbeat, (name, reason, detail) =>
       this.#notice("warning", name, reason, detail),
