@@ -15,7 +15,7 @@ const TASKS = {
   build: { needs: [buildAddon, buildTypeScript] },
   dist: { needs: [buildTypeScript] },
   lab: { needs: [buildAddon, buildTypeScript], command: [process.execPath, "dist/cli/main.js", "lab"] },
-  vectors: { needs: [buildTypeScript], command: [process.execPath, "scripts/vectors.mjs"] },
+  vectors: { needs: [buildTypeScript], command: [process.execPath, "dist/vectors/run.js"] },
   bench: { needs: [buildAddon, buildTypeScript], command: [process.execPath, "bench/run.mjs"] },
   test: {
     needs: [buildAddon, buildTypeScript, checkTypes, checkStyle],
