@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import type { Explanation } from "../engine/status.js";
 import { socketOption, withDaemon } from "./daemon.js";
-import { color, paintState, print, printJson } from "./output.js";
+import { color, print, printJson } from "./output.js";
 
 interface ExplainOptions {
   readonly json?: true;
@@ -29,7 +29,7 @@ export function renderExplanation(explanation: Explanation): string {
   const list = (title: string, lines: readonly string[]): string[] =>
     lines.length === 0 ? [] : [color.dim(title), ...lines.map((line) => `  - ${line}`)];
   return [
-    `${color.bold(explanation.name)} is ${paintState(explanation.state)}: ${explanation.summary}`,
+    `${color.bold(explanation.name)}: ${explanation.summary}`,
     ...list("because", explanation.because),
     ...list("what would change it", explanation.next),
   ].join("\n");

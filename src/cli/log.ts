@@ -38,6 +38,7 @@ export function createLogger(level: LogLevel, format: LogFormat): Logger {
     hideObject: true,
     translateTime: false,
     timestampKey: "time",
+    ignore: "pid,hostname,name",
   });
   return pino(options, { write: (line: string) => destination.write(render(line) as string) });
 }

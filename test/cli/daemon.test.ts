@@ -171,7 +171,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     const text = await ask("explain", "lan0/10");
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(
-      /^lan0\/10 is active: .+\nbecause\n( {2}- .+\n)+what would change it\n( {2}- .+\n)+$/,
+      /^lan0\/10: Active: .+\nbecause\n( {2}- .+\n)+what would change it\n( {2}- .+\n)+$/,
     );
     expect(JSON.parse((await ask("explain", "--json", "lan0/10")).stdout)).toMatchObject({
       name: "lan0/10",

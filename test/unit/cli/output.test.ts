@@ -154,7 +154,7 @@ describe("events and explanations", () => {
   it("leave out what is empty", () => {
     expect(
       renderExplanation({ name: "eth0/10", state: "backup", summary: "listens", because: ["a"], next: [] }),
-    ).toBe("eth0/10 is backup: listens\nbecause\n  - a");
+    ).toBe("eth0/10: listens\nbecause\n  - a");
   });
 });
 
