@@ -54,7 +54,7 @@ async function main([name, ...args]) {
   await installModules();
   for (const need of task.needs) await need();
   if (task.command === undefined) return 0;
-  if (task.command[1]?.endsWith(".mjs") && !existsSync(join(ROOT, task.command[1]))) {
+  if (task.command[0] === process.execPath && !existsSync(join(ROOT, task.command[1]))) {
     throw new StepFailed(`${task.command[1]} is missing: is this clone complete?`);
   }
   return handOver([...task.command, ...args]);
