@@ -1,7 +1,7 @@
 /** This machine: the native heartbeat engine and the Linux kernel behind the driver seam. */
 import { DEFAULT_STATE_DIRECTORY } from "../../engine/defaults.js";
 import type { Driver } from "../driver.js";
-import { openLinuxHeartbeat } from "./heartbeat.js";
+import { type LinuxHeartbeat, openLinuxHeartbeat } from "./heartbeat.js";
 import { openLinuxKernel } from "./kernel.js";
 import { openStateStore } from "./state-store.js";
 
@@ -14,14 +14,16 @@ export interface LinuxDriverOptions {
 export function openLinuxDriver(options: LinuxDriverOptions = {}): Driver {
   const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
   const closers: (() => Promise<void> | void)[] = [];
+  let engine: LinuxHeartbeat | null = null;
   return {
     openHeartbeat(heartbeatOptions) {
       const heartbeat = openLinuxHeartbeat(heartbeatOptions);
+      engine = heartbeat;
       closers.push(() => heartbeat.close());
       return heartbeat;
     },
     openKernel(kernelOptions) {
-      const kernel = openLinuxKernel(kernelOptions);
+      const kernel = openLinuxKernel(kernelOptions, engine?.perform);
       closers.push(() => kernel.close());
       return kernel;
     },

@@ -1,0 +1,478 @@
+/**
+ * The kernel's side of virtual routers, over rtnetlink and /proc/sys: what the seam in ../driver.ts calls Kernel.
+ *
+ * Runs on the JavaScript thread; requests themselves run outside it. What changes the kernel's configuration goes
+ * one after the other (`inTurn`); the steps of `perform` have a lane of their own, so that a take-over does not wait
+ * for another router's removal. Preparations that are asked for together are carried out together.
+ */
+import { randomInt } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { KernelStep } from "../../core/automaton.js";
+import { FirsthopError } from "../../errors.js";
+import type { LinkChange, LinkRow, NetlinkFailure, NetlinkStep } from "../../native/netlink.js";
+import { loadNative, type NativeAddon } from "../../native.js";
+import type { Kernel, KernelOptions, VirtualInterface, VirtualInterfaceRequest } from "../driver.js";
+import { followLinks, type LinkFollower } from "./link-news.js";
+import { recoverLeftovers } from "./recovery.js";
+import { errnoName, refusalOf } from "./refusal.js";
+import { openStateFiles, type StateContents, type StateFiles } from "./state-files.js";
+import {
+  claimsFor,
+  deviceFiles,
+  hasIpv6,
+  ipv4DeviceSettings,
+  type ParentNeed,
+  parentNeeds,
+  readSysctl,
+  refuseMuteArp,
+  restoreSysctl,
+  type SysctlClaim,
+  sameSetting,
+  writeSysctl,
+} from "./sysctl.js";
+import {
+  findParent,
+  formatTag,
+  type Leftovers,
+  macvlanSteps,
+  parentSteps,
+  parseAddress,
+  parseTag,
+  type Site,
+  type Steps,
+  survey,
+  tableOf,
+} from "./virtual-interface.js";
+
+/** What a virtual router has in the kernel. */
+interface Held {
+  readonly owner: string;
+  readonly parentIfindex: number;
+  readonly needs: readonly ParentNeed[];
+  readonly device: { readonly ifindex: number; readonly name: string; readonly mac: string } | null;
+  readonly steps: Steps & Leftovers;
+}
+
+/** A preparation under way. */
+interface Plan {
+  readonly request: VirtualInterfaceRequest;
+  readonly parent: LinkRow;
+  readonly table: number;
+  /** Null when the addresses go on the parent itself. */
+  readonly site: (Site & { readonly mac: string }) | null;
+  readonly needs: readonly ParentNeed[];
+  failure: FirsthopError | null;
+}
+
+/** Carries out steps in order; resolves with those that failed. */
+export type KernelLane = Kernel["perform"];
+
+interface Waiting {
+  readonly request: VirtualInterfaceRequest;
+  readonly resolve: (place: VirtualInterface) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Errors of undoing that mean that it is undone already. */
+const ALREADY_GONE = new Set(["ENODEV", "EADDRNOTAVAIL", "ESRCH", "ENOENT", "ENXIO"]);
+/** Groups that administrators use are small numbers. */
+const FIRST_GROUP = 0x7000_0000;
+const GROUPS = 0x0fff_ffff;
+
+export class LinuxKernel implements Kernel {
+  readonly #native: NativeAddon = loadNative();
+  readonly #state: StateFiles;
+  readonly #work = new this.#native.NetlinkSocket();
+  readonly #lane: KernelLane;
+  readonly #follower: LinkFollower;
+  readonly #held = new Map<string, Held>();
+  #claims: readonly SysctlClaim[] = [];
+  #waiting: Waiting[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** @throws FirsthopError NATIVE_UNAVAILABLE */
+  constructor(options: KernelOptions, lane?: KernelLane) {
+    this.#lane = lane ?? ownLane(this.#native);
+    this.#state = openStateFiles(this.#native, options.stateDirectory);
+    this.#follower = followLinks(this.#native, options.onNews);
+  }
+
+  snapshot(): ReturnType<Kernel["snapshot"]> {
+    return this.#follower.snapshot();
+  }
+
+  prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, resolve, reject });
+      if (this.#waiting.length === 1) void this.#inTurn(() => this.#prepareWaiting());
+    });
+  }
+
+  release(owners: readonly string[]): Promise<void> {
+    return this.#inTurn(() => this.#releaseNow(owners));
+  }
+
+  recover(): Promise<readonly string[]> {
+    const remove = (leaving: readonly LinkRow[], links: readonly LinkRow[]) =>
+      this.#removeLinks(leaving, links);
+    return this.#inTurn(() => recoverLeftovers(this.#native, this.#work, this.#state, remove));
+  }
+
+  perform(steps: readonly KernelStep[]): ReturnType<Kernel["perform"]> {
+    return this.#lane(steps);
+  }
+
+  /** Closes descriptors; what is in the kernel stays (see `release`). */
+  async close(): Promise<void> {
+    await this.#turn;
+    this.#follower.close();
+    this.#state.close();
+  }
+
+  #inTurn<Result>(body: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(body);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  // ---- preparing --------------------------------------------------------------------------------------------
+
+  async #prepareWaiting(): Promise<void> {
+    await nextTurn();
+    const batch = this.#waiting;
+    this.#waiting = [];
+    try {
+      await this.#prepareBatch(batch);
+    } catch (error) {
+      for (const one of batch) one.reject(error);
+    }
+  }
+
+  async #prepareBatch(batch: readonly Waiting[]): Promise<void> {
+    await this.#releaseNow(batch.map((one) => one.request.owner));
+    const links = await this.#work.dump("links");
+    const plans = new Map<Waiting, Plan>();
+    for (const one of batch) {
+      try {
+        const plan = this.#planFor(one.request, links);
+        refuseTwice(plan, [...plans.values()]);
+        plans.set(one, plan);
+      } catch (error) {
+        one.reject(error);
+      }
+    }
+    if (plans.size === 0) return;
+    const all = [...plans.values()];
+    await this.#borrowSettings(all);
+    const devices = await this.#makeDevices(all.filter((plan) => plan.site && !plan.failure));
+    const addresses = all.some((plan) => !plan.site) ? await this.#work.dump("addresses") : [];
+    for (const plan of all) {
+      if (plan.failure) continue;
+      const { request, parent, table } = plan;
+      const device = devices.get(plan) ?? null;
+      const steps = device
+        ? macvlanSteps(this.#native, request, device, parent, table)
+        : parentSteps(this.#native, request, parent, table, addresses);
+      this.#held.set(request.owner, {
+        owner: request.owner,
+        parentIfindex: parent.ifindex,
+        needs: plan.needs,
+        device,
+        steps,
+      });
+    }
+    await this.#settle();
+    for (const [one, plan] of plans) {
+      const place = this.#held.get(plan.request.owner);
+      if (plan.failure || !place) one.reject(plan.failure);
+      else one.resolve(toVirtualInterface(place, plan.parent));
+    }
+  }
+
+  #planFor(request: VirtualInterfaceRequest, links: readonly LinkRow[]): Plan {
+    const { family, mac } = request;
+    if (family === "ipv6" && !hasIpv6()) {
+      throw new FirsthopError("KERNEL_REFUSED", "this kernel runs without IPv6 (ipv6.disable=1)");
+    }
+    const site = mac === null ? null : { ...survey({ ...request, mac }, links, this.#state), mac };
+    const parent = site?.parent ?? findParent(request.parentIfindex, links);
+    if (!site && family === "ipv6" && readSysctl("ipv6", parent.name, "disable_ipv6") === "1") {
+      throw new FirsthopError(
+        "KERNEL_REFUSED",
+        `IPv6 is off on ${parent.name}: sysctl -w net.ipv6.conf.${parent.name}.disable_ipv6=0`,
+      );
+    }
+    if (site && family === "ipv4" && request.accept) refuseMuteArp();
+    const needs = parentNeeds(family, site !== null);
+    return { request, parent, table: tableOf(parent, links), site, needs, failure: null };
+  }
+
+  /** Puts everything on record, then changes the parents' settings that need it. */
+  #borrowSettings(plans: readonly Plan[]): Promise<void> {
+    return this.#state.locked(() => {
+      const others = this.#state.others().flatMap((one) => one.record.sysctls);
+      const all = [...this.#claims];
+      for (const plan of plans) {
+        for (const claim of claimsFor(plan.parent, plan.needs, [...all, ...others])) {
+          if (!all.some((one) => sameSetting(one, claim))) all.push(claim);
+        }
+      }
+      this.#state.write(contentsOf([...this.#held.values()], plans, all));
+      const fresh = all.slice(this.#claims.length);
+      this.#claims = all;
+      for (const claim of fresh) writeForPlans(claim, plans);
+    });
+  }
+
+  /** Makes or adopts the macvlans, parked. Failures are noted in the plans. */
+  async #makeDevices(plans: readonly Plan[]): Promise<Map<Plan, NonNullable<Held["device"]>>> {
+    const devices = new Map<Plan, NonNullable<Held["device"]>>();
+    if (plans.length === 0) return devices;
+    const addresses = plans.some((plan) => plan.site?.adopt) ? await this.#work.dump("addresses") : [];
+    const batch = new PlannedSteps(plans);
+    for (const plan of plans) {
+      const { adopt, remove, name, mac } = plan.site as NonNullable<Plan["site"]>;
+      for (const link of remove) {
+        batch.add(plan, `remove ${link.name}`, {
+          message: this.#native.encodeDeleteLink({ ifindex: link.ifindex }),
+        });
+      }
+      if (adopt) {
+        const { ifindex } = adopt;
+        const silence = this.#native.encodeChangeLink({ ifindex, macvlanMode: "source" });
+        batch.add(plan, `adopt ${name}`, { message: silence });
+        for (const row of addresses.filter((one) => one.ifindex === ifindex && one.family === "ipv4")) {
+          batch.add(plan, `clear ${name}`, { message: this.#native.encodeDeleteAddress(row) });
+        }
+        if (adopt.mac !== mac) {
+          batch.add(plan, `adopt ${name}`, { message: this.#native.encodeChangeLink({ ifindex, mac }) });
+        }
+      } else {
+        const request = { parentIfindex: plan.parent.ifindex, name, mac, mode: "source" as const };
+        batch.add(plan, `create ${name} on ${plan.parent.name}`, {
+          message: this.#native.encodeCreateMacvlan(request),
+        });
+      }
+      batch.add(plan, `configure ${name}`, {
+        message: this.#native.encodeChangeLink(this.#configuration(plan, name)),
+      });
+      if (plan.parent.masterIfindex !== null && adopt?.masterIfindex !== plan.parent.masterIfindex) {
+        const { masterIfindex } = plan.parent;
+        const message = this.#native.encodeChangeLink({ name, masterIfindex });
+        batch.add(plan, `put ${name} into the VRF of ${plan.parent.name}`, { message });
+      }
+    }
+    for (const plan of plans) {
+      const name = plan.site?.name as string;
+      for (const file of deviceFiles(plan.request.family, name, plan.parent.name)) {
+        batch.add(plan, `write ${file.value} to ${file.path}`, file);
+      }
+    }
+    batch.blame(await this.#work.run(batch.steps));
+    const raise = new PlannedSteps(plans);
+    for (const plan of plans) {
+      if (plan.failure) continue;
+      const name = plan.site?.name as string;
+      raise.add(plan, `set ${name} up`, { message: this.#native.encodeChangeLink({ name, up: true }) });
+    }
+    raise.blame(await this.#work.run(raise.steps));
+    await this.#collectDevices(plans, devices);
+    return devices;
+  }
+
+  #configuration(plan: Plan, name: string): LinkChange {
+    return {
+      name,
+      alias: formatTag({ token: this.#state.token, owner: plan.request.owner }),
+      ipv4: ipv4DeviceSettings(plan.request.family, plan.parent.name),
+      ...(hasIpv6() ? { addrGenMode: 1 } : {}),
+    };
+  }
+
+  /** Finds what was made by name; removes what was made in vain. */
+  async #collectDevices(
+    plans: readonly Plan[],
+    devices: Map<Plan, NonNullable<Held["device"]>>,
+  ): Promise<void> {
+    const links = new Map((await this.#work.dump("links")).map((link) => [link.name, link]));
+    const inVain: LinkRow[] = [];
+    for (const plan of plans) {
+      const { name, mac } = plan.site as NonNullable<Plan["site"]>;
+      const link = links.get(name);
+      const ours = link && parseTag(link.alias)?.token === this.#state.token;
+      if (plan.failure) {
+        if (ours) inVain.push(link);
+      } else if (ours) {
+        devices.set(plan, { ifindex: link.ifindex, name, mac });
+      } else {
+        plan.failure = refusalOf(`prepare ${name}`, "ENODEV");
+      }
+    }
+    await this.#removeLinks(inVain, [...links.values()]);
+  }
+
+  // ---- undoing ----------------------------------------------------------------------------------------------
+
+  async #releaseNow(owners: readonly string[]): Promise<void> {
+    const leaving = owners.flatMap((owner) => this.#held.get(owner) ?? []);
+    if (leaving.length === 0) return;
+    const closing = await this.#lane(leaving.flatMap((one) => one.steps.close));
+    const links = await this.#work.dump("links");
+    const indexes = new Set(leaving.flatMap((one) => one.device?.ifindex ?? []));
+    const ours = links.filter(
+      (link) => indexes.has(link.ifindex) && parseTag(link.alias)?.token === this.#state.token,
+    );
+    const removing = await this.#removeLinks(ours, links);
+    for (const one of leaving) this.#held.delete(one.owner);
+    await this.#settle(links);
+    const notClosed = closing.find((one) => !ALREADY_GONE.has(one.errno));
+    if (notClosed) throw refusalOf(notClosed.label, notClosed.errno);
+    const [left] = removing;
+    if (left) throw refusalOf("remove macvlans", errnoName(left.errno), left.text);
+  }
+
+  /** All at once: each removal alone would wait for several of the kernel's grace periods. */
+  async #removeLinks(leaving: readonly LinkRow[], links: readonly LinkRow[]): Promise<NetlinkFailure[]> {
+    if (leaving.length === 0) return [];
+    const group = unusedGroup(links);
+    const messages = leaving.map((link) => this.#native.encodeChangeLink({ ifindex: link.ifindex, group }));
+    messages.push(this.#native.encodeDeleteGroup({ group }));
+    return withoutGone(await this.#work.run(messages.map((message) => ({ message }))));
+  }
+
+  /** Brings the record and the parents' settings in line with what is held. */
+  async #settle(known?: readonly LinkRow[]): Promise<void> {
+    const places = [...this.#held.values()];
+    const needed = (claim: SysctlClaim): boolean =>
+      places.some(
+        (one) =>
+          one.parentIfindex === claim.ifindex &&
+          one.needs.some((need) => need.family === claim.family && need.setting === claim.setting),
+      );
+    const obsolete = this.#claims.filter((claim) => !needed(claim));
+    const links = obsolete.length > 0 ? (known ?? (await this.#work.dump("links"))) : [];
+    await this.#state.locked(() => {
+      const others = this.#state.others().flatMap((one) => (one.alive ? one.record.sysctls : []));
+      for (const claim of obsolete) {
+        const parent = links.find((link) => link.ifindex === claim.ifindex);
+        if (parent && !others.some((one) => sameSetting(one, claim))) restoreSysctl(claim, parent.name);
+      }
+      this.#claims = this.#claims.filter(needed);
+      try {
+        this.#state.write(contentsOf(places, [], this.#claims));
+      } catch {
+        // The record on the disk says more than there is, never less: what it names too much is found gone.
+      }
+    });
+  }
+}
+
+/** Steps of several plans in one go, and who is to blame for which. */
+class PlannedSteps {
+  readonly steps: NetlinkStep[] = [];
+  readonly #of: { readonly plan: Plan; readonly what: string }[] = [];
+  constructor(readonly plans: readonly Plan[]) {}
+
+  add(plan: Plan, what: string, step: NetlinkStep): void {
+    this.steps.push(step);
+    this.#of.push({ plan, what });
+  }
+
+  /** The first failure of a plan is its reason; those behind follow from it. */
+  blame(failures: readonly NetlinkFailure[]): void {
+    for (const failure of [...failures].sort((a, b) => a.index - b.index)) {
+      const step = this.#of[failure.index];
+      if (step) step.plan.failure ??= refusalOf(step.what, errnoName(failure.errno), failure.text);
+    }
+  }
+}
+
+/**
+ * `lane` carries out steps where the programs' kernel plans are carried out, so that the two keep their order; without
+ * a heartbeat engine the kernel side has one of its own.
+ * @throws FirsthopError NATIVE_UNAVAILABLE
+ */
+export function openLinuxKernel(options: KernelOptions, lane?: KernelLane): LinuxKernel {
+  return new LinuxKernel(options, lane);
+}
+
+function ownLane(native: NativeAddon): KernelLane {
+  const socket = new native.NetlinkSocket();
+  return async (steps) => {
+    const own = steps.map((step) => {
+      if (step.step === "send") throw new RangeError("frames are sent by the heartbeat engine only");
+      return step;
+    });
+    const failures = await socket.run(own);
+    return failures.map((one) => ({ label: labelOf(own[one.index]), errno: errnoName(one.errno) }));
+  };
+}
+
+/** Changes a parent's setting; the virtual routers on it fail when that fails. */
+function writeForPlans(claim: SysctlClaim, plans: readonly Plan[]): void {
+  const concerned = plans.filter((plan) => plan.parent.ifindex === claim.ifindex);
+  const name = concerned[0]?.parent.name;
+  if (name === undefined) return;
+  try {
+    writeSysctl(claim.family, name, claim.setting, claim.written);
+  } catch (error) {
+    for (const plan of concerned) plan.failure ??= error as FirsthopError;
+  }
+}
+
+function refuseTwice(plan: Plan, others: readonly Plan[]): void {
+  const twin = others.find((other) => plan.site && other.site?.name === plan.site.name);
+  if (!twin) return;
+  throw new FirsthopError(
+    "INTERFACE_CONFLICT",
+    `VRID ${plan.request.vrid} is used twice on ${plan.parent.name}: by ${twin.request.owner} and ${plan.request.owner}`,
+  );
+}
+
+function contentsOf(
+  places: readonly Held[],
+  plans: readonly Plan[],
+  sysctls: readonly SysctlClaim[],
+): StateContents {
+  // What a plan will put on a parent is not worked out yet; all that it may put there is what counts.
+  const planned = plans.flatMap((plan) => {
+    const { request, parent, site, table } = plan;
+    const parsed = request.addresses.map(parseAddress);
+    return {
+      links: site ? [{ name: site.name, mac: site.mac }] : [],
+      addresses: site || !request.accept ? [] : parsed.map((one) => ({ ifindex: parent.ifindex, ...one })),
+      routes: request.accept ? [] : parsed.map(({ address }) => ({ address, table })),
+    };
+  });
+  return {
+    links: [
+      ...places.flatMap(({ device }) => (device ? [{ name: device.name, mac: device.mac }] : [])),
+      ...planned.flatMap((one) => one.links),
+    ],
+    addresses: [...places.flatMap((one) => one.steps.addresses), ...planned.flatMap((one) => one.addresses)],
+    routes: [...places.flatMap((one) => one.steps.routes), ...planned.flatMap((one) => one.routes)],
+    sysctls,
+  };
+}
+
+function toVirtualInterface(place: Held, parent: LinkRow): VirtualInterface {
+  const { ifindex, name, mac } = place.device ?? parent;
+  return { ifindex, name, mac, open: place.steps.open, close: place.steps.close };
+}
+
+function labelOf(step: Exclude<KernelStep, { step: "send" }> | undefined): string {
+  if (!step) return "";
+  return step.step === "netlink" ? step.label : `write ${step.value} to ${step.path}`;
+}
+
+function withoutGone(failures: readonly NetlinkFailure[]): NetlinkFailure[] {
+  return failures.filter((failure) => !ALREADY_GONE.has(errnoName(failure.errno)));
+}
+
+function unusedGroup(links: readonly LinkRow[]): number {
+  const used = new Set(links.map((link) => link.group));
+  for (;;) {
+    const group = FIRST_GROUP + randomInt(GROUPS);
+    if (!used.has(group)) return group;
+  }
+}

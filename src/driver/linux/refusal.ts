@@ -1,0 +1,46 @@
+/** What the kernel refuses, in one line with a stable code. */
+import { getSystemErrorName } from "node:util";
+import { type ErrorCode, FirsthopError } from "../../errors.js";
+
+/** "EEXIST" of 17. */
+export function errnoName(errno: number): string {
+  try {
+    return getSystemErrorName(-errno);
+  } catch {
+    return `errno ${errno}`;
+  }
+}
+
+const CODES: { readonly [errno: string]: ErrorCode } = {
+  EPERM: "PERMISSION",
+  EACCES: "PERMISSION",
+  ENODEV: "INTERFACE_MISSING",
+  EBUSY: "INTERFACE_CONFLICT",
+  EEXIST: "INTERFACE_CONFLICT",
+  EADDRINUSE: "INTERFACE_CONFLICT",
+};
+
+const ADVICE: { readonly [errno: string]: string } = {
+  EPERM: "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
+  EACCES: "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
+  EROFS:
+    "/proc/sys is read-only here: leave out ProtectKernelTunables= (systemd), or mount it writable (containers)",
+  ENOSPC: "the file system is full; nothing was changed",
+  ENODEV: "the interface is gone",
+  EOPNOTSUPP: "this kernel lacks what is needed (CONFIG_MACVLAN, `modprobe macvlan`)",
+};
+
+/** "could not <what>: <errno>: <the kernel's words>; <advice>" as a FirsthopError. */
+export function refusalOf(what: string, errno: string, kernelSays = ""): FirsthopError {
+  const advice = ADVICE[errno];
+  const parts = [errno, kernelSays, advice ?? ""].filter((part) => part !== "");
+  return new FirsthopError(CODES[errno] ?? "KERNEL_REFUSED", `could not ${what}: ${parts.join(": ")}`);
+}
+
+/** The same for what Node's file functions throw. */
+export function refusal(what: string, error: unknown): FirsthopError {
+  if (error instanceof Error && "errno" in error && typeof error.errno === "number") {
+    return refusalOf(what, errnoName(Math.abs(error.errno)));
+  }
+  return refusalOf(what, error instanceof Error ? error.message : String(error));
+}
