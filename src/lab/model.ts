@@ -46,6 +46,8 @@ export interface Happening {
   readonly who: string;
   readonly kind: HappeningKind;
   readonly text: string;
+  /** For `state`: the change itself, in the daemon's words. */
+  readonly change?: { readonly from: string; readonly to: string; readonly reason: string };
 }
 
 export type RouterStateName =
@@ -97,6 +99,8 @@ export interface Measurement {
   readonly duplicated: number;
   /** The longest time without an arrival. */
   readonly longestGapMs: number;
+  /** The longest way that a packet took. */
+  readonly slowestMs: number;
   /** 3 x interval + skew of the router that takes over. */
   readonly activeDownIntervalMs: number;
   /** First packet through the successor, after its last advertisement heard, minus Active_Down_Interval. */

@@ -163,7 +163,10 @@ export function lanes(strip: StripView, names: readonly string[], style: Style):
   const { cells } = strip;
   const { glyphs } = style;
   const lane = (name: string, paint: Paint, draw: (at: number) => string): string => {
-    const text = cells.map((_, at) => draw(at)).join("");
+    const text = cells
+      .map((_, at) => draw(at))
+      .join("")
+      .trimEnd();
     return `  ${paint(name.padEnd(LANE_NAME))}${segments(text, glyphs.idle, paint, style.dim)}`;
   };
   const result = names.map((name, router) =>
@@ -225,7 +228,7 @@ export function stepTitle(
 export function verdictLine(result: StepResult, style: Style): string {
   const felt =
     result.lost === 0
-      ? `no packet lost, longest gap ${result.longestGapMs.toFixed(1)} ms`
+      ? `no packet lost, the slowest took ${result.slowestMs.toFixed(2)} ms`
       : `outage ${result.outageMs.toFixed(1)} ms (Active_Down_Interval ${result.activeDownIntervalMs.toFixed(1)}), ` +
         `${result.lost.toLocaleString("en")} lost`;
   const twice = result.duplicated === 0 ? "none doubled" : `${result.duplicated} doubled`;

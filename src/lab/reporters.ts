@@ -85,6 +85,7 @@ export function jsonDocument(
       activeDownIntervalMs: round(result.activeDownIntervalMs),
       outageMs: round(result.outageMs),
       longestGapMs: round(result.longestGapMs),
+      slowestMs: round(result.slowestMs),
       afterDeadlineMs: result.afterDeadlineMs === null ? null : round(result.afterDeadlineMs),
       sent: result.sent,
       lost: result.lost,

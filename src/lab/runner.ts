@@ -118,7 +118,8 @@ interface StepRun {
   readonly number: number;
   readonly total: number;
   readonly fromSequence: number;
-  readonly zeroUs: number;
+  /** When the lab acts, or will. */
+  zeroUs: number;
   readonly happenings: Happening[];
 }
 
@@ -130,18 +131,26 @@ async function runStep(
   reporter: LabReporter,
 ): Promise<StepResult> {
   const now = loadNative().trafficNowUs;
+  const happenings: Happening[] = [];
   const fromSequence = world.traffic.sent();
+  const run: StepRun = {
+    world,
+    plan,
+    number,
+    total,
+    fromSequence,
+    zeroUs: now() + LEAD_MS * 1000,
+    happenings,
+  };
+  const ticker = setInterval(() => reporter.tick(viewOf(run, now())), TICK_MS);
   await pause(LEAD_MS);
-  const zeroUs = now();
+  run.zeroUs = now();
   const zeroWallMs = Date.now();
-  const happenings: Happening[] = [{ atMs: 0, who: "r1", kind: "act", text: WORDS[plan.action] }];
-  const run: StepRun = { world, plan, number, total, fromSequence, zeroUs, happenings };
+  happenings.push({ atMs: 0, who: "r1", kind: "act", text: WORDS[plan.action] });
   const unhear = world.onChange((change) => {
     const atMs = Date.parse(change.at) - zeroWallMs;
-    if (atMs > -LEAD_MS)
-      happenings.push({ atMs, who: change.router, kind: "state", text: changeText(change) });
+    if (atMs > -LEAD_MS) happenings.push(stateHappening(change, atMs));
   });
-  const ticker = setInterval(() => reporter.tick(viewOf(run, now())), TICK_MS);
   let trouble: string | null = null;
   try {
     await world.act(plan.action);
@@ -157,9 +166,13 @@ async function runStep(
   return measure(run, trouble);
 }
 
-function changeText(change: SeenChange): string {
-  const name = (state: string): string => state.charAt(0).toUpperCase() + state.slice(1);
-  return `${name(change.from)} to ${name(change.to)}: ${change.detail}`;
+/** What a daemon says about a change, short enough for a line of a terminal. */
+function stateHappening(change: SeenChange, atMs: number): Happening {
+  const { from, to, reason } = change;
+  const name = to.charAt(0).toUpperCase() + to.slice(1);
+  const detail = change.detail.replace(/ \((priority [1-9]\d*|Active_Down_Interval|Skew_Time)\)/g, "");
+  const text = `is ${name}: ${detail}`;
+  return { atMs, who: change.router, kind: "state", text, change: { from, to, reason } };
 }
 
 /** Waits until the successor is Active and carries packets, and the other one knows that it isn't. */
@@ -228,6 +241,7 @@ async function measure(run: StepRun, trouble: string | null): Promise<StepResult
     lost: report.lost,
     duplicated: report.duplicated,
     longestGapMs: (report.longestGap?.lengthUs ?? 0) / 1000,
+    slowestMs: report.slowestUs / 1000,
     activeDownIntervalMs: successor.activeDownIntervalMs,
     afterDeadlineMs,
     trouble: trouble ?? soundness(world),

@@ -39,6 +39,8 @@ export interface TrafficReport {
   readonly duplicated: number;
   /** Null with fewer than two instants to lie between. */
   readonly longestGap: Gap | null;
+  /** Longest time from a packet's departure to its first arrival; 0 when none arrived. */
+  readonly slowestUs: number;
   /** First copies by source MAC. */
   readonly bySender: Readonly<Record<string, number>>;
 }
@@ -49,6 +51,7 @@ export function reportTraffic(columns: TrafficColumns): TrafficReport {
   const counts = new Array<number>(columns.senders.length).fill(0);
   let lost = 0;
   let duplicated = 0;
+  let slowestUs = 0;
   for (let at = 0; at < columns.sentUs.length; at++) {
     const copies = columns.copies[at]!;
     if (copies === 0) {
@@ -58,6 +61,7 @@ export function reportTraffic(columns: TrafficColumns): TrafficReport {
     }
     if (copies > 1) duplicated++;
     counts[columns.via[at]!]!++;
+    slowestUs = Math.max(slowestUs, columns.firstUs[at]! - columns.sentUs[at]!);
   }
   return {
     sent: columns.sentUs.length,
@@ -66,6 +70,7 @@ export function reportTraffic(columns: TrafficColumns): TrafficReport {
     lostRanges,
     duplicated,
     longestGap: longestGap(columns),
+    slowestUs,
     bySender: Object.fromEntries(columns.senders.map((mac, at) => [mac, counts[at]!])),
   };
 }
