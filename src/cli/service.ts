@@ -17,6 +17,8 @@ import { version } from "./version.js";
 export const EXIT_INTERNAL = 70;
 /** After a second signal, releasing may take so long; then the process ends whatever is left to do. */
 const HURRIED_RELEASE_MS = 1000;
+/** The same after an internal error; a hand-over takes 1.1 s at the usual interval. */
+const FAILED_RELEASE_MS = 2000;
 
 export interface ServiceOptions {
   readonly loaded: LoadedConfig;
@@ -36,9 +38,8 @@ export interface ServiceOptions {
  */
 export async function runService(options: ServiceOptions): Promise<void> {
   requireCapabilities();
-  const { log } = options;
-  endOnInternalErrors(log);
   const service = new Service(options);
+  process.on("uncaughtException", (error) => service.fail(error));
   const disarm = service.followSignals();
   try {
     await service.run();
@@ -54,6 +55,7 @@ class Service {
   readonly #stopped: Promise<string>;
   #stop: (why: string) => void = () => {};
   #stopping = false;
+  #failed = false;
   #router: Router | null = null;
   /** Requests that come while the daemon starts wait here. */
   readonly #ready: Promise<Router>;
@@ -125,6 +127,16 @@ class Service {
     return () => {
       process.off("SIGTERM", end).off("SIGINT", end).off("SIGHUP", reload);
     };
+  }
+
+  /** A bug must not leave a half-dead router: hand over if that still works, and end. A second one ends at once. */
+  fail(error: Error): void {
+    this.#log.fatal({ err: error }, `internal error, ending: ${error.stack ?? error.message}`);
+    const end = (): never => process.exit(EXIT_INTERNAL);
+    if (this.#failed || this.#router === null) end();
+    this.#failed = true;
+    setTimeout(end, FAILED_RELEASE_MS);
+    this.#router?.close().then(end, end);
   }
 
   async #reload(why: string): Promise<ReloadResult> {
@@ -226,12 +238,4 @@ class Service {
     unfollow();
     return null;
   }
-}
-
-/** A bug must not leave a half-dead router: the process ends, and the addon's exit hook releases the kernel. */
-function endOnInternalErrors(log: Logger): void {
-  process.on("uncaughtException", (error) => {
-    log.fatal({ err: error }, `internal error, ending: ${error.stack ?? error.message}`);
-    process.exit(EXIT_INTERNAL);
-  });
 }

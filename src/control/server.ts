@@ -68,10 +68,13 @@ export async function startControlServer(options: ControlServerOptions): Promise
     server.close();
     throw error;
   }
+  // A process that ends by an internal error leaves no socket that nobody answers.
+  process.on("exit", claim.release);
   return {
     path,
     connections: () => sockets.size,
     close() {
+      process.off("exit", claim.release);
       claim.release();
       return new Promise((resolve) => {
         server.close(() => resolve());

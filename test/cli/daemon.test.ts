@@ -352,6 +352,28 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(existsSync(socketPath())).toBe(false);
   });
 
+  it("ends with 70 on an internal error, says so, and takes its addresses along", async () => {
+    configure(virtualRouter(10));
+    const bug = 'process.on("SIGUSR2",()=>{throw new Error("a bug")})';
+    const logFile = join(directory, "bug.log");
+    const args = [
+      `--import=data:text/javascript,${encodeURIComponent(bug)}`,
+      MAIN,
+      "run",
+      "-c",
+      configPath(),
+    ];
+    const daemon = spawnIn(namespace, process.execPath, [...args, "--socket", socketPath()], { logFile });
+    await reached(daemon, "lan0/10", "active");
+    expect(await runIn(namespace, "ip", "addr")).toContain("192.0.2.10");
+    daemon.kill("SIGUSR2");
+    expect((await daemon.ended).code).toBe(70);
+    const fatal = logOf(daemon).filter((line) => line.level === "fatal");
+    expect(fatal).toEqual([expect.objectContaining({ msg: expect.stringContaining("Error: a bug") })]);
+    expect(await runIn(namespace, "ip", "addr")).not.toContain("192.0.2.10");
+    expect(existsSync(socketPath())).toBe(false);
+  });
+
   it("outlives clients that misbehave", async () => {
     const daemon = await startActive();
     const flood = connect(socketPath());

@@ -41,6 +41,9 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
   };
   const engine: NativeHeartbeat = new native.NativeHeartbeat(onReports, options.controlTimeoutUs);
   const renewal = setInterval(() => engine.renew(), options.controlTimeoutUs / 1000 / RENEWALS_PER_TIMEOUT);
+  // process.exit() ends the main thread without the addon's clean-up hooks: an Active would just fall silent.
+  const resign = (): void => engine.close();
+  process.on("exit", resign);
 
   return {
     now: () => native.monotonicUs(),
@@ -66,6 +69,7 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
         engine.perform(steps, performed);
       }),
     close() {
+      process.off("exit", resign);
       clearInterval(renewal);
       engine.close();
       for (const resolve of performing.values()) resolve([]);
@@ -80,6 +84,8 @@ function permitted<T>(open: () => T): T {
   } catch (cause) {
     const code = (cause as { code?: string }).code;
     if (code !== "EPERM" && code !== "EACCES") throw cause;
-    throw new FirsthopError("PERMISSION", "packet sockets need CAP_NET_RAW: run as root or grant it", { cause });
+    throw new FirsthopError("PERMISSION", "packet sockets need CAP_NET_RAW: run as root or grant it", {
+      cause,
+    });
   }
 }
