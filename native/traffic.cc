@@ -125,10 +125,13 @@ void Worker::stop() {
     // The counter is full, so the thread is being woken already.
   }
   thread_.join();
+  wake_.reset();
 }
 
-PacketRing::~PacketRing() {
+void PacketRing::close() {
   if (ring_ != nullptr) munmap(ring_, ringSize_);
+  ring_ = nullptr;
+  fd_.reset();
 }
 
 Failure PacketRing::open(const std::string& interface, const std::vector<sock_filter>& filter, bool outgoing) {

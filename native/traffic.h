@@ -4,6 +4,8 @@
 //
 // All stamps are CLOCK_MONOTONIC nanoseconds. Those of received frames are the kernel's (taken when the frame came
 // in, not when a thread was scheduled), moved from CLOCK_REALTIME by the offset at the time of reading.
+//
+// `stop` ends the thread and gives descriptors and rings back; what was noted stays readable. It may be repeated.
 #pragma once
 #include <linux/filter.h>
 #include <sys/socket.h>
@@ -92,12 +94,14 @@ class PacketRing {
   PacketRing() = default;
   PacketRing(const PacketRing&) = delete;
   PacketRing& operator=(const PacketRing&) = delete;
-  ~PacketRing();
+  ~PacketRing() { close(); }
 
   // `interface` empty: all of the namespace. Filters return the number of octets to keep.
   Failure open(const std::string& interface, const std::vector<sock_filter>& filter, bool outgoing);
   // Waits for frames or for `worker`'s end, and hands out what is there.
   void pump(const Worker& worker, const std::function<void(const RingFrame&)>& take);
+  // Gives the socket and the ring's memory back. Not while another thread pumps.
+  void close();
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
@@ -130,7 +134,7 @@ struct SourceOptions {
 class TrafficSource {
  public:
   Failure start(const SourceOptions& options);
-  void stop() { worker_.stop(); }
+  void stop();
   uint64_t sent() const { return sent_.load(std::memory_order_acquire); }
   uint64_t errors() const { return errors_.load(std::memory_order_relaxed); }
   int lastError() const { return lastError_.load(std::memory_order_relaxed); }
@@ -166,7 +170,7 @@ class TrafficSink {
   using Mac = std::array<uint8_t, 6>;
 
   Failure start(const SinkOptions& options);
-  void stop() { worker_.stop(); }
+  void stop();
   uint64_t capacity() const { return firstNs_.size(); }
   uint64_t received() const { return received_.load(std::memory_order_acquire); }
   uint64_t outOfRange() const { return outOfRange_.load(std::memory_order_relaxed); }
@@ -218,7 +222,7 @@ struct CapturedFrame {
 class FrameCapture {
  public:
   Failure start(const CaptureOptions& options);
-  void stop() { worker_.stop(); }
+  void stop();
   uint64_t count() const { return count_.load(std::memory_order_acquire); }
   uint64_t overflowed() const { return overflowed_.load(std::memory_order_relaxed); }
   uint64_t dropped() const { return ring_.dropped(); }

@@ -70,6 +70,12 @@ Failure TrafficSink::start(const SinkOptions& options) {
       [this] { ring_.pump(worker_, [this](const RingFrame& frame) { take(frame); }); });
 }
 
+void TrafficSink::stop() {
+  worker_.stop();
+  ring_.close();
+  swallow_.reset();
+}
+
 void TrafficSink::take(const RingFrame& frame) {
   const bool ipv4 = frame.data[12] == 0x08;
   const uint32_t payloadAt = ipv4 ? 14 + 4u * (frame.data[14] & 0x0f) + 8 : kIpv6PayloadAt;
@@ -108,6 +114,11 @@ Failure FrameCapture::start(const CaptureOptions& options) {
   return worker_.start(
       options.place, [&] { return ring_.open(options.interface, options.filter, options.outgoing); },
       [this] { ring_.pump(worker_, [this](const RingFrame& frame) { take(frame); }); });
+}
+
+void FrameCapture::stop() {
+  worker_.stop();
+  ring_.close();
 }
 
 void FrameCapture::take(const RingFrame& frame) {

@@ -53,6 +53,11 @@ Failure TrafficSource::start(const SourceOptions& options) {
       [this] { run(); });
 }
 
+void TrafficSource::stop() {
+  worker_.stop();
+  fd_.reset();
+}
+
 void TrafficSource::run() {
   prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);  // matters in the normal class only
   const uint64_t end =
