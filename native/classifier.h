@@ -35,16 +35,21 @@ class Classifier {
     }
   }
 
-  // The first expectation that equals the frame under its mask, or null.
-  const Match* find(const uint8_t* frame, size_t length) const {
+  // The first expectation that equals the frame under its mask and that `accept` takes, or null.
+  template <typename Accept>
+  const Match* find(const uint8_t* frame, size_t length, Accept accept) const {
     for (const auto& group : groups_) {
       if (group->mask.size() != length) continue;
       auto [it, end] = group->entries.equal_range(hash(frame, group->mask));
       for (; it != end; ++it) {
-        if (equals(it->second.octets, frame, group->mask)) return &it->second.match;
+        if (equals(it->second.octets, frame, group->mask) && accept(it->second.match)) return &it->second.match;
       }
     }
     return nullptr;
+  }
+
+  const Match* find(const uint8_t* frame, size_t length) const {
+    return find(frame, length, [](const Match&) { return true; });
   }
 
  private:

@@ -2,7 +2,6 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -17,19 +16,23 @@ namespace {
 
 constexpr int kHeartbeatPriority = 50;
 constexpr int kLanePriority = 49;
-// Unreported timers this close to a wake-up are carried out with it: one wake-up for several advertisements.
+// Unreported timers that pass soon are carried out together with one that has passed: a wake-up costs more than ten
+// frames do, most of all on virtual machines. A timer that re-arms itself may be early by a part of its period,
+// which its schedule makes up for: the next deadline counts from this one's.
 constexpr int64_t kSlackNs = 60'000;
-constexpr size_t kReceiveBatch = 64;
-constexpr size_t kFrameMax = 4608;
+constexpr int64_t kSlackMaxNs = 1'000'000;
+constexpr int64_t kSlackPart = 32;
 // A port is read this often before timers get their turn again, however much there is to read.
 constexpr int kReceiveRounds = 16;
-// Frames for JavaScript: 200 a second from one sender with bursts of 64, 4,000 a second from one port.
+// Frames for JavaScript: 200 a second from one sender with bursts of 64, 2,000 a second from one port.
 constexpr int64_t kSenderCostNs = 5'000'000;
 constexpr int64_t kSenderBurstNs = 64 * kSenderCostNs;
-constexpr int64_t kPortCostNs = 250'000;
-constexpr int64_t kPortBurstNs = 2048 * kPortCostNs;
+constexpr int64_t kPortCostNs = 500'000;
+constexpr int64_t kPortBurstNs = 512 * kPortCostNs;
 // A receive stamp further back than this is not believed (the wall clock was set).
 constexpr int64_t kStampAgeMaxNs = 1'000'000'000;
+// How often a port whose interface is down is asked whether the interface is there at all.
+constexpr int64_t kPortCheckNs = 250'000'000;
 constexpr int kStopLimitMs = 200;
 
 constexpr uint64_t kTimerEvent = UINT64_MAX;
@@ -60,11 +63,11 @@ int Heartbeat::start() {
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0) return errno;
   event.data.u64 = kStopEvent;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_event_.get(), &event) != 0) return errno;
-  receive_buffer_.resize(kReceiveBatch * kFrameMax);
-  timing_.memory_locked = ::mlock(receive_buffer_.data(), receive_buffer_.size()) == 0;
+  if (!batch_.allocate()) return errno;
+  timing_.memory_locked = batch_.locked();
   renewed_ns_ = nowNs();
-  lane_ = std::make_unique<KernelLane>(kLanePriority,
-                                       [this](uint32_t port, const Bytes& frame) { send(port, frame); });
+  lane_ = std::make_unique<KernelLane>(
+      kLanePriority, [this](uint32_t port, const Bytes* const* frames, size_t count) { sendAll(port, frames, count); });
   if (const int error = lane_->start(); error != 0) return error;
   started_ = true;
   return thread_.start("fh-heartbeat", kHeartbeatPriority, [this] { run(); });
@@ -77,7 +80,6 @@ void Heartbeat::stop() {
   [[maybe_unused]] const ssize_t written = ::write(stop_event_.get(), &one, sizeof(one));
   thread_.join();
   lane_->stop(kStopLimitMs);
-  if (!receive_buffer_.empty()) ::munlock(receive_buffer_.data(), receive_buffer_.size());
 }
 
 // ---- ports ------------------------------------------------------------------------------------------------------
@@ -130,6 +132,12 @@ bool Heartbeat::hasPort(uint32_t port) {
 }
 
 bool Heartbeat::send(uint32_t port, const Bytes& frame) {
+  const Bytes* const frames[] = {&frame};
+  return sendAll(port, frames, 1);
+}
+
+// The socket is used outside the lock: it may be slow, and it lives as long as somebody holds it.
+bool Heartbeat::sendAll(uint32_t port, const Bytes* const* frames, size_t count) {
   std::shared_ptr<PacketPort> socket;
   {
     std::lock_guard<PiMutex> lock(mutex_);
@@ -137,8 +145,7 @@ bool Heartbeat::send(uint32_t port, const Bytes& frame) {
     if (found == ports_.end()) return false;
     socket = found->second->socket;
   }
-  const Bytes* frames[] = {&frame};
-  socket->send(frames, 1);
+  socket->send(frames, count);
   return true;
 }
 
@@ -156,11 +163,23 @@ bool Heartbeat::portCounters(uint32_t port, PortCounters* into) {
 
 // ---- sessions ---------------------------------------------------------------------------------------------------
 
+Heartbeat::Session::Session() {
+  for (size_t i = 0; i < timers.size(); i++) timers[i].index = static_cast<uint8_t>(i);
+}
+
+const Transition* Heartbeat::Session::onTimer(int timer) const {
+  const Posture* posture = current();
+  if (posture == nullptr) return nullptr;
+  const int16_t index = posture->by_timer[timer];
+  return index == kNone ? nullptr : &posture->transitions[static_cast<size_t>(index)];
+}
+
 uint32_t Heartbeat::createSession() {
   auto session = std::make_unique<Session>();
   std::lock_guard<PiMutex> lock(mutex_);
   session->id = next_session_++;
   const uint32_t id = session->id;
+  for (Timer& timer : session->timers) timer.session = id;
   sessions_.emplace(id, std::move(session));
   return id;
 }
@@ -171,6 +190,7 @@ bool Heartbeat::removeSession(uint32_t id) {
   auto found = sessions_.find(id);
   if (found == sessions_.end()) return false;
   expect(*found->second, false);
+  for (Timer& timer : found->second->timers) heap_.take(timer);
   removed = std::move(found->second);
   sessions_.erase(found);
   return true;
@@ -191,19 +211,26 @@ Heartbeat::LoadResult Heartbeat::load(uint32_t id, std::shared_ptr<const Program
     expect(session, true);
   }
   session.posture = posture;
-  carryOut(session, operations, base_ns, nowNs(), false);
+  carryOut(session, operations, {Moment::Cause::Entry, base_ns, nowNs()});
   flush();
   armWakeup();
+  if (woke_) options_.wake();
+  woke_ = false;
   return LoadResult::Loaded;
 }
 
-void Heartbeat::expect(const Session& session, bool add) {
+void Heartbeat::expect(Session& session, bool add) {
+  session.listening.clear();
   if (!session.program) return;
   const auto& patterns = session.program->patterns;
   for (uint32_t index = 0; index < patterns.size(); index++) {
     auto port = ports_.find(patterns[index].port);
     if (port == ports_.end()) continue;
     if (add) {
+      auto& listening = session.listening;
+      if (std::find(listening.begin(), listening.end(), port->first) == listening.end()) {
+        listening.push_back(port->first);
+      }
       port->second->classifier.add(patterns[index], session.id, index);
     } else {
       port->second->classifier.remove(patterns[index], session.id);
@@ -261,16 +288,17 @@ void Heartbeat::run() {
     const int count = ::epoll_wait(epoll_.get(), events, 32, -1);
     std::lock_guard<PiMutex> lock(mutex_);
     timing_.wakeups++;
-    // What is queued is read before a deadline is acted on: the advertisement may be there already.
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 >= kStopEvent) continue;
       auto port = ports_.find(static_cast<uint32_t>(events[i].data.u64));
       if (port != ports_.end()) readPort(port->first, *port->second);
     }
     const int64_t now_ns = nowNs();
-    fireTimers(now_ns, now_ns, kSlackNs);
+    fireTimers(now_ns);
     checkControl(now_ns);
+    if (now_ns >= check_ports_ns_) checkPorts(now_ns);
     flush();
+    publishFrames(kNever);
     armWakeup();
     if (woke_) options_.wake();
     woke_ = false;
@@ -281,25 +309,8 @@ void Heartbeat::run() {
 }
 
 void Heartbeat::armWakeup() {
-  // Entries whose timer was re-armed or cancelled are put right here, so that nobody wakes up for them.
-  while (!heap_.empty()) {
-    const DeadlineEntry top = heap_.top();
-    auto found = sessions_.find(top.session);
-    if (found == sessions_.end()) {
-      heap_.pop();
-      continue;
-    }
-    Timer& timer = found->second->timers[top.timer];
-    if (timer.queued_ns == top.at_ns && timer.deadline_ns == top.at_ns) break;
-    heap_.pop();
-    if (timer.queued_ns != top.at_ns) continue;
-    timer.queued_ns = kNever;
-    if (timer.deadline_ns != kNever) {
-      timer.queued_ns = timer.deadline_ns;
-      heap_.push({timer.deadline_ns, top.session, top.timer});
-    }
-  }
-  int64_t next_ns = heap_.empty() ? kNever : heap_.top().at_ns;
+  const Timer* first = heap_.first();
+  int64_t next_ns = std::min(first == nullptr ? kNever : first->deadline_ns, check_ports_ns_);
   if (!control_lost_) next_ns = std::min(next_ns, renewed_ns_.load() + options_.control_timeout_ns);
   if (next_ns == timer_set_ns_) return;
   timer_set_ns_ = next_ns;
@@ -314,69 +325,52 @@ void Heartbeat::armWakeup() {
 }
 
 void Heartbeat::readPort(uint32_t id, Port& port) {
-  mmsghdr messages[kReceiveBatch];
-  iovec parts[kReceiveBatch];
-  struct alignas(cmsghdr) Control {
-    char octets[CMSG_SPACE(sizeof(timespec))];
-  } control[kReceiveBatch];
   for (int round = 0; round < kReceiveRounds; round++) {
-    for (size_t i = 0; i < kReceiveBatch; i++) {
-      parts[i] = {receive_buffer_.data() + i * kFrameMax, kFrameMax};
-      messages[i] = {};
-      messages[i].msg_hdr.msg_iov = &parts[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
-      messages[i].msg_hdr.msg_control = &control[i];
-      messages[i].msg_hdr.msg_controllen = sizeof(control[i]);
-    }
-    const int count = ::recvmmsg(port.socket->fd(), messages, kReceiveBatch, MSG_DONTWAIT, nullptr);
-    if (count < 0) {
-      if (errno == EAGAIN || errno == EINTR) return;
-      Report failed;
-      failed.kind = Report::Kind::PortError;
-      failed.session = id;
-      failed.error = errno;
-      failed.at_ns = nowNs();
-      report(std::move(failed));
-      return;
-    }
     const int64_t now_ns = nowNs();
     const int64_t to_monotonic_ns = now_ns - clockNs(CLOCK_REALTIME);
-    for (int i = 0; i < count; i++) {
-      int64_t at_ns = now_ns;
-      for (cmsghdr* one = CMSG_FIRSTHDR(&messages[i].msg_hdr); one != nullptr;
-           one = CMSG_NXTHDR(&messages[i].msg_hdr, one)) {
-        if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_TIMESTAMPNS) continue;
-        timespec stamp;
-        std::memcpy(&stamp, CMSG_DATA(one), sizeof(stamp));
-        const int64_t stamp_ns = stamp.tv_sec * 1'000'000'000LL + stamp.tv_nsec + to_monotonic_ns;
-        if (stamp_ns <= now_ns && stamp_ns > now_ns - kStampAgeMaxNs) at_ns = stamp_ns;
+    const int count = batch_.receive(port.socket->fd());
+    port.read_until_ns = now_ns;
+    port.left_in_wakeup = 0;
+    if (count < 0) notePortError(id, port, -count);
+    if (count <= 0) break;
+    // Frames may come in while they are taken, so the present is asked again.
+    const int64_t read_ns = nowNs();
+    port.line = Line::Up;
+    port.counters.received += static_cast<uint64_t>(count);
+    int64_t last_ns = 0;
+    for (size_t i = 0; i < static_cast<size_t>(count); i++) {
+      const int64_t stamp_ns = batch_.stampNs(i) + to_monotonic_ns;
+      const bool believed = stamp_ns <= read_ns && stamp_ns > read_ns - kStampAgeMaxNs;
+      const int64_t at_ns = believed ? stamp_ns : read_ns;
+      if (!matchFrame(port, batch_.frame(i), batch_.length(i), at_ns, read_ns)) {
+        deliverFrame(id, port, batch_.frame(i), batch_.length(i), at_ns, read_ns);
       }
-      port.counters.received++;
-      const auto* frame = static_cast<const uint8_t*>(parts[i].iov_base);
-      handleFrame(id, port, frame, messages[i].msg_len, at_ns, now_ns);
+      last_ns = at_ns;
     }
-    if (static_cast<size_t>(count) < kReceiveBatch) return;
-    flush();
+    if (static_cast<size_t>(count) < ReceiveBatch::kFrames) break;
+    // A full batch: there may be more, which came in after the last one that was read.
+    port.read_until_ns = last_ns;
+    if (round == kReceiveRounds - 1) port.left_in_wakeup = timing_.wakeups;
   }
 }
 
-void Heartbeat::handleFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns,
-                            int64_t now_ns) {
-  // In the order of time: a deadline that had passed when the frame came in is not saved by it.
-  fireTimers(at_ns - 1, now_ns, 0);
-  if (!matchFrame(port, frame, length, at_ns, now_ns)) deliverFrame(id, port, frame, length, at_ns, now_ns);
-}
-
 bool Heartbeat::matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns) {
-  const Classifier::Match* match = port.classifier.find(frame, length);
-  if (match == nullptr) return false;
-  auto found = sessions_.find(match->session);
-  if (found == sessions_.end()) return false;
-  Session& session = *found->second;
-  const int16_t transition = session.program->postures[session.posture].by_pattern[match->pattern];
-  if (transition == kNone) return false;
+  Session* session = nullptr;
+  const Transition* transition = nullptr;
+  port.classifier.find(frame, length, [&](const Classifier::Match& match) {
+    auto found = sessions_.find(match.session);
+    if (found == sessions_.end()) return false;
+    session = found->second.get();
+    // In the order of time: a deadline that had passed when the frame came in is not saved by it.
+    firePassed(*session, at_ns, now_ns);
+    const int16_t index = session->current()->by_pattern[match.pattern];
+    if (index == kNone) return false;
+    transition = &session->current()->transitions[static_cast<size_t>(index)];
+    return true;
+  });
+  if (transition == nullptr) return false;
   port.counters.matched++;
-  fireTransition(session, static_cast<uint32_t>(transition), at_ns, now_ns, false);
+  fireTransition(*session, *transition, {Moment::Cause::Frame, at_ns, now_ns});
   return true;
 }
 
@@ -401,71 +395,123 @@ void Heartbeat::deliverFrame(uint32_t id, Port& port, const uint8_t* frame, size
   arrived.session = id;
   arrived.at_ns = at_ns;
   arrived.frame.assign(frame, frame + length);
-  if (reports_.pushFrame(std::move(arrived))) {
-    port.counters.delivered++;
-    woke_ = true;
-  } else {
-    port.counters.dropped_unread++;
+  frames_.push_back(std::move(arrived));
+}
+
+void Heartbeat::publishFrames(int64_t until_ns) {
+  if (frames_.empty()) return;
+  size_t kept = 0;
+  for (Report& one : frames_) {
+    if (one.at_ns > until_ns) {
+      if (&one != &frames_[kept]) frames_[kept] = std::move(one);
+      kept++;
+      continue;
+    }
+    auto port = ports_.find(one.session);
+    if (port == ports_.end()) continue;
+    if (reports_.pushFrame(std::move(one))) {
+      port->second->counters.delivered++;
+      woke_ = true;
+    } else {
+      port->second->counters.dropped_unread++;
+    }
+  }
+  frames_.resize(kept);
+}
+
+namespace {
+
+// How much before its deadline a timer may be carried out together with another one.
+int64_t slackOf(const Transition& transition, int timer) {
+  for (const Operation& one : transition.operations) {
+    if (one.kind == Operation::Kind::Arm && one.slot == timer) return std::min(one.after_ns / kSlackPart, kSlackMaxNs);
+  }
+  return kSlackNs;
+}
+
+}  // namespace
+
+void Heartbeat::fireTimers(int64_t now_ns) {
+  bool fired = false;
+  for (Timer* timer = heap_.first(); timer != nullptr; timer = heap_.first()) {
+    Session& session = *sessions_.find(timer->session)->second;
+    const Transition* transition = session.onTimer(timer->index);
+    if (timer->deadline_ns > now_ns) {
+      // Only what is not reported may be early, and only in company.
+      if (!fired || transition == nullptr || transition->report) break;
+      if (timer->deadline_ns > now_ns + slackOf(*transition, timer->index)) break;
+    } else if (transition != nullptr && transition->report) {
+      // What decides over a role hears everybody first: the advertisement may wait in the socket.
+      const Heard heard = heardUntil(session, timer->deadline_ns);
+      if (heard == Heard::ReadMore) continue;
+      if (heard == Heard::Behind) {
+        heap_.take(*timer);
+        deferred_.push_back(timer);
+        continue;
+      }
+    }
+    fireTimer(session, *timer, now_ns);
+    fired = true;
+  }
+  for (Timer* timer : deferred_) {
+    if (timer->running()) heap_.arm(*timer, timer->deadline_ns);
+  }
+  deferred_.clear();
+}
+
+Heartbeat::Heard Heartbeat::heardUntil(const Session& session, int64_t deadline_ns) {
+  for (const uint32_t id : session.listening) {
+    auto found = ports_.find(id);
+    if (found == ports_.end() || !found->second->socket->receives()) continue;
+    Port& port = *found->second;
+    if (port.read_until_ns >= deadline_ns) continue;
+    if (port.left_in_wakeup == timing_.wakeups) return Heard::Behind;
+    readPort(id, port);
+    return Heard::ReadMore;
+  }
+  return Heard::All;
+}
+
+void Heartbeat::firePassed(Session& session, int64_t before_ns, int64_t now_ns) {
+  for (;;) {
+    Timer* first = nullptr;
+    for (Timer& timer : session.timers) {
+      if (timer.deadline_ns < before_ns && (first == nullptr || timer.deadline_ns < first->deadline_ns)) first = &timer;
+    }
+    if (first == nullptr) return;
+    fireTimer(session, *first, now_ns);
   }
 }
 
-void Heartbeat::fireTimers(int64_t until_ns, int64_t now_ns, int64_t slack_ns) {
-  while (!heap_.empty() && heap_.top().at_ns <= until_ns + slack_ns) {
-    const DeadlineEntry top = heap_.top();
-    auto found = sessions_.find(top.session);
-    if (found == sessions_.end()) {
-      heap_.pop();
-      continue;
-    }
-    Session& session = *found->second;
-    Timer& timer = session.timers[top.timer];
-    if (timer.queued_ns != top.at_ns) {
-      heap_.pop();
-      continue;
-    }
-    if (timer.deadline_ns != top.at_ns) {
-      heap_.pop();
-      timer.queued_ns = timer.deadline_ns;
-      if (timer.deadline_ns != kNever) heap_.push({timer.deadline_ns, top.session, top.timer});
-      continue;
-    }
-    const int16_t index = session.program ? session.program->postures[session.posture].by_timer[top.timer] : kNone;
-    if (top.at_ns > until_ns) {
-      // Within the slack: only what is not reported may be early, and nothing behind what must wait.
-      const bool wait = index == kNone || session.program->postures[session.posture].transitions[static_cast<size_t>(index)].report;
-      if (wait) return;
-    }
-    heap_.pop();
-    timer.queued_ns = kNever;
-    timer.deadline_ns = kNever;
-    if (index == kNone) continue;
-    noteLateness(now_ns - top.at_ns);
-    fireTransition(session, static_cast<uint32_t>(index), top.at_ns, now_ns, true);
-  }
+void Heartbeat::fireTimer(Session& session, Timer& timer, int64_t now_ns) {
+  const int64_t deadline_ns = timer.deadline_ns;
+  const Transition* transition = session.onTimer(timer.index);
+  DeadlineHeap::cancel(timer);
+  if (transition == nullptr) return;
+  noteLateness(now_ns - deadline_ns);
+  fireTransition(session, *transition, {Moment::Cause::Timer, deadline_ns, now_ns, timer.index});
 }
 
-void Heartbeat::fireTransition(Session& session, uint32_t index, int64_t base_ns, int64_t now_ns, bool by_timer) {
-  // Held here: an operation may not outlive its program, and nothing below replaces it.
-  const Transition& transition = session.program->postures[session.posture].transitions[index];
-  const uint32_t from = session.posture;
-  if (transition.report) session.epoch++;
+void Heartbeat::fireTransition(Session& session, const Transition& transition, const Moment& moment) {
+  if (transition.report) {
+    publishFrames(moment.base_ns);
+    Report done;
+    done.kind = Report::Kind::Transition;
+    done.session = session.id;
+    done.epoch = ++session.epoch;
+    done.from = session.posture;
+    done.to = transition.next;
+    done.transition = static_cast<uint32_t>(&transition - session.current()->transitions.data());
+    done.at_ns = moment.base_ns;
+    done.carried_out_ns = nowNs();
+    // Before its kernel plan is handed on, whose end is reported by another thread.
+    report(std::move(done));
+  }
   session.posture = transition.next;
-  carryOut(session, transition.operations, base_ns, now_ns, by_timer);
-  if (!transition.report) return;
-  Report done;
-  done.kind = Report::Kind::Transition;
-  done.session = session.id;
-  done.epoch = session.epoch;
-  done.from = from;
-  done.to = transition.next;
-  done.transition = index;
-  done.at_ns = base_ns;
-  done.carried_out_ns = now_ns;
-  report(std::move(done));
+  carryOut(session, transition.operations, moment);
 }
 
-void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operations, int64_t base_ns, int64_t now_ns,
-                         bool by_timer) {
+void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment) {
   for (const Operation& one : operations) {
     switch (one.kind) {
       case Operation::Kind::Send: {
@@ -473,47 +519,62 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
         if (port != ports_.end()) port->second->outgoing.push_back(&session.program->frames[one.index]);
         break;
       }
-      case Operation::Kind::Arm: {
-        int64_t deadline_ns = base_ns + one.after_ns;
-        if (by_timer && deadline_ns <= now_ns && one.after_ns > 0) {
-          // More than a whole period late: what was missed is not made up for in a burst.
-          timing_.skipped_periods += static_cast<uint64_t>((now_ns - base_ns) / one.after_ns);
-          deadline_ns = now_ns + one.after_ns;
-        }
-        setTimer(session, one.slot, deadline_ns);
+      case Operation::Kind::Arm:
+        armTimer(session, one, moment);
         break;
-      }
       case Operation::Kind::Cancel:
-        session.timers[one.slot].deadline_ns = kNever;
+        DeadlineHeap::cancel(session.timers[one.slot]);
         break;
       case Operation::Kind::Count:
         session.counters[one.slot]++;
         break;
-      case Operation::Kind::Kernel: {
-        const uint32_t id = session.id;
-        const uint32_t epoch = session.epoch;
-        lane_->submit(session.program->kernel_plans[one.index], [this, id, epoch](std::vector<StepFailure>&& failures) {
-          Report done;
-          done.kind = Report::Kind::Kernel;
-          done.session = id;
-          done.epoch = epoch;
-          done.at_ns = nowNs();
-          done.failures = std::move(failures);
-          reports_.push(std::move(done));
-          options_.wake();
-        });
+      case Operation::Kind::Kernel:
+        submitPlan(session, one.index);
         break;
-      }
     }
   }
 }
 
-void Heartbeat::setTimer(Session& session, int index, int64_t deadline_ns) {
-  Timer& timer = session.timers[static_cast<size_t>(index)];
-  timer.deadline_ns = deadline_ns;
-  if (timer.queued_ns <= deadline_ns) return;
-  timer.queued_ns = deadline_ns;
-  heap_.push({deadline_ns, session.id, static_cast<uint8_t>(index)});
+void Heartbeat::armTimer(Session& session, const Operation& operation, const Moment& moment) {
+  Timer& timer = session.timers[operation.slot];
+  int64_t base_ns = moment.base_ns;
+  switch (moment.cause) {
+    case Moment::Cause::Timer:
+      if (base_ns + operation.after_ns <= moment.now_ns) {
+        // More than a whole period late: what was missed is not made up for in a burst.
+        if (operation.slot == moment.timer && operation.after_ns > 0) {
+          timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / operation.after_ns);
+        }
+        // Never due again within the same wake-up, so that no program keeps the thread in it.
+        base_ns = moment.now_ns + (operation.after_ns > 0 ? 0 : 1);
+      }
+      break;
+    case Moment::Cause::Entry:
+      // JavaScript speaks of a moment that is past. What armed the timer since then is better informed; and what it
+      // would have heard by now, had it been faster, is not known, so no deadline passes because of its delay.
+      if (timer.running() && timer.base_ns > base_ns) return;
+      if (base_ns + operation.after_ns < moment.now_ns) base_ns = moment.now_ns;
+      break;
+    case Moment::Cause::Frame:
+    case Moment::Cause::Control:
+      break;
+  }
+  timer.base_ns = base_ns;
+  heap_.arm(timer, base_ns + operation.after_ns);
+}
+
+void Heartbeat::submitPlan(const Session& session, uint32_t plan) {
+  lane_->submit(session.program->kernel_plans[plan],
+                [this, id = session.id, epoch = session.epoch](std::vector<StepFailure>&& failures) {
+                  Report done;
+                  done.kind = Report::Kind::Kernel;
+                  done.session = id;
+                  done.epoch = epoch;
+                  done.at_ns = nowNs();
+                  done.failures = std::move(failures);
+                  reports_.push(std::move(done));
+                  options_.wake();
+                });
 }
 
 void Heartbeat::checkControl(int64_t now_ns) {
@@ -524,17 +585,50 @@ void Heartbeat::loseControl(int64_t now_ns) {
   control_lost_ = true;
   control_lost_ns_ = now_ns;
   for (auto& [id, session] : sessions_) {
-    if (!session->program) continue;
-    const int16_t index = session->program->postures[session->posture].on_control_lost;
-    if (index != kNone) fireTransition(*session, static_cast<uint32_t>(index), now_ns, now_ns, false);
+    const Posture* posture = session->current();
+    if (posture == nullptr || posture->on_control_lost == kNone) continue;
+    const Transition& transition = posture->transitions[static_cast<size_t>(posture->on_control_lost)];
+    fireTransition(*session, transition, {Moment::Cause::Control, now_ns, now_ns});
   }
 }
 
 void Heartbeat::flush() {
   for (auto& [id, port] : ports_) {
     if (port->outgoing.empty()) continue;
-    port->socket->send(port->outgoing.data(), port->outgoing.size());
+    const int error = port->socket->send(port->outgoing.data(), port->outgoing.size());
     port->outgoing.clear();
+    if (!port->socket->receives()) continue;
+    const bool down = error == ENETDOWN || error == ENXIO || error == ENODEV;
+    if (!down) {
+      port->line = Line::Up;
+    } else if (port->line == Line::Up) {
+      notePortError(id, *port, error);
+    }
+  }
+}
+
+void Heartbeat::notePortError(uint32_t id, Port& port, int error) {
+  const int64_t now_ns = nowNs();
+  port.line = port.socket->interfaceGone() ? Line::Gone : Line::Down;
+  if (port.line == Line::Down) check_ports_ns_ = std::min(check_ports_ns_, now_ns + kPortCheckNs);
+  Report failed;
+  failed.kind = Report::Kind::PortError;
+  failed.session = id;
+  failed.error = port.line == Line::Gone ? ENODEV : error;
+  failed.at_ns = now_ns;
+  report(std::move(failed));
+}
+
+// An interface that is removed goes down first; that it went away for good shows only when the socket is asked.
+void Heartbeat::checkPorts(int64_t now_ns) {
+  check_ports_ns_ = kNever;
+  for (auto& [id, port] : ports_) {
+    if (port->line != Line::Down) continue;
+    if (port->socket->interfaceGone()) {
+      notePortError(id, *port, ENODEV);
+    } else {
+      check_ports_ns_ = now_ns + kPortCheckNs;
+    }
   }
 }
 

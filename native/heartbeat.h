@@ -72,6 +72,7 @@ class Heartbeat {
   bool portCounters(uint32_t port, PortCounters* into);
   EngineTiming timing();
   bool send(uint32_t port, const Bytes& frame);
+  bool sendAll(uint32_t port, const Bytes* const* frames, size_t count);
   // Carries out steps in the kernel lane; the report names `number`.
   void perform(std::shared_ptr<const KernelPlan> plan, uint32_t number);
 
@@ -80,19 +81,20 @@ class Heartbeat {
   std::vector<Report> takeReports() { return reports_.take(); }
 
  private:
-  struct Timer {
-    int64_t deadline_ns = kNever;
-    // Deadline of this timer's entry in the heap, which may be earlier; kNever without one.
-    int64_t queued_ns = kNever;
-  };
-
   struct Session {
     uint32_t id = 0;
     uint32_t epoch = 0;
     uint32_t posture = 0;
     std::shared_ptr<const Program> program;
+    // Ports that the program has patterns on.
+    std::vector<uint32_t> listening;
     std::array<Timer, kTimers> timers;
     std::array<uint64_t, kCounters> counters{};
+
+    Session();
+    const Posture* current() const { return program ? &program->postures[posture] : nullptr; }
+    // What a timer's passing does now; null for nothing.
+    const Transition* onTimer(int timer) const;
   };
 
   // A token bucket for the frames of one sender, or of a whole port.
@@ -101,6 +103,9 @@ class Heartbeat {
     bool take(int64_t now_ns, int64_t cost_ns, int64_t burst_ns);
   };
 
+  // What is known of a port's interface. One that is down may come back; for one that is gone the port is dead.
+  enum class Line : uint8_t { Up, Down, Gone };
+
   struct Port {
     std::shared_ptr<PacketPort> socket;
     Classifier classifier;
@@ -108,27 +113,50 @@ class Heartbeat {
     Bucket all;
     std::array<Bucket, 1024> senders;
     std::vector<const Bytes*> outgoing;
+    // Everything that came in until then was read.
+    int64_t read_until_ns = 0;
+    // The wake-up in which the last reading left something in the socket; 0 when it was emptied.
+    uint64_t left_in_wakeup = 0;
+    Line line = Line::Up;
   };
+
+  // What operations are carried out for: their base time and now.
+  struct Moment {
+    enum class Cause : uint8_t { Timer, Frame, Entry, Control };
+    Cause cause;
+    int64_t base_ns;
+    int64_t now_ns;
+    int timer = -1;
+  };
+
+  enum class Heard : uint8_t { All, ReadMore, Behind };
 
   void run();
   void armWakeup();
   void readPort(uint32_t id, Port& port);
-  void handleFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
   bool matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
   void deliverFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
-  // Carries out timers whose deadline is at or before `until_ns`; unreported ones also within the slack.
-  void fireTimers(int64_t until_ns, int64_t now_ns, int64_t slack_ns);
-  void fireTransition(Session& session, uint32_t index, int64_t base_ns, int64_t now_ns, bool by_timer);
-  void carryOut(Session& session, const std::vector<Operation>& operations, int64_t base_ns, int64_t now_ns,
-                bool by_timer);
-  void setTimer(Session& session, int timer, int64_t deadline_ns);
+  void fireTimers(int64_t now_ns);
+  // A session's timers that had passed when a frame for it came in.
+  void firePassed(Session& session, int64_t before_ns, int64_t now_ns);
+  void fireTimer(Session& session, Timer& timer, int64_t now_ns);
+  // Whether everything was read that may have come in for a session until a deadline of its.
+  Heard heardUntil(const Session& session, int64_t deadline_ns);
+  void fireTransition(Session& session, const Transition& transition, const Moment& moment);
+  void carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment);
+  void armTimer(Session& session, const Operation& operation, const Moment& moment);
+  void submitPlan(const Session& session, uint32_t plan);
   void loseControl(int64_t now_ns);
   void checkControl(int64_t now_ns);
+  void checkPorts(int64_t now_ns);
+  void notePortError(uint32_t id, Port& port, int error);
   void flush();
   void noteLateness(int64_t lateness_ns);
-  void expect(const Session& session, bool add);
+  void expect(Session& session, bool add);
   int addPort(std::shared_ptr<PacketPort> socket, uint32_t* port);
   void report(Report&& report);
+  // Hands frames that came in until then to JavaScript.
+  void publishFrames(int64_t until_ns);
 
   const Options options_;
   ReportQueue reports_;
@@ -140,17 +168,23 @@ class Heartbeat {
   std::atomic<bool> started_{false};
 
   PiMutex mutex_;
+  // Ordered, so that control is lost in the same order everywhere.
   std::map<uint32_t, std::unique_ptr<Session>> sessions_;
   std::map<uint32_t, std::unique_ptr<Port>> ports_;
   uint32_t next_session_ = 1;
   uint32_t next_port_ = 1;
   DeadlineHeap heap_;
+  // Timers whose transition must wait for frames that are still in a socket.
+  std::vector<Timer*> deferred_;
+  // Frames for JavaScript of this wake-up.
+  std::vector<Report> frames_;
   EngineTiming timing_;
   bool control_lost_ = false;
   int64_t control_lost_ns_ = 0;
   bool woke_ = false;
   int64_t timer_set_ns_ = kNever;
-  Bytes receive_buffer_;
+  int64_t check_ports_ns_ = kNever;
+  ReceiveBatch batch_;
 
   std::unique_ptr<KernelLane> lane_;
   // Last: its destruction joins the thread, which uses all of the above.

@@ -1,5 +1,7 @@
 #include "heartbeat_parse.h"
 
+#include <cmath>
+#include <cstring>
 #include <string>
 
 namespace firsthop {
@@ -19,8 +21,8 @@ bool getNumber(Napi::Object from, const char* key, double max, const std::string
   const Napi::Value value = from.Get(key);
   if (from.Env().IsExceptionPending()) return false;
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
-  if (!(number >= 0 && number <= max)) {
-    return fail(from.Env(), where + "." + key + " must be a number from 0 to " + std::to_string(static_cast<long long>(max)));
+  if (!(number >= 0 && number <= max) || number != std::floor(number)) {
+    return fail(from.Env(), where + "." + key + " must be an integer from 0 to " + std::to_string(static_cast<long long>(max)));
   }
   *into = number;
   return true;
@@ -220,7 +222,11 @@ bool parseKernelSteps(Napi::Value value, const char* where, KernelPlan* into) {
       step.kind = KernelStep::Kind::Netlink;
       if (!getString(object, "label", here, &step.label)) return false;
       if (!parseBytes(object.Get("message"), (here + ".message").c_str(), &step.data)) return false;
-      if (step.data.size() < 16) return fail(value.Env(), here + ".message is shorter than a netlink header");
+      uint32_t length = 0;
+      if (step.data.size() >= 16) std::memcpy(&length, step.data.data(), sizeof(length));
+      if (length == 0 || length != step.data.size()) {
+        return fail(value.Env(), here + ".message must be one netlink message whose header has its length");
+      }
     } else if (kind == "write") {
       step.kind = KernelStep::Kind::Write;
       if (!getString(object, "path", here, &step.label) || !getString(object, "value", here, &step.value)) return false;

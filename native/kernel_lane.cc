@@ -13,6 +13,10 @@ namespace firsthop {
 
 namespace {
 
+// rtnetlink carries a request out before `send` returns, so its answer is there at once. This is for a request that
+// the kernel does not answer at all.
+constexpr timeval kAnswerLimit{5, 0};
+
 int64_t monotonicNs() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -29,7 +33,7 @@ int writeFile(const std::string& path, const std::string& value) {
 
 }  // namespace
 
-KernelLane::KernelLane(int priority, SendFrame send) : priority_(priority), send_(std::move(send)) {}
+KernelLane::KernelLane(int priority, SendFrames send) : priority_(priority), send_(std::move(send)) {}
 
 KernelLane::~KernelLane() { stop(0); }
 
@@ -38,8 +42,8 @@ int KernelLane::start() {
   if (!wake_.valid()) return errno;
   netlink_.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!netlink_.valid()) return errno;
+  ::setsockopt(netlink_.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof(kAnswerLimit));
   const int one = 1;
-  ::setsockopt(netlink_.get(), SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
   // Acknowledgements without a copy of the request.
   ::setsockopt(netlink_.get(), SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
   sockaddr_nl address{};
@@ -94,7 +98,10 @@ void KernelLane::run() {
 
 std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {
   std::vector<StepFailure> failures;
-  for (const KernelStep& step : plan.steps) {
+  std::vector<const Bytes*> frames;
+  const auto& steps = plan.steps;
+  for (size_t i = 0; i < steps.size(); i++) {
+    const KernelStep& step = steps[i];
     int error = 0;
     switch (step.kind) {
       case KernelStep::Kind::Netlink:
@@ -103,9 +110,15 @@ std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {
       case KernelStep::Kind::Write:
         error = writeFile(step.label, step.value);
         break;
-      case KernelStep::Kind::Send:
-        send_(step.port, step.data);
+      case KernelStep::Kind::Send: {
+        // Neighbours that leave by the same port leave together.
+        frames.push_back(&step.data);
+        const bool more = i + 1 < steps.size() && steps[i + 1].kind == step.kind && steps[i + 1].port == step.port;
+        if (more) break;
+        send_(step.port, frames.data(), frames.size());
+        frames.clear();
         break;
+      }
     }
     if (error != 0) failures.push_back({step.label, error});
   }
@@ -116,23 +129,32 @@ int KernelLane::requestNetlink(const Bytes& message) {
   Bytes request(message);
   nlmsghdr header;
   std::memcpy(&header, request.data(), sizeof(header));
+  // A header that promises more than there is would be ignored by the kernel, without an answer.
+  header.nlmsg_len = static_cast<uint32_t>(request.size());
   header.nlmsg_seq = ++sequence_;
   header.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
   header.nlmsg_pid = 0;
   std::memcpy(request.data(), &header, sizeof(header));
-  if (::send(netlink_.get(), request.data(), request.size(), 0) < 0) return errno;
+  while (::send(netlink_.get(), request.data(), request.size(), 0) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return awaitAnswer();
+}
+
+int KernelLane::awaitAnswer() {
   for (;;) {
     alignas(nlmsghdr) char buffer[8192];
     const ssize_t length = ::recv(netlink_.get(), buffer, sizeof(buffer), 0);
     if (length < 0) {
       if (errno == EINTR) continue;
-      return errno;
+      return errno == EAGAIN ? ETIMEDOUT : errno;
     }
     auto remaining = static_cast<unsigned>(length);
     for (auto* answer = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(answer, remaining);
          answer = NLMSG_NEXT(answer, remaining)) {
-      if (answer->nlmsg_seq != sequence_ || answer->nlmsg_type != NLMSG_ERROR) continue;
-      return -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(answer))->error;
+      if (answer->nlmsg_seq != sequence_) continue;
+      if (answer->nlmsg_type == NLMSG_DONE) return 0;
+      if (answer->nlmsg_type == NLMSG_ERROR) return -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(answer))->error;
     }
   }
 }

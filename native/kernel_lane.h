@@ -18,10 +18,10 @@ namespace firsthop {
 
 class KernelLane {
  public:
-  using SendFrame = std::function<void(uint32_t port, const Bytes& frame)>;
+  using SendFrames = std::function<void(uint32_t port, const Bytes* const* frames, size_t count)>;
   using Done = std::function<void(std::vector<StepFailure>&& failures)>;
 
-  KernelLane(int priority, SendFrame send);
+  KernelLane(int priority, SendFrames send);
   ~KernelLane();
   KernelLane(const KernelLane&) = delete;
   KernelLane& operator=(const KernelLane&) = delete;
@@ -29,7 +29,8 @@ class KernelLane {
   // 0 or an errno.
   int start();
   void submit(std::shared_ptr<const KernelPlan> plan, Done done);
-  // Carries out what is queued, for at most `limit_ms`, and ends the thread.
+  // Carries out what is queued and ends the thread. After `limit_ms` no further plan is begun; the step under way is
+  // waited for, because the kernel can't be interrupted in it.
   void stop(int limit_ms);
 
  private:
@@ -41,9 +42,10 @@ class KernelLane {
   void run();
   std::vector<StepFailure> perform(const KernelPlan& plan);
   int requestNetlink(const Bytes& message);
+  int awaitAnswer();
 
   const int priority_;
-  const SendFrame send_;
+  const SendFrames send_;
   UniqueFd wake_;
   UniqueFd netlink_;
   uint32_t sequence_ = 0;

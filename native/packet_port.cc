@@ -22,7 +22,9 @@ namespace firsthop {
 
 namespace {
 
-constexpr int kReceiveBuffer = 4 << 20;
+constexpr int kReceiveBuffer = 8 << 20;
+// The default holds some 250 small frames: less than the advertisements of a full LAN that leave together.
+constexpr int kSendBuffer = 4 << 20;
 constexpr int kPriorityControl = 7;  // TC_PRIO_CONTROL
 constexpr size_t kSendBatch = 64;
 
@@ -43,6 +45,9 @@ int PacketPort::openLan(int ifindex, const std::vector<sock_filter>& filter, con
   option(fd.get(), SOL_SOCKET, SO_LOCK_FILTER, 1);
   if (!option(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer)) {
     option(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  }
+  if (!option(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, kSendBuffer)) {
+    option(fd.get(), SOL_SOCKET, SO_SNDBUF, kSendBuffer);
   }
   option(fd.get(), SOL_SOCKET, SO_PRIORITY, kPriorityControl);
   option(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, 1);
@@ -103,7 +108,8 @@ int PacketPort::openDatagram(bool ipv6, int ifindex) {
   return 0;
 }
 
-void PacketPort::send(const Bytes* const* frames, size_t count) {
+int PacketPort::send(const Bytes* const* frames, size_t count) {
+  int error = 0;
   while (count > 0) {
     mmsghdr messages[kSendBatch] = {};
     iovec parts[kSendBatch];
@@ -137,6 +143,7 @@ void PacketPort::send(const Bytes* const* frames, size_t count) {
         sent.fetch_add(static_cast<uint64_t>(result), std::memory_order_relaxed);
         done += static_cast<size_t>(result);
       } else if (errno != EINTR) {
+        error = errno;
         send_errors.fetch_add(1, std::memory_order_relaxed);
         done++;
       }
@@ -144,6 +151,14 @@ void PacketPort::send(const Bytes* const* frames, size_t count) {
     frames += batch;
     count -= batch;
   }
+  return error;
+}
+
+bool PacketPort::interfaceGone() const {
+  sockaddr_ll address{};
+  socklen_t length = sizeof(address);
+  return receives_ && ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+         address.sll_ifindex == -1;
 }
 
 uint64_t PacketPort::takeKernelDrops() {
@@ -151,6 +166,41 @@ uint64_t PacketPort::takeKernelDrops() {
   socklen_t length = sizeof(statistics);
   if (!receives_ || ::getsockopt(socket_.get(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) != 0) return 0;
   return statistics.tp_drops;
+}
+
+bool ReceiveBatch::allocate() {
+  if (!memory_.map(kFrames * kFrameMax)) return false;
+  for (size_t i = 0; i < kFrames; i++) {
+    parts_[i] = {memory_.data() + i * kFrameMax, kFrameMax};
+    messages_[i].msg_hdr.msg_iov = &parts_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+    messages_[i].msg_hdr.msg_control = &control_[i];
+    messages_[i].msg_hdr.msg_controllen = sizeof(control_[i]);
+  }
+  return true;
+}
+
+int ReceiveBatch::receive(int fd) {
+  for (;;) {
+    const int count = ::recvmmsg(fd, messages_, kFrames, MSG_DONTWAIT, nullptr);
+    if (count >= 0) return count;
+    if (errno == EAGAIN) return 0;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+int64_t ReceiveBatch::stampNs(size_t index) {
+  msghdr& message = messages_[index].msg_hdr;
+  int64_t stamp_ns = 0;
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec stamp;
+    std::memcpy(&stamp, CMSG_DATA(one), sizeof(stamp));
+    stamp_ns = stamp.tv_sec * 1'000'000'000LL + stamp.tv_nsec;
+  }
+  // The kernel wrote how much there was; the next frame gets the whole room again.
+  message.msg_controllen = sizeof(control_[index]);
+  return stamp_ns;
 }
 
 }  // namespace firsthop

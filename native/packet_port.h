@@ -4,6 +4,7 @@
 #pragma once
 #include <linux/filter.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <atomic>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "program.h"
+#include "util/locked_memory.h"
 #include "util/unique_fd.h"
 
 namespace firsthop {
@@ -37,12 +39,16 @@ class PacketPort {
   int openDatagram(bool ipv6, int ifindex);
 
   int fd() const { return socket_.get(); }
+  // A LAN port; a datagram port only sends.
   bool receives() const { return receives_; }
 
-  // Sends frames in as few system calls as they take. Usable from any thread.
-  void send(const Bytes* const* frames, size_t count);
+  // Sends frames in as few system calls as they take. Usable from any thread. Returns the errno of the last frame
+  // that was refused, or 0.
+  int send(const Bytes* const* frames, size_t count);
   // Takes the kernel's count of frames that found the socket's buffer full.
   uint64_t takeKernelDrops();
+  // Whether the interface was removed: the socket will never carry a frame again.
+  bool interfaceGone() const;
 
   std::atomic<uint64_t> sent{0};
   std::atomic<uint64_t> send_errors{0};
@@ -57,6 +63,34 @@ class PacketPort {
   bool receives_ = false;
   bool ipv6_datagram_ = false;
   bool datagram_ = false;
+};
+
+// Room for frames that are received by one system call, with the kernel's stamp of each. Belongs to one thread.
+class ReceiveBatch {
+ public:
+  static constexpr size_t kFrames = 64;
+  // Longer frames are cut off; no pattern is that long.
+  static constexpr size_t kFrameMax = 4608;
+
+  bool allocate();
+  bool locked() const { return memory_.locked(); }
+
+  // The number of frames taken, at most kFrames; negative: an errno.
+  int receive(int fd);
+  const uint8_t* frame(size_t index) const { return memory_.data() + index * kFrameMax; }
+  size_t length(size_t index) const { return messages_[index].msg_len; }
+  // CLOCK_REALTIME; 0 when the kernel gave none.
+  int64_t stampNs(size_t index);
+
+ private:
+  union Control {
+    cmsghdr header;
+    char octets[CMSG_SPACE(sizeof(timespec))];
+  };
+  LockedMemory memory_;
+  mmsghdr messages_[kFrames] = {};
+  iovec parts_[kFrames] = {};
+  Control control_[kFrames] = {};
 };
 
 }  // namespace firsthop

@@ -1,5 +1,6 @@
 // From the native threads to JavaScript: bounded, in order of happening. Frames have a bound of their own, so that
-// no flood keeps out what the router must know (transitions, results of kernel plans).
+// no flood keeps out what the router must know (transitions, results of kernel plans). Those are few by nature: what
+// a session does while JavaScript is silent ends with `controlLost`.
 #pragma once
 #include <cstdint>
 #include <mutex>
@@ -35,12 +36,14 @@ struct Report {
 class ReportQueue {
  public:
   static constexpr size_t kFramesMax = 4096;
+  static constexpr size_t kFrameOctetsMax = 2 << 20;
 
   // False when the frame found no place.
   bool pushFrame(Report&& report) {
     std::lock_guard<PiMutex> lock(mutex_);
-    if (frames_ >= kFramesMax) return false;
+    if (frames_ >= kFramesMax || frame_octets_ + report.frame.size() > kFrameOctetsMax) return false;
     frames_++;
+    frame_octets_ += report.frame.size();
     reports_.push_back(std::move(report));
     return true;
   }
@@ -55,6 +58,7 @@ class ReportQueue {
     std::lock_guard<PiMutex> lock(mutex_);
     taken.swap(reports_);
     frames_ = 0;
+    frame_octets_ = 0;
     return taken;
   }
 
@@ -62,6 +66,7 @@ class ReportQueue {
   PiMutex mutex_;
   std::vector<Report> reports_;
   size_t frames_ = 0;
+  size_t frame_octets_ = 0;
 };
 
 }  // namespace firsthop
