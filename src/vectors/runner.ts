@@ -116,7 +116,7 @@ function runFile(file: string, { vectors, protocol }: VectorFile): VectorResult[
 }
 
 /** Layers of `decoded` that say nothing about the protocol on top. */
-const CARRIERS = new Set(["eth", "llc", "snap", "ip", "udp", "ah"]);
+const CARRIERS = new Set(["eth", "ip", "ah"]);
 
 /** The check that a vector is for, or the name of a protocol that has none. @throws VectorError */
 function protocolOf(vector: Json, ofFile: string | null): string {
@@ -125,10 +125,13 @@ function protocolOf(vector: Json, ofFile: string | null): string {
   if (named !== null && named !== "timers") return named;
   const expect = isObject(vector.expect) ? vector.expect : {};
   const layers = isObject(expect.decoded) ? Object.keys(expect.decoded) : [];
-  const top = layers.find((one) => !CARRIERS.has(one));
+  const top = layers.findLast((one) => !CARRIERS.has(one));
   if (top !== undefined) return top === "arp" || top === "icmpv6" ? "arp-nd" : top;
   const frame = hexAt(vector, "hex");
   if (readVrrpFrame(frame)) return "vrrp";
   if (readArp(frame) || readNeighbourMessage(frame)) return "arp-nd";
-  throw new VectorError("neither its file nor its contents say what it is about");
+  // A frame that cannot be read may still be for a receiver that can be told.
+  const receiver = isObject(vector.receiver) ? vector.receiver : {};
+  if (receiver.virtualIp !== undefined) return "arp-nd";
+  return receiver.vrid === undefined ? "unknown" : "vrrp";
 }

@@ -215,10 +215,10 @@ export function readVrrpFrame(
   frame: Uint8Array,
 ): { readonly ip: IpPacket; readonly message: RawMessage | null } | null {
   const ethernet = readEthernet(frame);
-  if (!ethernet || (ethernet.etherType !== ETHERTYPE_IPV4 && ethernet.etherType !== ETHERTYPE_IPV6))
-    return null;
-  const ip = readIp(frame, ethernet.payloadOffset);
-  if (!ip || ip.protocol !== VRRP_PROTOCOL) return null;
+  const version =
+    ethernet?.etherType === ETHERTYPE_IPV4 ? 4 : ethernet?.etherType === ETHERTYPE_IPV6 ? 6 : null;
+  const ip = ethernet && version && readIp(frame, ethernet.payloadOffset);
+  if (!ip || ip.version !== version || ip.protocol !== VRRP_PROTOCOL) return null;
   return { ip, message: readMessage(ip) };
 }
 

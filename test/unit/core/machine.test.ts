@@ -1,8 +1,8 @@
 /** The state tables of RFC 9568 section 6.4 and RFC 3768 section 6.4, row by row. */
 import { describe, expect, it } from "vitest";
 import {
-  ANNOUNCE_REPEATS_US,
   type ActiveState,
+  ANNOUNCE_REPEATS_US,
   type BackupState,
   handOverLimitUs,
   INITIAL_STATE,
@@ -26,8 +26,18 @@ const V3: VrrpSettings = {
 };
 const V2: VrrpSettings = { ...V3, version: 2 };
 
-const BACKUP: BackupState = { name: "backup", activeAdverIntervalUs: 1_000_000, active: null, preemptHold: "none" };
-const ACTIVE: ActiveState = { name: "active", announced: ANNOUNCE_REPEATS_US.length, contest: "none", contenderIntervalUs: 0 };
+const BACKUP: BackupState = {
+  name: "backup",
+  activeAdverIntervalUs: 1_000_000,
+  active: null,
+  preemptHold: "none",
+};
+const ACTIVE: ActiveState = {
+  name: "active",
+  announced: ANNOUNCE_REPEATS_US.length,
+  contest: "none",
+  contenderIntervalUs: 0,
+};
 
 function heard(priority: number, source = "192.0.2.20", intervalUs = 1_000_000): VrrpEvent {
   return { type: "advertisement", source, priority, intervalUs };
@@ -35,22 +45,22 @@ function heard(priority: number, source = "192.0.2.20", intervalUs = 1_000_000):
 
 /** Effects as a reader writes them: send(100) announce(192.0.2.1) arm(adver 1000000) cancel(adver) open close. */
 function words(effects: readonly VrrpEffect[]): string[] {
-  return effects.flatMap((effect) => {
-    switch (effect.effect) {
-      case "sendAdvertisement":
-        return [`send(${effect.priority})`];
-      case "announce":
-        return [`announce(${effect.address})`];
-      case "arm":
-        return [`arm(${effect.timer} ${effect.afterUs})`];
-      case "cancel":
-        return [`cancel(${effect.timer})`];
-      case "ownership":
-        return [effect.open ? "open" : "close"];
-      case "count":
-        return [];
-    }
-  });
+  return effects.filter((effect) => effect.effect !== "count").map(word);
+}
+
+function word(effect: Exclude<VrrpEffect, { effect: "count" }>): string {
+  switch (effect.effect) {
+    case "sendAdvertisement":
+      return `send(${effect.priority})`;
+    case "announce":
+      return `announce(${effect.address})`;
+    case "arm":
+      return `arm(${effect.timer} ${effect.afterUs})`;
+    case "cancel":
+      return `cancel(${effect.timer})`;
+    case "ownership":
+      return effect.open ? "open" : "close";
+  }
 }
 
 const BECOME_ACTIVE = [
@@ -88,7 +98,13 @@ const ROWS: readonly Row[] = [
     to: "backup",
     effects: ["arm(activeDown 3609375)"],
   },
-  { row: "3 Initialize, advertisement: ignored", from: INITIAL_STATE, event: heard(200), to: "initialize", effects: [] },
+  {
+    row: "3 Initialize, advertisement: ignored",
+    from: INITIAL_STATE,
+    event: heard(200),
+    to: "initialize",
+    effects: [],
+  },
   {
     row: "4 Backup, Shutdown: cancel, say nothing",
     from: BACKUP,
@@ -125,7 +141,13 @@ const ROWS: readonly Row[] = [
     to: "backup",
     effects: ["arm(activeDown 3609375)"],
   },
-  { row: "8 Backup, lower priority with preemption: discard", from: BACKUP, event: heard(50), to: "backup", effects: [] },
+  {
+    row: "8 Backup, lower priority with preemption: discard",
+    from: BACKUP,
+    event: heard(50),
+    to: "backup",
+    effects: [],
+  },
   {
     row: "8 Backup, lower priority, the owner preempts although preempt is off",
     settings: { preempt: false, priority: 255 },
@@ -274,7 +296,11 @@ describe("announcements", () => {
   it("follow a contest: soon, and again when the contender has been silent", () => {
     const contested = step(V3, ACTIVE, heard(50, "192.0.2.3", 200_000)).state;
     const soon = step(V3, contested, { type: "timer", timer: "refresh" });
-    expect(words(soon.effects)).toEqual(["announce(192.0.2.1)", "announce(192.0.2.254)", "arm(refresh 300000)"]);
+    expect(words(soon.effects)).toEqual([
+      "announce(192.0.2.1)",
+      "announce(192.0.2.254)",
+      "arm(refresh 300000)",
+    ]);
     const again = step(V3, soon.state, heard(50, "192.0.2.3", 200_000));
     expect(words(again.effects)).toContain("arm(refresh 300000)");
     const alone = step(V3, again.state, { type: "timer", timer: "refresh" });
@@ -330,7 +356,9 @@ describe("every state and event", () => {
           }
           if (result.state.name === "backup" && state.name === "active") expect(said).toContain("close");
           if (result.state.name === "initialize") {
-            expect(said.filter((word) => word.startsWith("arm") && !word.startsWith("arm(handOver"))).toEqual([]);
+            expect(said.filter((word) => word.startsWith("arm") && !word.startsWith("arm(handOver"))).toEqual(
+              [],
+            );
           }
           for (const word of said.filter((one) => one.startsWith("arm"))) {
             expect(timersOf(result.state)).toContain(/\((\w+)/.exec(word)?.[1]);
