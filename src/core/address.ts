@@ -1,6 +1,6 @@
 /**
- * Addresses as text and octets. Text is the interchange form everywhere (canonical: RFC 5952 for IPv6, lower-case
- * hex with colons for MACs); octets exist only where frames are read and written.
+ * Addresses as text and octets. Text is the interchange form everywhere (canonical: RFC 5952 for IPv6,
+ * lower-case hex with colons for MACs); octets exist only where frames are read and written.
  */
 
 /** 4 octets, or null when the text is no IPv4 address in dotted-quad form without leading zeros. */

@@ -43,9 +43,9 @@ export function arpFrame(destination: string, source: string, arp: ArpPacket): U
 }
 
 /**
- * Gratuitous ARP request, RFC 9568 section 6.4.2. Sent from the virtual MAC, which is what moves a switch. The
- * target hardware address is ignored by receivers; broadcast is the common form, errata 7947 and 7949 name the
- * virtual MAC.
+ * Gratuitous ARP request, RFC 9568 section 6.4.2. Sent from the virtual MAC, which is what moves a switch.
+ * The target hardware address is ignored by receivers; broadcast is the common form, errata 7947 and 7949
+ * name the virtual MAC.
  */
 export function gratuitousArp(address: string, mac: string, targetMac: string = BROADCAST): Uint8Array {
   return arpFrame(BROADCAST, mac, {
@@ -58,8 +58,9 @@ export function gratuitousArp(address: string, mac: string, targetMac: string = 
 }
 
 /**
- * The Active router's answer to a request, a probe of RFC 5227 (sender 0.0.0.0) included: it defends the address.
- * Null when the frame is no request, or comes from the virtual MAC: that is an echo, or another Active's announcement.
+ * The Active router's answer to a request, a probe of RFC 5227 (sender 0.0.0.0) included: it defends the
+ * address. Null when the frame is no request, or comes from the virtual MAC: that is an echo, or another
+ * Active's announcement.
  */
 export function answerArp(frame: Uint8Array, mac: string): Uint8Array | null {
   const request = readArp(frame);

@@ -18,8 +18,8 @@ export function internetChecksum(bytes: Uint8Array, start = 0): number {
 }
 
 /**
- * Sum of the pseudo-header. IPv4 (RFC 793): source, destination, protocol, 16-bit length. IPv6 (RFC 8200 section
- * 8.1): source, destination, 32-bit length, next header. The sums differ only by the addresses.
+ * Sum of the pseudo-header. IPv4 (RFC 793): source, destination, protocol, 16-bit length. IPv6 (RFC 8200
+ * section 8.1): source, destination, 32-bit length, next header. The sums differ only by the addresses.
  */
 export function pseudoHeaderSum(
   source: Uint8Array,

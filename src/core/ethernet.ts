@@ -1,6 +1,6 @@
 /**
- * Frames: reading Ethernet, VLAN tags, IPv4 and IPv6 as far as they go, and building what carries VRRP. Reading
- * never throws; a field that is not there is missing from the result.
+ * Frames: reading Ethernet, VLAN tags, IPv4 and IPv6 as far as they go, and building what carries VRRP.
+ * Reading never throws; a field that is not there is missing from the result.
  */
 import { internetChecksum } from "./checksum.js";
 
@@ -68,7 +68,9 @@ export function readEthernet(frame: Uint8Array): EthernetFrame | null {
   };
 }
 
-/** Reads an IP datagram that begins at `offset` of `bytes`; null when it is too short or of another version. */
+/**
+ * Reads an IP datagram that begins at `offset` of `bytes`; null when it is too short or of another version.
+ */
 export function readIp(bytes: Uint8Array, offset = 0): IpPacket | null {
   const version = (bytes[offset] ?? 0) >> 4;
   if (version === 4) return readIpv4(bytes, offset);

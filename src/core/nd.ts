@@ -1,4 +1,6 @@
-/** Neighbour discovery for virtual addresses: unsolicited and solicited advertisements. RFC 4861 section 4.4. */
+/**
+ * Neighbour discovery for virtual addresses: unsolicited and solicited advertisements. RFC 4861 section 4.4.
+ */
 import {
   formatIp,
   formatMac,
@@ -45,7 +47,9 @@ export interface NeighbourSolicitation {
   readonly destination: string;
   readonly sourceMac: string;
   readonly target: string;
-  /** From the source link-layer address option; null without one (a probe, or duplicate address detection). */
+  /**
+   * From the source link-layer address option; null without one (a probe, or duplicate address detection).
+   */
   readonly sourceLinkLayer: string | null;
 }
 
@@ -61,7 +65,10 @@ export interface NeighbourAdvertisement {
   readonly override: boolean;
 }
 
-/** Null when the frame carries neither a neighbour solicitation nor an advertisement. RFC 4861 sections 4.3, 4.4. */
+/**
+ * Null when the frame carries neither a neighbour solicitation nor an advertisement. RFC 4861 sections 4.3,
+ * 4.4.
+ */
 export function readNeighbourMessage(frame: Uint8Array): NeighbourMessage | null {
   const ethernet = readEthernet(frame);
   if (ethernet?.etherType !== ETHERTYPE_IPV6) return null;
@@ -138,7 +145,9 @@ export function advertisementFrame(na: NeighbourAdvertisement): Uint8Array {
   return buildEthernet(macToBytes(na.destinationMac), macToBytes(na.sourceMac), ETHERTYPE_IPV6, datagram);
 }
 
-/** Unsolicited advertisement of an address that this router is now Active for: R, O, not S. RFC 9568 6.4.2. */
+/**
+ * Unsolicited advertisement of an address that this router is now Active for: R, O, not S. RFC 9568 6.4.2.
+ */
 export function unsolicitedAdvertisement(address: string, mac: string): Uint8Array {
   return advertisementFrame({
     destinationMac: ipv6MulticastMac(ALL_NODES),
@@ -154,8 +163,9 @@ export function unsolicitedAdvertisement(address: string, mac: string): Uint8Arr
 }
 
 /**
- * The Active router's answer to a solicitation; duplicate address detection (source ::) is answered to all nodes,
- * not solicited (RFC 4861 section 7.2.4). Null when the frame is none, or comes from the virtual MAC itself.
+ * The Active router's answer to a solicitation; duplicate address detection (source ::) is answered to all
+ * nodes, not solicited (RFC 4861 section 7.2.4). Null when the frame is none, or comes from the virtual MAC
+ * itself.
  */
 export function answerSolicitation(frame: Uint8Array, mac: string): Uint8Array | null {
   const asked = readSolicitation(frame);

@@ -1,4 +1,7 @@
-/** `npm run vectors -- [DIR]`: runs the test vectors of a folder and says how it went; ours when none is named. */
+/**
+ * `npm run vectors -- [DIR]`: runs the test vectors of a folder and says how it went; ours when none is
+ * named.
+ */
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,7 @@
-/** The format of test vector files (test/vectors/README.md): what is read from them, and how results are compared. */
+/**
+ * The format of test vector files (test/vectors/README.md): what is read from them, and how results are
+ * compared.
+ */
 import { canonicalIp } from "../core/address.js";
 
 /** A JSON object whose keys have not been looked at yet. */
@@ -60,8 +63,8 @@ export function fromHex(text: string, what: string): Uint8Array {
 }
 
 /**
- * Where `got` is not what `expected` asks for, a line each. Only what is expected is compared: a missing key asks for
- * nothing. An expected null is met by a missing key.
+ * Where `got` is not what `expected` asks for, a line each. Only what is expected is compared: a missing key
+ * asks for nothing. An expected null is met by a missing key.
  */
 export function differences(expected: unknown, got: unknown, path: string): string[] {
   if (isObject(expected)) {

@@ -1,6 +1,7 @@
 /**
- * Event scripts for the state machine. Scripts know the RFC's timers only, and say themselves when those pass; the
- * machine's own timers (repeated announcements, hand-over, …) run in between, and what they do is not compared.
+ * Event scripts for the state machine. Scripts know the RFC's timers only, and say themselves when those
+ * pass; the machine's own timers (repeated announcements, hand-over, …) run in between, and what they do is
+ * not compared.
  */
 import { canonicalIp } from "../core/address.js";
 import {

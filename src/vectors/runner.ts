@@ -1,6 +1,6 @@
 /**
- * Runs every test vector file below a folder against the code that routers run on. What a vector is about is found
- * from its contents; protocols that are not spoken are skipped by name.
+ * Runs every test vector file below a folder against the code that routers run on. What a vector is about is
+ * found from its contents; protocols that are not spoken are skipped by name.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -70,7 +70,10 @@ interface VectorFile {
   readonly vectors: readonly unknown[];
 }
 
-/** What is wrong with a file that should have been one of vectors, as text; null for one that is something else. */
+/**
+ * What is wrong with a file that should have been one of vectors, as text; null for one that is something
+ * else.
+ */
 function readVectorFile(path: string): VectorFile | string | null {
   let content: unknown;
   try {

@@ -1,6 +1,6 @@
 /**
- * The fields of a frame under the names of the wire, for people and for comparison with test vectors. As far as the
- * frame can be read: what is not there is missing.
+ * The fields of a frame under the names of the wire, for people and for comparison with test vectors. As far
+ * as the frame can be read: what is not there is missing.
  */
 import { formatIp, formatMac } from "../address.js";
 import { type EthernetFrame, type IpPacket, readEthernet, readIp } from "../ethernet.js";

@@ -104,8 +104,8 @@ export function readMessage(ip: IpPacket): RawMessage | null {
 }
 
 /**
- * Octets behind the last address are no error, and no RFC says whether they are summed: a trailer is not, padding that
- * a sender counted into its datagram is. Either is taken.
+ * Octets behind the last address are no error, and no RFC says whether they are summed: a trailer is not,
+ * padding that a sender counted into its datagram is. Either is taken.
  */
 function checksumValid(ip: IpPacket, payload: Uint8Array, length: number): RawMessage["checksumValid"] {
   const whole = sumValid(ip, payload);
@@ -241,8 +241,8 @@ export function withPriority(frame: Uint8Array, priority: number): Uint8Array | 
 }
 
 /**
- * What two advertisements of one sender may differ in although they say the same: IPv4 identification and header
- * checksum, the IPv6 flow label, and the padding that Ethernet needs.
+ * What two advertisements of one sender may differ in although they say the same: IPv4 identification and
+ * header checksum, the IPv6 flow label, and the padding that Ethernet needs.
  */
 export function comparisonMask(frame: Uint8Array): Uint8Array {
   const mask = new Uint8Array(frame.length).fill(0xff);

@@ -42,7 +42,10 @@ export function resealIp(frame: Uint8Array): Uint8Array {
   return copy;
 }
 
-/** The frame with both checksums done again; the message's in the form that its version and family have by default. */
+/**
+ * The frame with both checksums done again; the message's in the form that its version and family have by
+ * default.
+ */
 export function reseal(frame: Uint8Array): Uint8Array {
   const copy = resealIp(frame);
   const ip = readIp(copy, readEthernet(copy)?.payloadOffset ?? 14);

@@ -43,7 +43,10 @@ function heard(priority: number, source = "192.0.2.20", intervalUs = 1_000_000):
   return { type: "advertisement", source, priority, intervalUs };
 }
 
-/** Effects as a reader writes them: send(100) announce(192.0.2.1) arm(adver 1000000) cancel(adver) open close. */
+/**
+ * Effects as a reader writes them: send(100) announce(192.0.2.1) arm(adver 1000000) cancel(adver) open
+ * close.
+ */
 function words(effects: readonly VrrpEffect[]): string[] {
   return effects.filter((effect) => effect.effect !== "count").map(word);
 }

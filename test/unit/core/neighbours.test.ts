@@ -101,7 +101,7 @@ describe("neighbour discovery", () => {
 
   it("without the link-layer option answers to where the frame came from", () => {
     // nd-005's shape (no option), from a host with an address: unicast probing of RFC 4861 section 7.2.2.
-    const probe = advertised("nd-005", (frame) => frame.set(bytes("fe800000000000000000000000000050"), 22));
+    const probe = resealed("nd-005", (frame) => frame.set(bytes("fe800000000000000000000000000050"), 22));
     const answer = answerSolicitation(probe, V6_MAC);
     expect(answer && readNeighbourMessage(answer)).toMatchObject({
       destinationMac: "02:00:00:00:01:09",
@@ -121,8 +121,8 @@ describe("neighbour discovery", () => {
     ["no source, to one node", "nd-005", (frame) => frame.set(bytes("fe800000000000000000000000000005"), 38)],
     ["an advertisement's type", "nd-003", (frame) => frame.fill(136, 54, 55)],
   ])("does not answer one with %s", (_what, id, change) => {
-    expect(readSolicitation(advertised(id, change))).toBeNull();
-    expect(answerSolicitation(advertised(id, change), V6_MAC)).toBeNull();
+    expect(readSolicitation(resealed(id, change))).toBeNull();
+    expect(answerSolicitation(resealed(id, change), V6_MAC)).toBeNull();
   });
 
   it("does not answer one with a wrong checksum, nor one from the virtual MAC", () => {
@@ -140,36 +140,41 @@ describe("neighbour discovery", () => {
   });
 
   it("comes back from its frame", () => {
-    const ip = fc.ipV6().map((one) => one);
     fc.assert(
-      fc.property(fc.boolean(), fc.boolean(), fc.boolean(), ip, (router, solicited, override, target) => {
-        const frame = advertisementFrame({
-          destinationMac: "33:33:00:00:00:01",
-          sourceMac: V6_MAC,
-          source: "fe80::1",
-          destination: "ff02::1",
-          target,
-          targetLinkLayer: V6_MAC,
-          router,
-          solicited,
-          override,
-        });
-        const read = readNeighbourMessage(frame);
-        expect(read).toMatchObject({
-          router,
-          solicited,
-          override,
-          checksumValid: true,
-          sourceLinkLayer: null,
-        });
-        expect(frame).toHaveLength(86);
-      }),
+      fc.property(
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.ipV6(),
+        (router, solicited, override, target) => {
+          const frame = advertisementFrame({
+            destinationMac: "33:33:00:00:00:01",
+            sourceMac: V6_MAC,
+            source: "fe80::1",
+            destination: "ff02::1",
+            target,
+            targetLinkLayer: V6_MAC,
+            router,
+            solicited,
+            override,
+          });
+          const read = readNeighbourMessage(frame);
+          expect(read).toMatchObject({
+            router,
+            solicited,
+            override,
+            checksumValid: true,
+            sourceLinkLayer: null,
+          });
+          expect(frame).toHaveLength(86);
+        },
+      ),
     );
   });
 });
 
-/** A solicitation changed, its checksum done again (by the trick that a checksum of 0 leaves the sum as the answer). */
-function advertised(id: string, change: (frame: Uint8Array) => void): Uint8Array {
+/** A test vector's message changed, its checksum done again. */
+function resealed(id: string, change: (frame: Uint8Array) => void): Uint8Array {
   const frame = vector(id).slice();
   change(frame);
   frame.fill(0, 56, 58);

@@ -102,7 +102,8 @@ describe("worked octets", () => {
   });
 });
 
-// ---- properties ---------------------------------------------------------------------------------------------
+// ---- properties
+// ---------------------------------------------------------------------------------------------
 
 const octets = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const ipv4 = octets(4).map(formatIp);

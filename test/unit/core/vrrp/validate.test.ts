@@ -1,6 +1,6 @@
 /**
- * The receive checks of RFC 9568 section 7.1 and RFC 3768 section 7.1: one change to a good frame at a time, and what
- * becomes of it.
+ * The receive checks of RFC 9568 section 7.1 and RFC 3768 section 7.1: one change to a good frame at a time,
+ * and what becomes of it.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
