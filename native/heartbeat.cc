@@ -238,6 +238,12 @@ void Heartbeat::expect(Session& session, bool add) {
   }
 }
 
+std::shared_ptr<const Program> Heartbeat::program(uint32_t id) {
+  std::lock_guard<PiMutex> lock(mutex_);
+  auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second->program;
+}
+
 bool Heartbeat::counters(uint32_t id, double* into) {
   std::lock_guard<PiMutex> lock(mutex_);
   auto found = sessions_.find(id);

@@ -68,6 +68,8 @@ class Heartbeat {
   enum class LoadResult { Loaded, Stale, NoSession };
   LoadResult load(uint32_t session, std::shared_ptr<const Program> program, uint32_t posture,
                   const std::vector<Operation>& operations, int64_t base_ns, uint32_t epoch);
+  // The program that a session has; null without one. Only `load` replaces it.
+  std::shared_ptr<const Program> program(uint32_t session);
   bool counters(uint32_t session, double* into);
   bool portCounters(uint32_t port, PortCounters* into);
   EngineTiming timing();

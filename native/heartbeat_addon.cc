@@ -313,9 +313,16 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
         !info[4].IsNumber() || !unsignedArgument(info, 5, &epoch)) {
       return throwType(env, "load(session, program, posture, operations, baseUs, epoch)");
     }
-    std::shared_ptr<Program> program;
+    std::shared_ptr<const Program> program;
     std::vector<Operation> operations;
-    if (!parseProgram(info[1], &program)) return env.Undefined();
+    if (info[1].IsNull()) {
+      program = heartbeat->program(session);
+      if (program == nullptr) return throwType(env, "the session has no program yet");
+    } else {
+      std::shared_ptr<Program> parsed;
+      if (!parseProgram(info[1], &parsed)) return env.Undefined();
+      program = std::move(parsed);
+    }
     if (posture >= program->postures.size()) return throwType(env, "entry.posture is not in the program");
     if (!parseOperations(info[3], *program, "entry.operations", &operations)) return env.Undefined();
     const double base_us = info[4].As<Napi::Number>().DoubleValue();

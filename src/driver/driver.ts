@@ -95,9 +95,10 @@ export interface Heartbeat {
   removeSession(session: SessionId): void;
   /**
    * Replaces a session's program. Refused (false) when `epoch` is not the session's: a transition happened
-   * that JavaScript has not read yet; its report is already queued and must be handled first.
+   * that JavaScript has not read yet; its report is already queued and must be handled first. Null keeps the
+   * program that the session has, and only enters it elsewhere.
    */
-  load(session: SessionId, program: HeartbeatProgram, entry: ProgramEntry, epoch: number): boolean;
+  load(session: SessionId, program: HeartbeatProgram | null, entry: ProgramEntry, epoch: number): boolean;
   /** The session's counters since it was created (MAX_COUNTERS numbers). */
   counters(session: SessionId): Float64Array;
   portCounters(port: PortId): PortCounters;

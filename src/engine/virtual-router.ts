@@ -7,7 +7,7 @@
  * holds what was learned, `#settings()` is what is in force.
  */
 import type { VirtualRouterConfig } from "../config/index.js";
-import type { PortId } from "../core/automaton.js";
+import type { PortId, Transition } from "../core/automaton.js";
 import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
 import { virtualMac } from "../core/vrrp/advertisement.js";
 import { formsToSend, type LearnedForms, learnForm } from "../core/vrrp/checksum-policy.js";
@@ -23,6 +23,7 @@ import {
   type VrrpState,
   type VrrpStep,
 } from "../core/vrrp/machine.js";
+import { comparisonMask } from "../core/vrrp/packet.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type { Heartbeat, HeartbeatReport, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
@@ -81,6 +82,8 @@ export class VirtualRouter {
   #epoch = 0;
   #plan: VrrpPlan | null = null;
   #compiled: VrrpCompiled | null = null;
+  /** Where in `#compiled` the engine is, as far as we know; null when the program does not hold the state. */
+  #posture: number | null = null;
   /** By sender and checksum form; insertion order is age. */
   readonly #known = new Map<string, KnownFrame>();
   #forms: LearnedForms;
@@ -191,23 +194,29 @@ export class VirtualRouter {
 
   /** An advertisement that passed every check. */
   onAdvertisement(advertisement: Advertisement, source: string, form: ChecksumForm, frame: Uint8Array, atUs: number): void {
-    const event: VrrpEvent = {
+    const event = {
       type: "advertisement",
       source,
       priority: advertisement.priority,
       intervalUs: advertisement.intervalUs,
-    };
+    } as const;
     this.#learn(source, form);
-    if (advertisement.priority !== 0) {
-      const key = `${source}/${form}`;
-      this.#known.delete(key);
-      this.#known.set(key, { frame, source, priority: advertisement.priority, intervalUs: advertisement.intervalUs });
-      for (const oldest of this.#known.keys()) {
-        if (this.#known.size <= KNOWN_FRAMES_MAX) break;
-        this.#known.delete(oldest);
-      }
-    }
+    if (advertisement.priority !== 0) this.#remember(`${source}/${form}`, event, frame);
     this.#dispatch(event, atUs);
+  }
+
+  /** The engine is to match this frame by itself from the next program on. */
+  #remember(key: string, event: Extract<VrrpEvent, { type: "advertisement" }>, frame: Uint8Array): void {
+    const known = this.#known.get(key);
+    if (known && saysTheSame(known.frame, frame)) return;
+    const { source, priority, intervalUs } = event;
+    this.#known.delete(key);
+    this.#known.set(key, { frame, source, priority, intervalUs });
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= KNOWN_FRAMES_MAX) break;
+      this.#known.delete(oldest);
+    }
+    this.#posture = null;
   }
 
   /** How advertisements for this virtual router are judged. */
@@ -248,6 +257,7 @@ export class VirtualRouter {
     this.#epoch = report.epoch;
     this.#host.record(this.name, report.atUs, outcome.event);
     this.#state = after;
+    if (this.#posture !== null) this.#posture = report.to;
     if (trigger.on === "controlLost") this.#controlLost = true;
     this.#noteChange(before, outcome.step, outcome.event, trigger.on === "controlLost");
     const deferred = this.#deferred;
@@ -353,8 +363,10 @@ export class VirtualRouter {
   /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
   #dispatch(event: VrrpEvent, atUs: number): void {
     const before = this.#state;
-    const outcome = step(this.#settings(), before, event);
-    if (!this.#load(before, outcome, atUs)) {
+    const foreseen = this.#foreseen(event);
+    const outcome = foreseen ? foreseen.outcome : step(this.#settings(), before, event);
+    const loaded = foreseen ? this.#enter(foreseen.transition, atUs) : this.#load(before, outcome, atUs);
+    if (!loaded) {
       this.#deferred.push(() => this.#dispatch(event, atUs));
       return;
     }
@@ -362,6 +374,26 @@ export class VirtualRouter {
     this.#state = outcome.state;
     this.#noteChange(before, outcome, event, false);
     this.#settle();
+  }
+
+  /**
+   * The transition that the engine would have made for this event. A frame is foreseen and yet here when it came in
+   * before the program that knows it; then nothing has to be compiled.
+   */
+  #foreseen(event: VrrpEvent): { readonly outcome: VrrpStep; readonly transition: Transition } | null {
+    if (this.#posture === null || this.#plan === null || event.type !== "advertisement") return null;
+    const outcomes = this.#compiled?.outcomes[this.#posture] ?? [];
+    const index = outcomes.findIndex(({ event: one }) => sameAdvertisement(one, event));
+    const outcome = outcomes[index]?.step;
+    const transition = this.#compiled?.program.postures[this.#posture]?.transitions[index];
+    return outcome && transition ? { outcome, transition } : null;
+  }
+
+  #enter(transition: Transition, atUs: number): boolean {
+    const entry = { posture: transition.next, operations: transition.operations, baseUs: atUs };
+    if (!this.#host.heartbeat.load(this.#session, null, entry, this.#epoch)) return false;
+    this.#posture = transition.next;
+    return true;
   }
 
   /** Same state, other frames: settings, checksum forms or addresses changed. */
@@ -375,6 +407,7 @@ export class VirtualRouter {
   #load(before: VrrpState, outcome: VrrpStep, atUs: number): boolean {
     const plan = this.#currentPlan();
     if (!plan) {
+      this.#posture = null;
       // Nothing stands on the interface any more: nobody to load for, and nothing that could still be sent.
       return this.#host.heartbeat.load(
         this.#session,
@@ -387,6 +420,7 @@ export class VirtualRouter {
     const entry = { posture: 0, operations, baseUs: atUs };
     if (!this.#host.heartbeat.load(this.#session, compiled.program, entry, this.#epoch)) return false;
     this.#compiled = compiled;
+    this.#posture = 0;
     return true;
   }
 
@@ -549,6 +583,18 @@ export class VirtualRouter {
     this.#handOverWaiters = [];
     for (const wake of waiters) wake();
   }
+}
+
+/** Equal wherever two advertisements of one sender can't differ without saying something else. */
+function saysTheSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  const mask = comparisonMask(a);
+  return a.every((octet, index) => ((octet ^ (b[index] as number)) & (mask[index] as number)) === 0);
+}
+
+function sameAdvertisement(a: VrrpEvent, b: Extract<VrrpEvent, { type: "advertisement" }>): boolean {
+  if (a.type !== "advertisement") return false;
+  return a.source === b.source && a.priority === b.priority && a.intervalUs === b.intervalUs;
 }
 
 function passwordOctets(password: string): Uint8Array {

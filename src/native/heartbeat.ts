@@ -28,10 +28,10 @@ export interface NativeHeartbeat {
   closePort(port: number): boolean;
   createSession(): number;
   removeSession(session: number): boolean;
-  /** False when `epoch` is not the session's. */
+  /** False when `epoch` is not the session's. Null keeps the session's program. */
   load(
     session: number,
-    program: HeartbeatProgram,
+    program: HeartbeatProgram | null,
     posture: number,
     operations: readonly Operation[],
     baseUs: number,
