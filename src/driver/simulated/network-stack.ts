@@ -1,0 +1,370 @@
+/**
+ * The kernel of a simulated machine: links, addresses, virtual interfaces, who answers ARP and neighbour
+ * solicitations, and who forwards. It outlives the processes that configure it; only `powerOff` empties it.
+ *
+ * Modelled after what Linux was measured to do: a parked virtual interface (macvlan mode "source") takes in nothing,
+ * an open one everything to its address; an interface that goes down keeps its IPv4 and loses its IPv6 addresses,
+ * which are tentative for a while when it comes back; macvlans go with their parent.
+ */
+import { formatMac, macToBytes } from "../../core/address.js";
+import { answerArp, readArp } from "../../core/arp.js";
+import { buildEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../../core/ethernet.js";
+import { answerSolicitation, readSolicitation } from "../../core/nd.js";
+import type { AddressInfo, KernelNews, LinkInfo } from "../driver.js";
+import type { Cable, SimulatedSegment } from "./segment.js";
+import type { SimulatedWorld } from "./world.js";
+
+/** Duplicate address detection: how long a new IPv6 address of an interface is tentative. */
+const DAD_US = 1_000_000;
+/** What the kernel takes to answer ARP. */
+const ANSWER_US = 15;
+
+/** An interface of the machine, on a segment. */
+export interface SimulatedInterface {
+  readonly name: string;
+  readonly ifindex: number;
+  readonly mac: string;
+  readonly cable: Cable;
+  adminUp: boolean;
+  readonly taps: Set<Tap>;
+}
+
+/** A packet socket: is shown each frame that comes in by an interface. */
+export interface Tap {
+  readonly ifindex: number;
+  /** Ethernet multicast addresses that it asks for, as text. */
+  readonly memberships: ReadonlySet<string>;
+  frame(frame: Uint8Array): void;
+  error(errno: string): void;
+}
+
+/** Where one virtual router's addresses live; see VirtualInterface in ../driver.ts. */
+export interface VirtualPlace {
+  readonly owner: string;
+  readonly family: "ipv4" | "ipv6";
+  readonly parentIfindex: number;
+  /** The macvlan; null when the addresses go on the parent itself. */
+  readonly device: { readonly ifindex: number; readonly name: string; readonly mac: string } | null;
+  /** Number of the process that made it. */
+  readonly maker: number;
+  mode: "source" | "private";
+  ipv6Enabled: boolean;
+  /** Addresses that are on it now. */
+  readonly addresses: Map<string, number>;
+  /** What observers were told last. */
+  shownOpen: boolean;
+}
+
+export interface StackHost {
+  readonly name: string;
+  readonly world: SimulatedWorld;
+  /** A frame at an interface; to be handed to `NetworkStack.receive` when the machine gets to it. */
+  intake(ifindex: number, frame: Uint8Array): void;
+  /** A frame that this machine takes on, to send it to where it wants to go. */
+  forward(frame: Uint8Array): void;
+}
+
+export class NetworkStack {
+  readonly #host: StackHost;
+  readonly interfaces = new Map<number, SimulatedInterface>();
+  readonly places = new Map<string, VirtualPlace>();
+  #addresses: AddressInfo[] = [];
+  #nextIfindex = 2;
+  readonly #listeners = new Set<(news: KernelNews) => void>();
+  /** IPv6 addresses by interface that come back when it goes up again. */
+  readonly #lostWhenDown = new Map<number, AddressInfo[]>();
+
+  constructor(host: StackHost) {
+    this.#host = host;
+  }
+
+  listen(listener: (news: KernelNews) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  // ---- interfaces and addresses -------------------------------------------------------------------------
+
+  addInterface(name: string, segment: SimulatedSegment, mac: string): SimulatedInterface {
+    if (this.find(name)) throw new RangeError(`${this.#host.name} has an interface ${name} already`);
+    const ifindex = this.#nextIfindex++;
+    const cable: Cable = segment.attach({
+      name: this.#host.name,
+      receive: (frame) => this.#host.intake(ifindex, frame),
+      carrierChanged: () => this.#linkNews(ifindex),
+    });
+    const added: SimulatedInterface = { name, ifindex, mac, cable, adminUp: true, taps: new Set() };
+    this.interfaces.set(ifindex, added);
+    this.#linkNews(ifindex);
+    return added;
+  }
+
+  find(name: string): SimulatedInterface | null {
+    for (const one of this.interfaces.values()) if (one.name === name) return one;
+    return null;
+  }
+
+  /** The interface, what stands on it, and its addresses are gone. */
+  removeInterface(name: string): void {
+    const gone = this.find(name);
+    if (!gone) return;
+    for (const place of [...this.places.values()]) {
+      if (place.parentIfindex === gone.ifindex) this.removePlace(place.owner);
+    }
+    for (const address of this.addressesOf(gone.ifindex)) this.#dropAddress(address, false);
+    this.interfaces.delete(gone.ifindex);
+    gone.cable.segment.detach(gone.cable);
+    for (const tap of gone.taps) tap.error("ENETDOWN");
+    this.#tell({ type: "linkGone", ifindex: gone.ifindex, name });
+  }
+
+  setUp(name: string, up: boolean): void {
+    const link = this.find(name);
+    if (!link || link.adminUp === up) return;
+    link.adminUp = up;
+    if (!up) {
+      for (const tap of link.taps) tap.error("ENETDOWN");
+      for (const one of this.addressesOf(link.ifindex))
+        if (one.family === "ipv6") this.#dropAddress(one, true);
+    }
+    this.#linkNews(link.ifindex);
+    if (up) {
+      // The kernel makes the link-local address anew; other IPv6 addresses come from whoever configured them.
+      for (const one of this.#lostWhenDown.get(link.ifindex) ?? [])
+        this.addAddress(name, one.address, one.prefixLength);
+      this.#lostWhenDown.delete(link.ifindex);
+    }
+    this.#showPlaces();
+  }
+
+  addAddress(name: string, address: string, prefixLength: number, tentative = address.includes(":")): void {
+    const link = this.find(name);
+    if (!link) return;
+    const family = address.includes(":") ? "ipv6" : "ipv4";
+    const secondary = this.addressesOf(link.ifindex).some(
+      (one) => one.family === family && family === "ipv4",
+    );
+    const info: AddressInfo = { ifindex: link.ifindex, address, prefixLength, family, tentative, secondary };
+    this.#addresses = this.#addresses.filter(
+      (one) => one.ifindex !== link.ifindex || one.address !== address,
+    );
+    this.#addresses.push(info);
+    link.cable.segment.neighbours.set(address, link.mac);
+    this.#tell({ type: "address", address: info });
+    if (!tentative) return;
+    this.#host.world.schedule(DAD_US, () => {
+      if (!this.#addresses.includes(info)) return;
+      const settled = { ...info, tentative: false };
+      this.#addresses[this.#addresses.indexOf(info)] = settled;
+      this.#tell({ type: "address", address: settled });
+    });
+  }
+
+  removeAddress(name: string, address: string): void {
+    const link = this.find(name);
+    const info = this.#addresses.find((one) => one.ifindex === link?.ifindex && one.address === address);
+    if (info) this.#dropAddress(info, false);
+  }
+
+  #dropAddress(info: AddressInfo, comesBack: boolean): void {
+    this.#addresses = this.#addresses.filter((one) => one !== info);
+    if (comesBack) {
+      this.#lostWhenDown.set(info.ifindex, [...(this.#lostWhenDown.get(info.ifindex) ?? []), info]);
+    }
+    this.#tell({ type: "addressGone", address: info });
+  }
+
+  addressesOf(ifindex: number): AddressInfo[] {
+    return this.#addresses.filter((one) => one.ifindex === ifindex);
+  }
+
+  snapshot(): { readonly links: readonly LinkInfo[]; readonly addresses: readonly AddressInfo[] } {
+    const links = [...this.interfaces.values()].map(linkInfo);
+    for (const place of this.places.values()) {
+      const info = this.#deviceInfo(place);
+      if (info) links.push(info);
+    }
+    return { links, addresses: [...this.#addresses] };
+  }
+
+  // ---- virtual interfaces -------------------------------------------------------------------------------
+
+  addPlace(
+    request: Omit<VirtualPlace, "device" | "mode" | "ipv6Enabled" | "addresses" | "shownOpen"> & {
+      readonly device: { readonly name: string; readonly mac: string } | null;
+    },
+  ): VirtualPlace {
+    const device = request.device && { ...request.device, ifindex: this.#nextIfindex++ };
+    const place: VirtualPlace = {
+      ...request,
+      device,
+      mode: "source",
+      ipv6Enabled: false,
+      addresses: new Map(),
+      shownOpen: false,
+    };
+    this.places.set(place.owner, place);
+    this.#placeNews(place);
+    return place;
+  }
+
+  removePlace(owner: string): void {
+    const place = this.places.get(owner);
+    if (!place) return;
+    this.places.delete(owner);
+    if (place.shownOpen)
+      this.#host.world.note({ type: "forwarding", machine: this.#host.name, owner, open: false });
+    if (place.device)
+      this.#tell({ type: "linkGone", ifindex: place.device.ifindex, name: place.device.name });
+  }
+
+  /** After any change of a place, or of what it stands on. */
+  changed(place: VirtualPlace): void {
+    const open = this.isOpen(place);
+    if (open === place.shownOpen) return;
+    place.shownOpen = open;
+    this.#host.world.note({ type: "forwarding", machine: this.#host.name, owner: place.owner, open });
+  }
+
+  /** Whether it takes in, forwards and answers. */
+  isOpen(place: VirtualPlace): boolean {
+    const parent = this.interfaces.get(place.parentIfindex);
+    if (!parent?.adminUp || this.places.get(place.owner) !== place) return false;
+    if (!place.device) return place.mode === "private";
+    return place.mode === "private" && (place.family === "ipv4" || place.ipv6Enabled);
+  }
+
+  #showPlaces(): void {
+    for (const place of this.places.values()) this.changed(place);
+  }
+
+  // ---- frames -------------------------------------------------------------------------------------------
+
+  /** A frame at an interface: sockets first, then the kernel's own protocols. */
+  receive(ifindex: number, frame: Uint8Array): void {
+    const link = this.interfaces.get(ifindex);
+    if (!link?.adminUp || frame.length < 14) return;
+    const destination = formatMac(frame.subarray(0, 6));
+    if (!this.#accepts(link, frame, destination)) return;
+    for (const tap of [...link.taps]) tap.frame(frame);
+    if (((frame[0] as number) & 1) === 1) {
+      this.#answer(link, frame);
+      return;
+    }
+    if (destination === link.mac) this.#takeIn(link, frame);
+    for (const place of this.places.values()) {
+      if (place.parentIfindex !== ifindex || place.device?.mac !== destination || !this.isOpen(place))
+        continue;
+      this.#takeIn(link, frame);
+      return;
+    }
+  }
+
+  /** The interface's own filter: its addresses, those of macvlans on it, broadcast, groups that somebody joined. */
+  #accepts(link: SimulatedInterface, frame: Uint8Array, destination: string): boolean {
+    if (((frame[0] as number) & 1) === 0) {
+      if (destination === link.mac) return true;
+      for (const place of this.places.values()) {
+        if (place.parentIfindex === link.ifindex && place.device?.mac === destination) return true;
+      }
+      return false;
+    }
+    if (destination === "ff:ff:ff:ff:ff:ff" || destination === "33:33:00:00:00:01") return true;
+    if (destination.startsWith("33:33:ff")) return true;
+    for (const tap of link.taps) if (tap.memberships.has(destination)) return true;
+    return false;
+  }
+
+  #takeIn(link: SimulatedInterface, frame: Uint8Array): void {
+    if (!this.#answer(link, frame)) this.#host.forward(frame);
+  }
+
+  /** ARP and neighbour solicitations for addresses that the kernel has; true when the frame was one of those. */
+  #answer(link: SimulatedInterface, frame: Uint8Array): boolean {
+    const target = readArp(frame)?.targetIp ?? readSolicitation(frame)?.target;
+    if (target === undefined) return false;
+    const mac = this.#answeringMac(link, target);
+    const answer = mac && (answerArp(frame, mac) ?? answerSolicitation(frame, mac));
+    if (answer) this.#host.world.schedule(ANSWER_US, () => this.transmit(link.ifindex, answer));
+    return true;
+  }
+
+  /** An address that a virtual router holds is answered for by that one, not by the parent that may have it too. */
+  #answeringMac(link: SimulatedInterface, target: string): string | null {
+    for (const place of this.places.values()) {
+      if (place.parentIfindex !== link.ifindex || !this.isOpen(place)) continue;
+      if (place.addresses.has(target)) return place.device?.mac ?? link.mac;
+    }
+    const own = this.addressesOf(link.ifindex).some((one) => one.address === target && !one.tentative);
+    return own ? link.mac : null;
+  }
+
+  /** Sends a frame out of an interface; an errno where that is not possible. */
+  transmit(ifindex: number, frame: Uint8Array): string | null {
+    const link = this.interfaces.get(ifindex);
+    if (!link) return "ENXIO";
+    if (!link.adminUp) return "ENETDOWN";
+    link.cable.send(frame);
+    return null;
+  }
+
+  /** Sends a datagram by the routing table: to the interface whose subnet holds the destination. */
+  transmitDatagram(ifindex: number, datagram: Uint8Array, destination: string): string | null {
+    for (const link of this.interfaces.values()) {
+      if (ifindex !== 0 && link.ifindex !== ifindex) continue;
+      const mac = link.cable.segment.neighbours.get(destination);
+      if (!mac) continue;
+      const etherType = destination.includes(":") ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
+      const frame = buildEthernet(macToBytes(mac), macToBytes(link.mac), etherType, datagram);
+      return this.transmit(link.ifindex, frame);
+    }
+    return "EHOSTUNREACH";
+  }
+
+  // ---- news ---------------------------------------------------------------------------------------------
+
+  #linkNews(ifindex: number): void {
+    const link = this.interfaces.get(ifindex);
+    if (!link) return;
+    this.#tell({ type: "link", link: linkInfo(link) });
+    for (const place of this.places.values()) if (place.parentIfindex === ifindex) this.#placeNews(place);
+  }
+
+  #placeNews(place: VirtualPlace): void {
+    const link = this.#deviceInfo(place);
+    if (link) this.#tell({ type: "link", link });
+  }
+
+  #deviceInfo(place: VirtualPlace): LinkInfo | null {
+    const parent = this.interfaces.get(place.parentIfindex);
+    if (!place.device || !parent) return null;
+    return {
+      ...linkInfo(parent),
+      ...place.device,
+      adminUp: true,
+      carrier: parent.adminUp && parent.cable.carrier,
+      kind: "macvlan",
+      parentIfindex: place.parentIfindex,
+      alias: `firsthop:${place.owner}`,
+    };
+  }
+
+  #tell(news: KernelNews): void {
+    for (const listener of [...this.#listeners]) listener(news);
+  }
+}
+
+function linkInfo(link: SimulatedInterface): LinkInfo {
+  return {
+    ifindex: link.ifindex,
+    name: link.name,
+    mac: link.mac,
+    mtu: 1500,
+    adminUp: link.adminUp,
+    carrier: link.adminUp && link.cable.carrier,
+    kind: null,
+    parentIfindex: null,
+    masterIfindex: null,
+    alias: null,
+  };
+}

@@ -1,0 +1,131 @@
+/** One run of a program on a simulated machine: its threads, and the `Driver` that it is given. */
+import type { KernelStep } from "../../core/automaton.js";
+import type { Driver, Heartbeat, HeartbeatOptions, Kernel, KernelOptions } from "../driver.js";
+import { Context } from "./context.js";
+import { SimulatedHeartbeat } from "./heartbeat.js";
+import { SimulatedKernel } from "./kernel.js";
+import { KernelLane } from "./kernel-lane.js";
+import type { NetworkStack } from "./network-stack.js";
+import type { SimulatedWorld } from "./world.js";
+
+export interface ProcessHost {
+  readonly name: string;
+  readonly world: SimulatedWorld;
+  readonly stack: NetworkStack;
+  readonly store: Map<string, string>;
+  /** The monotonic clock of this boot, microseconds. */
+  now(): number;
+  draw(what: keyof Latencies): number;
+  failureOf(step: KernelStep): string | null;
+  refusal(): string | null;
+}
+
+/** How long things take on a machine: from, to (microseconds, evenly). */
+export interface Latencies {
+  /** From a deadline or a frame until the engine's thread runs. */
+  readonly wakeUs: readonly [number, number];
+  /** From a report until JavaScript reads it, when it has nothing else to do. */
+  readonly reportUs: readonly [number, number];
+  /** One step of the kernel lane. */
+  readonly stepUs: readonly [number, number];
+  /** A request of `prepare`, `release` and the like. */
+  readonly requestUs: readonly [number, number];
+  /** From a change of links or addresses until JavaScript is told. */
+  readonly newsUs: readonly [number, number];
+}
+
+/** Wall clock at the beginning of the world: 2025-01-01T00:00:00Z. */
+const EPOCH_MS = 1_735_689_600_000;
+/** How long the end of a process waits for the kernel lane, as the native engine does. */
+const LANE_LIMIT_US = 200_000;
+
+export class SimulatedProcess implements Driver {
+  readonly number: number;
+  readonly native: Context;
+  readonly javaScript: Context;
+  readonly store: Driver["store"];
+  heartbeat: SimulatedHeartbeat | null = null;
+  readonly #host: ProcessHost;
+  readonly #lane: KernelLane;
+  #kernel: SimulatedKernel | null = null;
+
+  constructor(number: number, host: ProcessHost) {
+    this.number = number;
+    this.#host = host;
+    this.native = new Context(host.world, { javaScript: false });
+    this.javaScript = new Context(host.world, { javaScript: true });
+    this.store = {
+      read: (key) => host.store.get(key) ?? null,
+      write: (key, value) => void host.store.set(key, value),
+    };
+    this.#lane = new KernelLane({
+      stack: host.stack,
+      native: this.native,
+      drawStepUs: () => host.draw("stepUs"),
+      failureOf: (step) => host.failureOf(step),
+      send: (port, frame) => this.heartbeat?.send(port, frame),
+      noteStep: (label, errno) => host.world.note({ type: "kernelStep", machine: host.name, label, errno }),
+    });
+  }
+
+  get alive(): boolean {
+    return this.native.alive;
+  }
+
+  openHeartbeat(options: HeartbeatOptions): Heartbeat {
+    const host = this.#host;
+    this.heartbeat = new SimulatedHeartbeat(options, {
+      stack: host.stack,
+      native: this.native,
+      javaScript: this.javaScript,
+      now: () => host.now(),
+      drawWakeUs: () => host.draw("wakeUs"),
+      drawReportUs: () => host.draw("reportUs"),
+      submit: (steps, done) => this.#lane.submit(steps, done),
+      noteSession: (session, how, armed, awaited) =>
+        host.world.note({ type: "session", machine: host.name, session, how, armed, awaited }),
+    });
+    return this.heartbeat;
+  }
+
+  openKernel(options: KernelOptions): Kernel {
+    const host = this.#host;
+    this.#kernel = new SimulatedKernel(options, {
+      stack: host.stack,
+      javaScript: this.javaScript,
+      lane: this.#lane,
+      process: this.number,
+      drawRequestUs: () => host.draw("requestUs"),
+      drawNewsUs: () => host.draw("newsUs"),
+      refusal: () => host.refusal(),
+    });
+    return this.#kernel;
+  }
+
+  wallClockMs(): number {
+    return EPOCH_MS + Math.floor(this.#host.world.nowUs / 1000);
+  }
+
+  setTimer(afterUs: number, run: () => void): () => void {
+    // Timers of JavaScript count milliseconds.
+    return this.javaScript.post(Math.ceil(afterUs / 1000) * 1000, run);
+  }
+
+  async close(): Promise<void> {
+    if (!this.alive) return;
+    this.heartbeat?.resign();
+    await new Promise<void>((resolve) => {
+      this.javaScript.post(LANE_LIMIT_US, resolve);
+      this.#lane.whenIdle(() => this.javaScript.post(0, resolve));
+    });
+    this.kill();
+  }
+
+  /** The end without a word: what the kernel holds stays. */
+  kill(): void {
+    this.native.end();
+    this.javaScript.end();
+    this.heartbeat?.abandon();
+    this.#kernel?.close();
+  }
+}
