@@ -92,6 +92,8 @@ export interface SeenFrame {
   readonly atUs: number;
   /** Where it came in: on the LAN's switch "r1", "h1" …; "br0" for the switch's own copy of a multicast frame. */
   readonly port: string;
+  /** It left there instead; only with `outgoing`. */
+  readonly outgoing: boolean;
   readonly length: number;
   /** Its first octets. */
   readonly octets: Uint8Array;
@@ -116,6 +118,8 @@ export interface CaptureOptions {
   /** Frames in all, default 1,000,000. */
   readonly capacity?: number;
 }
+
+const PACKET_OUTGOING = 4;
 
 const VRRP_FILTER = [
   { etherType: 0x0800, protocol: 112 },
@@ -154,6 +158,7 @@ function capture(
       return Array.from(batch.atUs, (atUs, at) => ({
         atUs,
         port: nameOf(batch.ifindex[at]!),
+        outgoing: batch.packetType[at] === PACKET_OUTGOING,
         length: batch.length[at]!,
         octets: batch.octets.subarray(at * batch.snapLength, at * batch.snapLength + batch.captured[at]!),
       }));
@@ -175,6 +180,7 @@ function capture(
 export interface SeenAdvert {
   readonly atUs: number;
   readonly port: string;
+  readonly outgoing: boolean;
   readonly family: LabFamily;
   readonly version: number;
   readonly vrid: number;
@@ -184,7 +190,7 @@ export interface SeenAdvert {
 /** Reads captured frames as advertisements; the switch's own copies and other frames are left out. */
 export function readAdverts(frames: readonly SeenFrame[]): SeenAdvert[] {
   return frames.flatMap((frame) => {
-    const { octets, port, atUs } = frame;
+    const { octets, port, atUs, outgoing } = frame;
     const ipv6 = octets[12] === 0x86 && octets[13] === 0xdd;
     const payload = ipv6 ? 14 + 40 : 14 + 4 * (octets[14]! & 0x0f);
     if (port === "br0" || octets[ipv6 ? 20 : 23] !== 112 || octets.length < payload + 3) return [];
@@ -192,6 +198,7 @@ export function readAdverts(frames: readonly SeenFrame[]): SeenAdvert[] {
       {
         atUs,
         port,
+        outgoing,
         family: ipv6 ? "ipv6" : "ipv4",
         version: octets[payload]! >> 4,
         vrid: octets[payload + 1]!,

@@ -12,6 +12,8 @@ export interface Failover {
   readonly firstPacketUs: number;
   /** firstPacketUs - lastAdvertUs - (3 x interval + skew of the new Active): 0 would be exact, less is too early. */
   readonly overDownIntervalUs: number;
+  /** The same for the new Active's first advertisement: how punctual the daemon was, packets aside. */
+  readonly advertOverDownIntervalUs: number;
   readonly lost: number;
   readonly duplicated: number;
 }
@@ -31,7 +33,7 @@ export async function measureFailover(plan: FailoverPlan): Promise<Failover> {
   const { activeDownUs } = downIntervals(backup.options);
   const boundMs = activeDownUs / 1000 + 10_000;
   // On the Backup's side: what the cut let through, and nothing else.
-  const capture = captureAt(backup.router, backup.router.lanInterface);
+  const capture = captureAt(backup.router, backup.router.lanInterface, { outgoing: true });
   await eventually("an advertisement is captured", boundMs, () => capture.count() > 0);
   const from = traffic.sent();
   const cut = await lab.cut(active.router, plan.legs ?? "both", plan.kind);
@@ -54,13 +56,17 @@ export async function measureFailover(plan: FailoverPlan): Promise<Failover> {
   await reach(active, "active", boundMs);
   await reach(backup, "backup", boundMs);
   if (firstPacketUs === null) throw new Error(`no packet came through ${backup.router.name}`);
-  const last = readAdverts(capture.frames()).findLast((advert) => advert.atUs < firstPacketUs);
+  const adverts = readAdverts(capture.frames());
+  const last = adverts.findLast((advert) => !advert.outgoing && advert.atUs < firstPacketUs);
   if (!last) throw new Error(`no advertisement of ${active.router.name} was captured`);
+  const first = adverts.find((advert) => advert.outgoing && advert.atUs > last.atUs);
+  if (!first) throw new Error(`no advertisement of ${backup.router.name} was captured`);
   const lastAdvertUs = last.atUs;
   return {
     lastAdvertUs,
     firstPacketUs,
     overDownIntervalUs: firstPacketUs - lastAdvertUs - activeDownUs,
+    advertOverDownIntervalUs: first.atUs - lastAdvertUs - activeDownUs,
     lost: report.lost,
     duplicated: report.duplicated,
   };
