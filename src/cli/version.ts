@@ -1,3 +1,4 @@
+/** `firsthop version`, and where the version comes from. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { print } from "./output.js";
