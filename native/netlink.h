@@ -29,6 +29,7 @@ class Socket {
  public:
   // 0, or an error number.
   int open();
+  void close() { fd_.reset(); }
   // Carries out all steps in order; a failed one does not stop those behind it.
   std::vector<StepFailure> run(const std::vector<KernelStep>& steps);
   // 0, or an error number. Repeated while the kernel says that what it told does not fit together.

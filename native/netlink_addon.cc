@@ -311,6 +311,11 @@ struct Lane {
   Socket socket;
   std::deque<std::unique_ptr<Request>> waiting;
   bool running = false;
+  bool closed = false;  // as soon as nothing waits any more
+
+  void closeWhenIdle() {
+    if (closed && !running && waiting.empty()) socket.close();
+  }
 };
 
 class LaneWorker : public Napi::AsyncWorker {
@@ -333,6 +338,7 @@ class LaneWorker : public Napi::AsyncWorker {
     const Napi::Env env = Env();
     lane_->running = false;
     startNext(env, lane_);
+    lane_->closeWhenIdle();
     if (!request_->dumpKind) {
       request_->deferred.Resolve(failures(env));
     } else if (request_->error == 0) {
@@ -369,7 +375,8 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NetlinkSocket",
-                       {InstanceMethod<&SocketObject::run>("run"), InstanceMethod<&SocketObject::dump>("dump")});
+                       {InstanceMethod<&SocketObject::run>("run"), InstanceMethod<&SocketObject::dump>("dump"),
+                        InstanceMethod<&SocketObject::close>("close")});
   }
 
   explicit SocketObject(const Napi::CallbackInfo& info)
@@ -434,7 +441,14 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
     return enqueue(env, std::move(request));
   }
 
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    lane_->closed = true;
+    lane_->closeWhenIdle();
+    return info.Env().Undefined();
+  }
+
   Napi::Value enqueue(Napi::Env env, std::unique_ptr<Request> request) {
+    if (lane_->closed) return throwErrno(env, "netlink socket", EBADF);
     const Napi::Value promise = request->deferred.Promise();
     lane_->waiting.push_back(std::move(request));
     LaneWorker::startNext(env, lane_);

@@ -103,6 +103,8 @@ export interface NetlinkSocket {
   dump(kind: "links"): Promise<LinkRow[]>;
   dump(kind: "addresses"): Promise<AddressRow[]>;
   dump(kind: "routes"): Promise<RouteRow[]>;
+  /** Closes the descriptor once everything that was asked for is done. */
+  close(): void;
 }
 
 /** Follows links and addresses from its creation on. */

@@ -9,7 +9,14 @@ import { randomInt } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KernelStep } from "../../core/automaton.js";
 import { FirsthopError } from "../../errors.js";
-import type { LinkChange, LinkRow, NetlinkFailure, NetlinkStep } from "../../native/netlink.js";
+import type {
+  AddressRow,
+  LinkChange,
+  LinkRow,
+  NetlinkFailure,
+  NetlinkSocket,
+  NetlinkStep,
+} from "../../native/netlink.js";
 import { loadNative, type NativeAddon } from "../../native.js";
 import type { Kernel, KernelOptions, VirtualInterface, VirtualInterfaceRequest } from "../driver.js";
 import { followLinks, type LinkFollower } from "./link-news.js";
@@ -36,8 +43,8 @@ import {
   type Leftovers,
   macvlanSteps,
   parentSteps,
-  parseAddress,
   parseTag,
+  routesFor,
   type Site,
   type Steps,
   survey,
@@ -60,6 +67,8 @@ interface Plan {
   readonly table: number;
   /** Null when the addresses go on the parent itself. */
   readonly site: (Site & { readonly mac: string }) | null;
+  /** Known beforehand for addresses on the parent, with the device for others. */
+  readonly steps: (Steps & Leftovers) | null;
   readonly needs: readonly ParentNeed[];
   failure: FirsthopError | null;
 }
@@ -83,6 +92,7 @@ export class LinuxKernel implements Kernel {
   readonly #native: NativeAddon = loadNative();
   readonly #state: StateFiles;
   readonly #work = new this.#native.NetlinkSocket();
+  readonly #ownSteps: NetlinkSocket | null;
   readonly #lane: KernelLane;
   readonly #follower: LinkFollower;
   readonly #held = new Map<string, Held>();
@@ -92,7 +102,8 @@ export class LinuxKernel implements Kernel {
 
   /** @throws FirsthopError NATIVE_UNAVAILABLE */
   constructor(options: KernelOptions, lane?: KernelLane) {
-    this.#lane = lane ?? ownLane(this.#native);
+    this.#ownSteps = lane ? null : new this.#native.NetlinkSocket();
+    this.#lane = lane ?? ((steps) => runSteps(this.#ownSteps as NetlinkSocket, steps));
     this.#state = openStateFiles(this.#native, options.stateDirectory);
     this.#follower = followLinks(this.#native, options.onNews);
   }
@@ -126,6 +137,8 @@ export class LinuxKernel implements Kernel {
   async close(): Promise<void> {
     await this.#turn;
     this.#follower.close();
+    this.#work.close();
+    this.#ownSteps?.close();
     this.#state.close();
   }
 
@@ -151,10 +164,12 @@ export class LinuxKernel implements Kernel {
   async #prepareBatch(batch: readonly Waiting[]): Promise<void> {
     await this.#releaseNow(batch.map((one) => one.request.owner));
     const links = await this.#work.dump("links");
+    const plain = batch.some((one) => one.request.mac === null);
+    const addresses = plain ? await this.#work.dump("addresses") : [];
     const plans = new Map<Waiting, Plan>();
     for (const one of batch) {
       try {
-        const plan = this.#planFor(one.request, links);
+        const plan = this.#planFor(one.request, links, addresses);
         refuseTwice(plan, [...plans.values()]);
         plans.set(one, plan);
       } catch (error) {
@@ -165,14 +180,12 @@ export class LinuxKernel implements Kernel {
     const all = [...plans.values()];
     await this.#borrowSettings(all);
     const devices = await this.#makeDevices(all.filter((plan) => plan.site && !plan.failure));
-    const addresses = all.some((plan) => !plan.site) ? await this.#work.dump("addresses") : [];
     for (const plan of all) {
       if (plan.failure) continue;
       const { request, parent, table } = plan;
       const device = devices.get(plan) ?? null;
-      const steps = device
-        ? macvlanSteps(this.#native, request, device, parent, table)
-        : parentSteps(this.#native, request, parent, table, addresses);
+      const steps = device ? macvlanSteps(this.#native, request, device, parent, table) : plan.steps;
+      if (!steps) continue;
       this.#held.set(request.owner, {
         owner: request.owner,
         parentIfindex: parent.ifindex,
@@ -189,7 +202,11 @@ export class LinuxKernel implements Kernel {
     }
   }
 
-  #planFor(request: VirtualInterfaceRequest, links: readonly LinkRow[]): Plan {
+  #planFor(
+    request: VirtualInterfaceRequest,
+    links: readonly LinkRow[],
+    addresses: readonly AddressRow[],
+  ): Plan {
     const { family, mac } = request;
     if (family === "ipv6" && !hasIpv6()) {
       throw new FirsthopError("KERNEL_REFUSED", "this kernel runs without IPv6 (ipv6.disable=1)");
@@ -204,7 +221,9 @@ export class LinuxKernel implements Kernel {
     }
     if (site && family === "ipv4" && request.accept) refuseMuteArp();
     const needs = parentNeeds(family, site !== null);
-    return { request, parent, table: tableOf(parent, links), site, needs, failure: null };
+    const table = tableOf(parent, links);
+    const steps = site ? null : parentSteps(this.#native, request, parent, table, addresses);
+    return { request, parent, table, site, steps, needs, failure: null };
   }
 
   /** Puts everything on record, then changes the parents' settings that need it. */
@@ -396,16 +415,13 @@ export function openLinuxKernel(options: KernelOptions, lane?: KernelLane): Linu
   return new LinuxKernel(options, lane);
 }
 
-function ownLane(native: NativeAddon): KernelLane {
-  const socket = new native.NetlinkSocket();
-  return async (steps) => {
-    const own = steps.map((step) => {
-      if (step.step === "send") throw new RangeError("frames are sent by the heartbeat engine only");
-      return step;
-    });
-    const failures = await socket.run(own);
-    return failures.map((one) => ({ label: labelOf(own[one.index]), errno: errnoName(one.errno) }));
-  };
+async function runSteps(socket: NetlinkSocket, steps: readonly KernelStep[]): ReturnType<KernelLane> {
+  const own = steps.map((step) => {
+    if (step.step === "send") throw new RangeError("frames are sent by the heartbeat engine only");
+    return step;
+  });
+  const failures = await socket.run(own);
+  return failures.map((one) => ({ label: labelOf(own[one.index]), errno: errnoName(one.errno) }));
 }
 
 /** Changes a parent's setting; the virtual routers on it fail when that fails. */
@@ -434,16 +450,10 @@ function contentsOf(
   plans: readonly Plan[],
   sysctls: readonly SysctlClaim[],
 ): StateContents {
-  // What a plan will put on a parent is not worked out yet; all that it may put there is what counts.
-  const planned = plans.flatMap((plan) => {
-    const { request, parent, site, table } = plan;
-    const parsed = request.addresses.map(parseAddress);
-    return {
-      links: site ? [{ name: site.name, mac: site.mac }] : [],
-      addresses: site || !request.accept ? [] : parsed.map((one) => ({ ifindex: parent.ifindex, ...one })),
-      routes: request.accept ? [] : parsed.map(({ address }) => ({ address, table })),
-    };
-  });
+  const planned = plans.map((plan) => ({
+    links: plan.site ? [{ name: plan.site.name, mac: plan.site.mac }] : [],
+    ...(plan.steps ?? { addresses: [], routes: routesFor(plan.request, plan.table) }),
+  }));
   return {
     links: [
       ...places.flatMap(({ device }) => (device ? [{ name: device.name, mac: device.mac }] : [])),

@@ -107,6 +107,7 @@ export function followLinks(native: NativeNetlinkApi, onNews: (news: KernelNews)
       closed = true;
       monitor?.close();
       monitor = null;
+      socket.close();
     },
   };
 }

@@ -14,6 +14,9 @@ import type { StateContents, StateFiles, StateRecord } from "./state-files.js";
 import { hasIpv6, restoreSysctl, type SysctlClaim, sameSetting, sysctlPath } from "./sysctl.js";
 import { ORIGIN, parseTag } from "./virtual-interface.js";
 
+const LEFT = ", left by a firsthop that did not end properly";
+const MOST_NAMED = 6;
+
 type RemoveLinks = (leaving: readonly LinkRow[], links: readonly LinkRow[]) => Promise<NetlinkFailure[]>;
 
 /** Undoes what dead daemons left, and says what it was, one line each. @throws FirsthopError PERMISSION … */
@@ -36,9 +39,7 @@ export async function recoverLeftovers(
       "silence what a dead firsthop left",
     );
     fail(await removeLinks(orphans, links), "remove what a dead firsthop left");
-    lines.push(
-      ...orphans.map((link) => `removed ${link.name}, left by a firsthop that did not end properly`),
-    );
+    lines.push(`removed ${enumerate(orphans.map((link) => link.name))}${LEFT}`);
   }
   lines.push(...(await removeAddresses(native, socket, dead, living, links)));
   lines.push(...(await removeRoutes(native, socket, dead, living)));
@@ -92,7 +93,7 @@ async function removeAddresses(
   fail(await socket.run(steps), "remove a virtual address that a dead firsthop left");
   return left.map((row) => {
     const name = links.find((link) => link.ifindex === row.ifindex)?.name ?? `interface ${row.ifindex}`;
-    return `removed ${row.address} from ${name}, left by a firsthop that did not end properly`;
+    return `removed ${row.address} from ${name}${LEFT}`;
   });
 }
 
@@ -112,10 +113,7 @@ async function removeRoutes(
     message: native.encodeDeleteBlackhole({ address: row.destination, table: row.table }),
   }));
   fail(await socket.run(steps), "remove a route that a dead firsthop left");
-  return left.map(
-    (row) =>
-      `removed the blackhole route for ${row.destination}, left by a firsthop that did not end properly`,
-  );
+  return left.map((row) => `removed the blackhole route for ${row.destination}${LEFT}`);
 }
 
 function restoreSettings(
@@ -141,6 +139,13 @@ function fail(failures: readonly NetlinkFailure[], what: string): void {
     const errno = errnoName(failure.errno);
     if (!GONE.has(errno)) throw refusalOf(what, errno, failure.text);
   }
+}
+
+/** "a, b, c and 252 more" */
+function enumerate(names: readonly string[]): string {
+  const shown = names.length > MOST_NAMED ? names.slice(0, MOST_NAMED - 1) : names;
+  const rest = names.length - shown.length;
+  return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
 const GONE = new Set(["ENODEV", "EADDRNOTAVAIL", "ESRCH", "ENOENT"]);

@@ -187,7 +187,7 @@ export function macvlanSteps(
     message: native.encodeChangeLink({ ifindex: device.ifindex, macvlanMode }),
     label: `${label} ${device.name}`,
   });
-  const routes = request.accept ? [] : blackholes(request, table);
+  const routes = routesFor(request, table);
   const address = (one: ParsedAddress): Pair =>
     addressPair(native, device, one, { routeMetric: ROUTE_METRIC });
   const inner: Pair[] = [
@@ -228,9 +228,9 @@ export function parentSteps(
   const free = request.addresses
     .map(parseAddress)
     .filter((one) => !present.some((row) => row.ifindex === parent.ifindex && row.address === one.address));
-  const routes = request.accept
-    ? []
-    : blackholes(request, table).filter((route) => free.some((one) => one.address === route.address));
+  const routes = routesFor(request, table).filter((route) =>
+    free.some((one) => one.address === route.address),
+  );
   const pairs = request.accept
     ? free.map((one) => addressPair(native, parent, one, {}))
     : routes.map((route) => blackholePair(native, route));
@@ -285,7 +285,8 @@ function anchorPair(
 }
 
 /** Without accept mode, packets to a virtual address go nowhere instead of round in circles on the LAN. */
-function blackholes(request: VirtualInterfaceRequest, table: number): { address: string; table: number }[] {
+export function routesFor(request: VirtualInterfaceRequest, table: number): Leftovers["routes"] {
+  if (request.accept) return [];
   return request.addresses
     .map((text) => parseAddress(text).address)
     .filter((address) => !isLinkLocal(address))

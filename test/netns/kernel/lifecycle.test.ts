@@ -1,6 +1,6 @@
 /** What the kernel side puts into the kernel, and that it takes all of it out again. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { virtualMac } from "../../../src/core/vrrp/advertisement.js";
@@ -140,7 +140,9 @@ describe("a virtual MAC", () => {
     expect(links()).toContain("fh10-lan0");
     const next = await world.agent("router");
     const lines = await next.recover();
-    expect(lines).toContain("removed fh10-lan0, left by a firsthop that did not end properly");
+    expect(lines).toContain(
+      "removed fh10-lan0, fh10v6-lan0, fh11-lan0, left by a firsthop that did not end properly",
+    );
     expect(lines).toContain("removed 192.0.2.12 from lan0, left by a firsthop that did not end properly");
     expect(lines).toContain(
       "removed the blackhole route for 192.0.2.11, left by a firsthop that did not end properly",
@@ -152,6 +154,36 @@ describe("a virtual MAC", () => {
     await next.prepare(requests);
     await next.release(requests.map((one) => one.owner));
     expect(describeKernel(world, "router")).toBe(before);
+  });
+
+  it("is recognised also when its daemon died before it could tag it, or when the records are gone", async () => {
+    const parent = plug();
+    const before = describeKernel(world, "router");
+    const victim = await world.agent("router");
+    await victim.prepare([requestFor(parent, 10, "ipv4")]);
+    world.run("router", "ip", "link", "set", "fh10-lan0", "alias", "");
+    await victim.kill();
+    const second = await world.agent("router");
+    expect((await second.recover())[0]).toContain("removed fh10-lan0");
+    expect(describeKernel(world, "router")).toBe(before);
+    const request = requestFor(parent, 10, "ipv6");
+    await second.prepare([request]);
+    await second.open(request.owner);
+    await second.kill();
+    rmSync(join(world.stateDirectory, records()[0] as string));
+    const third = await world.agent("router");
+    expect((await third.recover())[0]).toContain("removed fh10v6-lan0");
+    expect(describeKernel(world, "router")).toBe(before);
+  });
+
+  it("of a daemon in another namespace is no business of ours, though the state directory is one", async () => {
+    const parent = plug();
+    const first = await world.agent("router");
+    await first.prepare([requestFor(parent, 10, "ipv4")]);
+    const elsewhere = await world.agent("elsewhere");
+    expect(await elsewhere.recover()).toEqual([]);
+    expect(records()).toHaveLength(1);
+    expect(sysctl("net/ipv4/conf/lan0/arp_ignore")).toBe("1");
   });
 
   it("of a dead daemon is adopted when nobody cleaned up, and its settings are known", async () => {

@@ -40,7 +40,7 @@ async function prepare(requests: readonly VirtualInterfaceRequest[]): Promise<ob
   return { results, tookMs: Number(process.hrtime.bigint() - startedNs) / 1e6 };
 }
 
-/** Opens and closes again and again: microseconds that each took, from the call to its promise. */
+/** Opens and closes again and again: microseconds from the call to its promise's end. */
 async function measure(owner: string, rounds: number): Promise<object> {
   const timed = async (steps: VirtualInterface["open"]): Promise<number> => {
     const startedNs = process.hrtime.bigint();
@@ -51,11 +51,13 @@ async function measure(owner: string, rounds: number): Promise<object> {
   };
   const openUs: number[] = [];
   const closeUs: number[] = [];
+  const nothingUs: number[] = [];
   for (let round = 0; round < rounds; round++) {
+    nothingUs.push(await timed([]));
     openUs.push(await timed(place(owner).open));
     closeUs.push(await timed(place(owner).close));
   }
-  return { openUs, closeUs };
+  return { openUs, closeUs, nothingUs };
 }
 
 const CALLS: { readonly [name: string]: (argument: never) => Promise<unknown> } = {

@@ -28,7 +28,7 @@ export type Failures = readonly { readonly label: string; readonly errno: string
 export interface Agent {
   readonly pid: number;
   prepare(requests: readonly VirtualInterfaceRequest[]): Promise<{ results: Prepared[]; tookMs: number }>;
-  measure(owner: string, rounds: number): Promise<{ openUs: number[]; closeUs: number[] }>;
+  measure(owner: string, rounds: number): Promise<Record<"openUs" | "closeUs" | "nothingUs", number[]>>;
   open(owner: string): Promise<Failures>;
   close(owner: string): Promise<Failures>;
   release(owners: readonly string[]): Promise<{ tookMs: number }>;
