@@ -12,24 +12,26 @@
 
 namespace firsthop {
 
+// `Owner` tells whose pattern it is, and is compared by value.
+template <typename Owner>
 class Classifier {
  public:
   struct Match {
-    uint32_t session;
+    Owner owner;
     uint32_t pattern;
   };
 
-  void add(const FramePattern& pattern, uint32_t session, uint32_t index) {
+  void add(const FramePattern& pattern, Owner owner, uint32_t index) {
     Group& group = groupOf(pattern);
-    group.entries.emplace(hash(pattern.bytes.data(), pattern.mask), Entry{masked(pattern), {session, index}});
+    group.entries.emplace(hash(pattern.bytes.data(), pattern.mask), Entry{masked(pattern), {owner, index}});
   }
 
-  void remove(const FramePattern& pattern, uint32_t session) {
+  void remove(const FramePattern& pattern, Owner owner) {
     for (auto group = groups_.begin(); group != groups_.end(); ++group) {
       if ((*group)->mask != pattern.mask) continue;
       auto& entries = (*group)->entries;
       auto [it, end] = entries.equal_range(hash(pattern.bytes.data(), pattern.mask));
-      while (it != end) it = it->second.match.session == session ? entries.erase(it) : std::next(it);
+      while (it != end) it = it->second.match.owner == owner ? entries.erase(it) : std::next(it);
       if (entries.empty()) groups_.erase(group);
       return;
     }

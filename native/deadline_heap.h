@@ -11,13 +11,15 @@
 
 namespace firsthop {
 
-// One timer. It must not move or vanish while it is in the heap.
+struct Session;
+
+// One timer of a session. It must not move or vanish while it is in the heap.
 struct Timer {
   int64_t deadline_ns = kNever;
   // The moment that the deadline counts from.
   int64_t base_ns = 0;
+  Session* session = nullptr;
   uint32_t position = kOutside;
-  uint32_t session = 0;
   uint8_t index = 0;
 
   static constexpr uint32_t kOutside = UINT32_MAX;

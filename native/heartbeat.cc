@@ -1,6 +1,5 @@
 #include "heartbeat.h"
 
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -21,7 +20,13 @@ constexpr int kLanePriority = 49;
 // which its schedule makes up for: the next deadline counts from this one's.
 constexpr int64_t kSlackNs = 60'000;
 constexpr int64_t kSlackMaxNs = 1'000'000;
-constexpr int64_t kSlackPart = 32;
+constexpr int64_t kSlackPart = 16;
+// From this rate of frames on, ports are read once in a while instead of at each frame. What a frame does counts
+// from its arrival, and ports are read before a deadline is acted on, so that the pause is felt by nobody but a
+// frame that JavaScript must see.
+constexpr int64_t kPauseNs = 1'000'000;
+constexpr int64_t kPauseFromRate = 2000;  // a second
+constexpr int64_t kPaceNs = 20'000'000;
 // A port is read this often before timers get their turn again, however much there is to read.
 constexpr int kReceiveRounds = 16;
 // Frames for JavaScript: 200 a second from one sender with bursts of 64, 2,000 a second from one port.
@@ -54,15 +59,18 @@ Heartbeat::~Heartbeat() { stop(); }
 
 int Heartbeat::start() {
   epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  quiet_epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   stop_event_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll_.valid() || !timer_.valid() || !stop_event_.valid()) return errno;
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kTimerEvent;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0) return errno;
-  event.data.u64 = kStopEvent;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_event_.get(), &event) != 0) return errno;
+  if (!epoll_.valid() || !quiet_epoll_.valid() || !timer_.valid() || !stop_event_.valid()) return errno;
+  for (const int epoll : {epoll_.get(), quiet_epoll_.get()}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kTimerEvent;
+    if (::epoll_ctl(epoll, EPOLL_CTL_ADD, timer_.get(), &event) != 0) return errno;
+    event.data.u64 = kStopEvent;
+    if (::epoll_ctl(epoll, EPOLL_CTL_ADD, stop_event_.get(), &event) != 0) return errno;
+  }
   if (!batch_.allocate()) return errno;
   timing_.memory_locked = batch_.locked();
   renewed_ns_ = nowNs();
@@ -163,11 +171,14 @@ bool Heartbeat::portCounters(uint32_t port, PortCounters* into) {
 
 // ---- sessions ---------------------------------------------------------------------------------------------------
 
-Heartbeat::Session::Session() {
-  for (size_t i = 0; i < timers.size(); i++) timers[i].index = static_cast<uint8_t>(i);
+Session::Session() {
+  for (size_t i = 0; i < timers.size(); i++) {
+    timers[i].session = this;
+    timers[i].index = static_cast<uint8_t>(i);
+  }
 }
 
-const Transition* Heartbeat::Session::onTimer(int timer) const {
+const Transition* Session::onTimer(int timer) const {
   const Posture* posture = current();
   if (posture == nullptr) return nullptr;
   const int16_t index = posture->by_timer[timer];
@@ -179,7 +190,6 @@ uint32_t Heartbeat::createSession() {
   std::lock_guard<PiMutex> lock(mutex_);
   session->id = next_session_++;
   const uint32_t id = session->id;
-  for (Timer& timer : session->timers) timer.session = id;
   sessions_.emplace(id, std::move(session));
   return id;
 }
@@ -231,9 +241,9 @@ void Heartbeat::expect(Session& session, bool add) {
       if (std::find(listening.begin(), listening.end(), port->first) == listening.end()) {
         listening.push_back(port->first);
       }
-      port->second->classifier.add(patterns[index], session.id, index);
+      port->second->classifier.add(patterns[index], &session, index);
     } else {
-      port->second->classifier.remove(patterns[index], session.id);
+      port->second->classifier.remove(patterns[index], &session);
     }
   }
 }
@@ -291,7 +301,7 @@ void Heartbeat::renew() {
 void Heartbeat::run() {
   epoll_event events[32];
   while (!stopping_.load()) {
-    const int count = ::epoll_wait(epoll_.get(), events, 32, -1);
+    const int count = wait(events, 32);
     std::lock_guard<PiMutex> lock(mutex_);
     timing_.wakeups++;
     for (int i = 0; i < count; i++) {
@@ -305,6 +315,7 @@ void Heartbeat::run() {
     if (now_ns >= check_ports_ns_) checkPorts(now_ns);
     flush();
     publishFrames(kNever);
+    pace(now_ns);
     armWakeup();
     if (woke_) options_.wake();
     woke_ = false;
@@ -314,11 +325,29 @@ void Heartbeat::run() {
   flush();
 }
 
+int Heartbeat::wait(epoll_event* events, int room) {
+  if (!hurried_) return ::epoll_wait(epoll_.get(), events, room, -1);
+  ::epoll_wait(quiet_epoll_.get(), events, room, -1);
+  return ::epoll_wait(epoll_.get(), events, room, 0);
+}
+
+// Decides how the thread waits next: for each frame, or for the end of a pause.
+void Heartbeat::pace(int64_t now_ns) {
+  const int64_t elapsed_ns = now_ns - paced_ns_;
+  if (elapsed_ns >= kPaceNs) {
+    hurried_ = static_cast<int64_t>(frames_read_ - paced_frames_) * 1'000'000'000 > kPauseFromRate * elapsed_ns;
+    paced_frames_ = frames_read_;
+    paced_ns_ = now_ns;
+  }
+  rest_until_ns_ = hurried_ ? now_ns + kPauseNs : kNever;
+}
+
 void Heartbeat::armWakeup() {
   const Timer* first = heap_.first();
-  int64_t next_ns = std::min(first == nullptr ? kNever : first->deadline_ns, check_ports_ns_);
+  int64_t next_ns = std::min({first == nullptr ? kNever : first->deadline_ns, check_ports_ns_, rest_until_ns_});
   if (!control_lost_) next_ns = std::min(next_ns, renewed_ns_.load() + options_.control_timeout_ns);
-  if (next_ns == timer_set_ns_) return;
+  // A wake-up before it is needed is put right then: cheaper than to set the timer anew for each frame.
+  if (next_ns >= timer_set_ns_ && timer_set_ns_ > nowNs()) return;
   timer_set_ns_ = next_ns;
   itimerspec when{};
   if (next_ns != kNever) {
@@ -343,6 +372,7 @@ void Heartbeat::readPort(uint32_t id, Port& port) {
     const int64_t read_ns = nowNs();
     port.line = Line::Up;
     port.counters.received += static_cast<uint64_t>(count);
+    frames_read_ += static_cast<uint64_t>(count);
     int64_t last_ns = 0;
     for (size_t i = 0; i < static_cast<size_t>(count); i++) {
       const int64_t stamp_ns = batch_.stampNs(i) + to_monotonic_ns;
@@ -363,16 +393,14 @@ void Heartbeat::readPort(uint32_t id, Port& port) {
 bool Heartbeat::matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns) {
   Session* session = nullptr;
   const Transition* transition = nullptr;
-  port.classifier.find(frame, length, [&](const Classifier::Match& match) {
-    auto found = sessions_.find(match.session);
-    if (found == sessions_.end()) return false;
-    session = found->second.get();
+  port.classifier.find(frame, length, [&](const Classifier<Session*>::Match& match) {
+    session = match.owner;
     // In the order of time: a deadline that had passed when the frame came in is not saved by it.
     firePassed(*session, at_ns, now_ns);
-    const int16_t index = session->current()->by_pattern[match.pattern];
-    if (index == kNone) return false;
-    transition = &session->current()->transitions[static_cast<size_t>(index)];
-    return true;
+    const Posture* posture = session->current();
+    const int16_t index = posture->by_pattern[match.pattern];
+    if (index != kNone) transition = &posture->transitions[static_cast<size_t>(index)];
+    return index != kNone;
   });
   if (transition == nullptr) return false;
   port.counters.matched++;
@@ -440,7 +468,7 @@ int64_t slackOf(const Transition& transition, int timer) {
 void Heartbeat::fireTimers(int64_t now_ns) {
   bool fired = false;
   for (Timer* timer = heap_.first(); timer != nullptr; timer = heap_.first()) {
-    Session& session = *sessions_.find(timer->session)->second;
+    Session& session = *timer->session;
     const Transition* transition = session.onTimer(timer->index);
     if (timer->deadline_ns > now_ns) {
       // Only what is not reported may be early, and only in company.

@@ -6,6 +6,8 @@
 // before it is taken and freed after it is released. A command queue instead would make a refused `load` known only
 // a wake-up later, and JavaScript would have to undo what it did meanwhile.
 #pragma once
+#include <sys/epoll.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -34,6 +36,23 @@ struct EngineTiming {
   uint64_t skipped_periods = 0;
   bool realtime = false;
   bool memory_locked = false;
+};
+
+// A virtual router, as far as the engine is concerned.
+struct Session {
+  uint32_t id = 0;
+  uint32_t epoch = 0;
+  uint32_t posture = 0;
+  std::shared_ptr<const Program> program;
+  // Ports that the program has patterns on.
+  std::vector<uint32_t> listening;
+  std::array<Timer, kTimers> timers;
+  std::array<uint64_t, kCounters> counters{};
+
+  Session();
+  const Posture* current() const { return program ? &program->postures[posture] : nullptr; }
+  // What a timer's passing does now; null for nothing.
+  const Transition* onTimer(int timer) const;
 };
 
 class Heartbeat {
@@ -83,22 +102,6 @@ class Heartbeat {
   std::vector<Report> takeReports() { return reports_.take(); }
 
  private:
-  struct Session {
-    uint32_t id = 0;
-    uint32_t epoch = 0;
-    uint32_t posture = 0;
-    std::shared_ptr<const Program> program;
-    // Ports that the program has patterns on.
-    std::vector<uint32_t> listening;
-    std::array<Timer, kTimers> timers;
-    std::array<uint64_t, kCounters> counters{};
-
-    Session();
-    const Posture* current() const { return program ? &program->postures[posture] : nullptr; }
-    // What a timer's passing does now; null for nothing.
-    const Transition* onTimer(int timer) const;
-  };
-
   // A token bucket for the frames of one sender, or of a whole port.
   struct Bucket {
     int64_t full_at_ns = 0;
@@ -110,7 +113,7 @@ class Heartbeat {
 
   struct Port {
     std::shared_ptr<PacketPort> socket;
-    Classifier classifier;
+    Classifier<Session*> classifier;
     PortCounters counters;
     Bucket all;
     std::array<Bucket, 1024> senders;
@@ -134,7 +137,10 @@ class Heartbeat {
   enum class Heard : uint8_t { All, ReadMore, Behind };
 
   void run();
+  // Waits for something to do; returns the number of ports that have frames.
+  int wait(epoll_event* events, int room);
   void armWakeup();
+  void pace(int64_t now_ns);
   void readPort(uint32_t id, Port& port);
   bool matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
   void deliverFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
@@ -163,6 +169,8 @@ class Heartbeat {
   const Options options_;
   ReportQueue reports_;
   UniqueFd epoll_;
+  // The same without the ports.
+  UniqueFd quiet_epoll_;
   UniqueFd timer_;
   UniqueFd stop_event_;
   std::atomic<bool> stopping_{false};
@@ -186,6 +194,13 @@ class Heartbeat {
   bool woke_ = false;
   int64_t timer_set_ns_ = kNever;
   int64_t check_ports_ns_ = kNever;
+  // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each frame.
+  int64_t rest_until_ns_ = kNever;
+  uint64_t frames_read_ = 0;
+  uint64_t paced_frames_ = 0;
+  int64_t paced_ns_ = 0;
+  // Only the heartbeat thread's.
+  bool hurried_ = false;
   ReceiveBatch batch_;
 
   std::unique_ptr<KernelLane> lane_;

@@ -40,15 +40,15 @@ double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0);
 // a turn of the loop, also at the end of an environment.
 class Bridge {
  public:
+  // Null when something was refused; `error` says what.
   static Bridge* open(Napi::Env env, Napi::Function on_reports, int64_t control_timeout_ns, int* error) {
-    auto* bridge = new Bridge(env, on_reports);
+    auto owned = std::make_unique<Bridge>(env, on_reports);
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
-    *error = -uv_async_init(loop, &bridge->async_, onWake);
-    if (*error != 0) {
-      delete bridge;
-      return nullptr;
-    }
+    *error = -uv_async_init(loop, &owned->async_, onWake);
+    if (*error != 0) return nullptr;
+    // From here on it belongs to its libuv handle, until that is closed.
+    Bridge* bridge = owned.release();
     bridge->async_.data = bridge;
     Heartbeat::Options options;
     options.control_timeout_ns = control_timeout_ns;
@@ -83,23 +83,22 @@ class Bridge {
     }
   }
 
+  Bridge(Napi::Env env, Napi::Function on_reports)
+      : env_(env), on_reports_(Napi::Persistent(on_reports)), context_(env, "firsthop:heartbeat") {}
+
   // The JavaScript object that holds this bridge; told when the environment closes it.
   Bridge** holder = nullptr;
 
  private:
-  Bridge(Napi::Env env, Napi::Function on_reports)
-      : env_(env), on_reports_(Napi::Persistent(on_reports)), context_(env, "firsthop:heartbeat") {}
-
   static void onWake(uv_async_t* handle) { static_cast<Bridge*>(handle->data)->deliver(); }
 
   static void onCleanup(napi_async_cleanup_hook_handle, void* data) { static_cast<Bridge*>(data)->close(); }
 
   static void onClosed(uv_handle_t* handle) {
-    auto* bridge = static_cast<Bridge*>(handle->data);
+    const std::unique_ptr<Bridge> bridge(static_cast<Bridge*>(handle->data));
     if (bridge->holder != nullptr) *bridge->holder = nullptr;
     napi_remove_async_cleanup_hook(bridge->cleanup_);
     bridge->on_reports_.Reset();
-    delete bridge;
   }
 
   void deliver() {
@@ -230,7 +229,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     if (heartbeat == nullptr) return info.Env().Undefined();
     uint32_t ifindex = 0;
     Bytes filter;
-    if (!unsignedArgument(info, 0, &ifindex) || info.Length() < 4 || !info[2].IsArray() || !info[3].IsArray()) {
+    if (!unsignedArgument(info, 0, &ifindex) || ifindex == 0 || ifindex > INT32_MAX || info.Length() < 4 || !info[2].IsArray() || !info[3].IsArray()) {
       return throwType(info.Env(), "openLanPort(ifindex, filter, memberships, groups)");
     }
     if (!parseFilter(info[1], &filter)) return info.Env().Undefined();
@@ -241,9 +240,11 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
       if (!parseBytes(info[2].As<Napi::Array>().Get(i), "membership", &memberships[i])) return info.Env().Undefined();
       if (memberships[i].size() != 6) return throwType(info.Env(), "a membership has 6 octets");
     }
-    std::vector<std::string> groups;
-    for (uint32_t i = 0; i < info[3].As<Napi::Array>().Length(); i++) {
-      groups.push_back(info[3].As<Napi::Array>().Get(i).ToString().Utf8Value());
+    std::vector<std::string> groups(info[3].As<Napi::Array>().Length());
+    for (uint32_t i = 0; i < groups.size(); i++) {
+      const Napi::Value group = info[3].As<Napi::Array>().Get(i);
+      if (!group.IsString()) return throwType(info.Env(), "a group must be an address in text form");
+      groups[i] = group.As<Napi::String>().Utf8Value();
     }
     uint32_t port = 0;
     const int error = heartbeat->openLanPort(static_cast<int>(ifindex), program, memberships, groups, &port);
@@ -270,7 +271,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     Heartbeat* heartbeat = engine(info);
     if (heartbeat == nullptr) return info.Env().Undefined();
     uint32_t ifindex = 0;
-    if (!info[0].IsBoolean() || !unsignedArgument(info, 1, &ifindex)) {
+    if (!info[0].IsBoolean() || !unsignedArgument(info, 1, &ifindex) || ifindex > INT32_MAX) {
       return throwType(info.Env(), "openDatagramPort(ipv6, ifindex)");
     }
     uint32_t port = 0;

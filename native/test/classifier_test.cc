@@ -2,8 +2,8 @@
 #include "classifier.h"
 
 using firsthop::Bytes;
-using firsthop::Classifier;
 using firsthop::FramePattern;
+using Classifier = firsthop::Classifier<uint32_t>;
 
 static FramePattern pattern(uint8_t id, size_t length = 60) {
   FramePattern one;
@@ -19,7 +19,7 @@ static void findsWhatIsEqualUnderTheMask() {
   Bytes frame(60, 42);
   frame[18] = 99;
   const auto* match = classifier.find(frame.data(), frame.size());
-  CHECK(match != nullptr && match->session == 42 && match->pattern == 3);
+  CHECK(match != nullptr && match->owner == 42 && match->pattern == 3);
   frame[20] ^= 1;
   CHECK(classifier.find(frame.data(), frame.size()) == nullptr);
 }
@@ -40,7 +40,7 @@ static void forgetsOnlyTheSessionThatLeaves() {
   classifier.remove(pattern(5), 1);
   const Bytes frame(60, 5);
   const auto* match = classifier.find(frame.data(), frame.size());
-  CHECK(match != nullptr && match->session == 2);
+  CHECK(match != nullptr && match->owner == 2);
   classifier.remove(pattern(5), 2);
   CHECK(classifier.find(frame.data(), frame.size()) == nullptr);
   classifier.remove(pattern(5), 2);
@@ -60,7 +60,17 @@ static void handlesLengthsThatAreNoMultipleOfEight() {
   }
 }
 
+static void asksForAnotherOneWhenTheFirstIsRefused() {
+  Classifier classifier;
+  for (uint32_t owner = 0; owner < 4; owner++) classifier.add(pattern(5), owner, 0);
+  const Bytes frame(60, 5);
+  const auto* match = classifier.find(frame.data(), frame.size(), [](const auto& one) { return one.owner == 2; });
+  CHECK(match != nullptr && match->owner == 2);
+  CHECK(classifier.find(frame.data(), frame.size(), [](const auto&) { return false; }) == nullptr);
+}
+
 int main() {
+  TEST(asksForAnotherOneWhenTheFirstIsRefused);
   TEST(findsWhatIsEqualUnderTheMask);
   TEST(comparesLengths);
   TEST(forgetsOnlyTheSessionThatLeaves);

@@ -82,7 +82,11 @@ export interface HeartbeatProgram {
 export interface ProgramEntry {
   readonly posture: number;
   readonly operations: readonly Operation[];
-  /** The moment that relative times in `operations` count from (monotonic, microseconds). */
+  /**
+   * The moment that relative times in `operations` count from (monotonic, microseconds). It may be past, because
+   * JavaScript may be late: an `arm` does nothing to a running timer that was armed for a later moment than this,
+   * and counts from now when its deadline would have passed already.
+   */
   readonly baseUs: number;
 }
 
