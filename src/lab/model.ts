@@ -101,6 +101,8 @@ export interface Measurement {
   readonly longestGapMs: number;
   /** The longest way that a packet took. */
   readonly slowestMs: number;
+  /** How long the host itself sent nothing although it should have: the machine stood still. */
+  readonly stallMs: number;
   /** 3 x interval + skew of the router that takes over. */
   readonly activeDownIntervalMs: number;
   /** First packet through the successor, after its last advertisement heard, minus Active_Down_Interval. */

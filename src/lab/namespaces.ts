@@ -19,7 +19,9 @@ import { join } from "node:path";
 import { FirsthopError } from "../errors.js";
 
 const NETNS_DIRECTORY = "/run/netns";
-const OWNED = /^fh(\d+)-/;
+/** Exactly the names that this file and the topology make up; the process id is captured. */
+const OWN_NAMESPACE = /^fh(\d+)-\d+-(?:lan|up|[rh]\d+)$/;
+const OWN_DIRECTORY = /^firsthop-lab-(\d+)-\d+-\w{6}$/;
 
 /** Path by which native threads and `setns` enter a namespace. */
 export function namespacePath(name: string): string {
@@ -151,8 +153,8 @@ let watching = false;
 
 /** A name for a new group of namespaces ("fh4711-1") and a private directory for its files. */
 export function newEstateName(): { readonly name: string; readonly directory: string } {
-  const name = `fh${process.pid}-${++labsMade}`;
-  return { name, directory: mkdtempSync(join(tmpdir(), `${name}-`)) };
+  const number = `${process.pid}-${++labsMade}`;
+  return { name: `fh${number}`, directory: mkdtempSync(join(tmpdir(), `firsthop-lab-${number}-`)) };
 }
 
 /**
@@ -216,15 +218,18 @@ function killQuietly(pid: number): void {
 
 /** Removes namespaces and directories whose makers are dead. Returns the namespaces' names. */
 export function removeLeftovers(): readonly string[] {
-  const isLeftover = (name: string): boolean => {
-    const pid = OWNED.exec(name)?.[1];
+  const isLeftover = (name: string, pattern: RegExp): boolean => {
+    const pid = pattern.exec(name)?.[1];
     return pid !== undefined && Number(pid) !== process.pid && !existsSync(`/proc/${pid}`);
   };
   const list = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
-  const namespaces = list(NETNS_DIRECTORY).filter(isLeftover);
+  const namespaces = list(NETNS_DIRECTORY).filter((name) => isLeftover(name, OWN_NAMESPACE));
   removeNamespaces(namespaces);
-  for (const name of list(tmpdir()).filter(isLeftover)) {
-    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  for (const name of list(tmpdir()).filter((entry) => isLeftover(entry, OWN_DIRECTORY))) {
+    const path = join(tmpdir(), name);
+    const found = lstatSync(path);
+    if (found.isDirectory() && found.uid === process.getuid?.())
+      rmSync(path, { recursive: true, force: true });
   }
   return namespaces;
 }

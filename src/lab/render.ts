@@ -224,6 +224,8 @@ export function stepTitle(
   return `${style.dim(`${step.number}/${step.total}`.padStart(5))}  ${style.bold(step.plan.title)}`;
 }
 
+const STALL_WORTH_A_WORD_MS = 5;
+
 /** What a step's traffic felt, in one line. */
 export function verdictLine(result: StepResult, style: Style): string {
   const felt =
@@ -236,9 +238,13 @@ export function verdictLine(result: StepResult, style: Style): string {
     result.afterDeadlineMs === null
       ? ""
       : `, packets flow ${signed(result.afterDeadlineMs, style)} ms from the deadline`;
+  const stalled =
+    result.stallMs < STALL_WORTH_A_WORD_MS
+      ? ""
+      : style.warn(` (this machine stood still for ${result.stallMs.toFixed(1)} ms)`);
   const mark = result.kept ? style.good(style.glyphs.yes) : style.bad(style.glyphs.no);
   const why = result.broken.length > 0 ? style.bad(`: ${result.broken.join(", ")}`) : "";
-  return `  ${mark} ${felt}, ${twice}${punctual}${why}`;
+  return `  ${mark} ${felt}, ${twice}${punctual}${stalled}${why}`;
 }
 
 function signed(ms: number, style: Style): string {

@@ -86,6 +86,7 @@ export function jsonDocument(
       outageMs: round(result.outageMs),
       longestGapMs: round(result.longestGapMs),
       slowestMs: round(result.slowestMs),
+      stallMs: round(result.stallMs),
       afterDeadlineMs: result.afterDeadlineMs === null ? null : round(result.afterDeadlineMs),
       sent: result.sent,
       lost: result.lost,

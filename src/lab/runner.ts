@@ -242,6 +242,7 @@ async function measure(run: StepRun, trouble: string | null): Promise<StepResult
     duplicated: report.duplicated,
     longestGapMs: (report.longestGap?.lengthUs ?? 0) / 1000,
     slowestMs: report.slowestUs / 1000,
+    stallMs: Math.max(0, report.longestPauseUs / 1000 - 1000 / world.settings.rate),
     activeDownIntervalMs: successor.activeDownIntervalMs,
     afterDeadlineMs,
     trouble: trouble ?? soundness(world),

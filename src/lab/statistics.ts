@@ -41,6 +41,8 @@ export interface TrafficReport {
   readonly longestGap: Gap | null;
   /** Longest time from a packet's departure to its first arrival; 0 when none arrived. */
   readonly slowestUs: number;
+  /** Longest time between two departures: more than a period means that the sending machine itself stood still. */
+  readonly longestPauseUs: number;
   /** First copies by source MAC. */
   readonly bySender: Readonly<Record<string, number>>;
 }
@@ -52,8 +54,10 @@ export function reportTraffic(columns: TrafficColumns): TrafficReport {
   let lost = 0;
   let duplicated = 0;
   let slowestUs = 0;
+  let longestPauseUs = 0;
   for (let at = 0; at < columns.sentUs.length; at++) {
     const copies = columns.copies[at]!;
+    if (at > 0) longestPauseUs = Math.max(longestPauseUs, columns.sentUs[at]! - columns.sentUs[at - 1]!);
     if (copies === 0) {
       lost++;
       noteLost(lostRanges, columns.from + at);
@@ -71,6 +75,7 @@ export function reportTraffic(columns: TrafficColumns): TrafficReport {
     duplicated,
     longestGap: longestGap(columns),
     slowestUs,
+    longestPauseUs,
     bySender: Object.fromEntries(columns.senders.map((mac, at) => [mac, counts[at]!])),
   };
 }

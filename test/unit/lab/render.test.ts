@@ -50,6 +50,7 @@ const result: StepResult = {
   duplicated: 0,
   longestGapMs: 17.04,
   slowestMs: 0.21,
+  stallMs: 0.4,
   activeDownIntervalMs: 360.9,
   afterDeadlineMs: 0.31,
   trouble: null,
@@ -124,6 +125,7 @@ describe("lines", () => {
     );
     const calm = { ...result, lost: 0, outageMs: 0, afterDeadlineMs: null };
     expect(verdictLine(calm, RICH)).toBe("  ✔ no packet lost, the slowest took 0.21 ms, none doubled");
+    expect(verdictLine({ ...calm, stallMs: 66.3 }, RICH)).toContain("(this machine stood still for 66.3 ms)");
     const bad = { ...result, duplicated: 3, kept: false, broken: ["3 packets doubled"] };
     expect(verdictLine(bad, SOBER)).toMatch(/^ {2}NOT OK outage .* 3 doubled.*: 3 packets doubled$/);
   });

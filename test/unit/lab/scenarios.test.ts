@@ -20,6 +20,7 @@ const calm: Measurement = {
   duplicated: 0,
   longestGapMs: 1.2,
   slowestMs: 0.2,
+  stallMs: 0,
   activeDownIntervalMs: 360.9,
   afterDeadlineMs: null,
   trouble: null,
@@ -33,9 +34,15 @@ describe("judge", () => {
   it("allows an outage up to Active_Down_Interval and the margin, not longer", () => {
     const atMost = 360.9 + OUTAGE_MARGIN_MS;
     expect(judge(bounded, { ...calm, lost: 360, longestGapMs: atMost }).kept).toBe(true);
-    const late = judge(bounded, { ...calm, lost: 380, longestGapMs: atMost + 0.1 });
+    const late = judge(bounded, { ...calm, lost: 390, longestGapMs: atMost + 0.1 });
     expect(late.kept).toBe(false);
-    expect(late.broken).toEqual(["the outage is longer than 370.9 ms"]);
+    expect(late.broken).toEqual(["the outage is longer than 380.9 ms"]);
+  });
+
+  it("does not blame the routers for a machine that stood still", () => {
+    const stalled = { ...calm, lost: 400, longestGapMs: 420, stallMs: 50 };
+    expect(judge(bounded, stalled).kept).toBe(true);
+    expect(judge(bounded, { ...stalled, stallMs: 30 }).kept).toBe(false);
   });
 
   it("allows no loss where none is promised", () => {

@@ -40,6 +40,7 @@ describe("reportTraffic", () => {
       duplicated: 0,
       longestGap: { lengthUs: 1000, startUs: 100, endUs: 1100, open: false },
       slowestUs: 100,
+      longestPauseUs: 1000,
       bySender: { [A]: 3, [B]: 0 },
     });
   });
