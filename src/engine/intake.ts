@@ -92,7 +92,7 @@ export class FrameIntake {
       this.#notice(router, "not-for-us", `advertisement from ${source} to ${formatIp(ip.destination)} ignored`, atUs);
       return;
     }
-    const verdict = receive(ip, message, receiverOf(router, message, family));
+    const verdict = receive(ip, message, router?.receiver ?? STRANGERS[family][message?.version === 2 ? 2 : 3]);
     switch (verdict.verdict) {
       case "accept":
         // An octet copy: the frame outlives the batch that it came in.
@@ -167,20 +167,25 @@ function isAddressedTo(router: VirtualRouter, source: string, destination: strin
   return unicast ? unicast.peers.includes(source) : destination === GROUP_ADDRESS[family];
 }
 
-/** Of a virtual router; or, where none has the VRID, of one that would fail at just that check. */
-function receiverOf(router: VirtualRouter | null, message: RawMessage | null, family: "ipv4" | "ipv6"): VrrpReceiver {
-  const common = {
+/** For a VRID that nobody has here: every check up to that one is made, so that the right counter moves. */
+const STRANGERS: Readonly<Record<"ipv4" | "ipv6", Readonly<Record<2 | 3, VrrpReceiver>>>> = {
+  ipv4: { 2: stranger("ipv4", 2), 3: stranger("ipv4", 3) },
+  ipv6: { 2: stranger("ipv6", 2), 3: stranger("ipv6", 3) },
+};
+
+function stranger(family: "ipv4" | "ipv6", version: 2 | 3): VrrpReceiver {
+  return {
     family,
+    version,
+    vrid: 0,
+    priority: 100,
+    primaryAddress: "",
     addresses: [],
+    intervalUs: 0,
+    authType: 0,
+    authData: new Uint8Array(8),
     checkAddressList: false,
     ipv4Checksum: "either",
     ownerReceive: "process",
-    authType: 0,
-    authData: new Uint8Array(8),
-  } as const;
-  if (!router) {
-    const version = message?.version === 2 ? 2 : 3;
-    return { ...common, version, vrid: 0, priority: 100, primaryAddress: "", intervalUs: 0 };
-  }
-  return { ...common, ...router.receiver() };
+  };
 }

@@ -52,6 +52,7 @@ interface LanPort {
 }
 
 const EVENTS_KEPT = 1000;
+const JOBS_TURN_US = 5_000;
 
 
 export class Router {
@@ -68,6 +69,7 @@ export class Router {
   readonly #datagramPorts = new Map<string, PortId>();
   readonly #listeners = new Set<(event: RouterEvent) => void>();
   readonly #events: RouterEvent[] = [];
+  readonly #jobs: (() => void)[] = [];
   #config: Config;
   #reloading: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
@@ -102,7 +104,7 @@ export class Router {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
       for (const one of config.virtualRouters) router.#add(one);
-      await Promise.all([...router.#virtualRouters.values()].map((one) => one.prepared()));
+      await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
     } catch (error) {
       await router.close({ handOver: false });
       throw error;
@@ -195,7 +197,7 @@ export class Router {
     this.#config = config;
     for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
     const added = [...diff.added, ...restarted.map((change) => change.new)].map((one) => this.#add(one));
-    await Promise.all(added.map((one) => one.prepared()));
+    await Promise.all(added.map((one) => one.started()));
     const result: ReloadResult = {
       added: diff.added.map((one) => one.name),
       removed: diff.removed.map((one) => one.name),
@@ -214,6 +216,22 @@ export class Router {
       this.#closed = true;
       await this.#driver.close();
     }
+  }
+
+  /** Runs jobs in turn for a few milliseconds at a time: frames that come in meanwhile get theirs. */
+  #schedule(run: () => void): void {
+    this.#jobs.push(run);
+    if (this.#jobs.length > 1) return;
+    const work = (): void => {
+      const untilUs = this.#heartbeat.now() + JOBS_TURN_US;
+      while (this.#jobs.length > 0) {
+        this.#jobs[0]?.();
+        this.#jobs.shift();
+        if (this.#heartbeat.now() > untilUs) break;
+      }
+      if (this.#jobs.length > 0) this.#driver.setTimer(0, work);
+    };
+    this.#driver.setTimer(0, work);
   }
 
   #find(name: string): VirtualRouter {
@@ -336,6 +354,7 @@ export class Router {
       datagramPort: (family, ifindex) => this.#datagramPort(family, ifindex),
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
+      schedule: (run) => this.#schedule(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
       notice: (level, name, code, detail) => this.#notice(level, name, code, detail),

@@ -42,6 +42,8 @@ export interface VirtualRouterHost {
   setTimer(afterUs: number, run: () => void): () => void;
   /** Called before an event is processed: the flight recorder. */
   record(name: string, atUs: number, event: VrrpEvent): void;
+  /** Runs something soon, leaving the event loop its turns between two of them. */
+  schedule(run: () => void): void;
   stateChanged(name: string, change: StateChange): void;
   notice(level: "warning" | "info", name: string, code: string, detail: string): void;
   loadForms(name: string): LearnedForms;
@@ -77,6 +79,8 @@ export class VirtualRouter {
   #refused = false;
   #controlLost = false;
   #stopping = false;
+  #starting = false;
+  #startWaiters: (() => void)[] = [];
 
   #state: VrrpState = INITIAL_STATE;
   #epoch = 0;
@@ -87,6 +91,8 @@ export class VirtualRouter {
   /** By sender and checksum form; insertion order is age. */
   readonly #known = new Map<string, KnownFrame>();
   #forms: LearnedForms;
+  /** Made anew when the configuration or our address changes. */
+  #receiver: VrrpReceiver | null = null;
   /** What could not be loaded because the engine was ahead of us; done after its report. */
   #deferred: (() => void)[] = [];
   #handOverWaiters: (() => void)[] = [];
@@ -145,6 +151,7 @@ export class VirtualRouter {
   setNetwork(network: NetworkView): void {
     const before = this.#network;
     this.#network = network;
+    this.#receiver = null;
     if (before.link?.ifindex !== network.link?.ifindex && this.#virtualInterface) {
       // The parent is gone or another one: what stood on it went with it.
       this.#virtualInterface = null;
@@ -154,6 +161,8 @@ export class VirtualRouter {
       const moved = before.primaryAddress !== network.primaryAddress || before.link?.mac !== network.link.mac;
       if (moved) this.#plan = null;
     }
+    // Listen early: see onAdvertisement.
+    if (network.link) this.#host.lanPort(network.link);
     if (network.link && !this.#virtualInterface) this.#prepare();
     this.#evaluate();
     if (this.#plan === null && this.#state.name !== "initialize") this.#reload();
@@ -173,9 +182,10 @@ export class VirtualRouter {
     return this.#virtualInterface;
   }
 
-  /** Resolves when the kernel has done, or refused, what was asked of it so far. */
-  prepared(): Promise<void> {
-    return this.#kernelWork;
+  /** Resolves when the virtual router runs, or when it is clear that something keeps it from running. */
+  async started(): Promise<void> {
+    await this.#kernelWork;
+    if (this.#starting) await new Promise<void>((resolve) => this.#startWaiters.push(resolve));
   }
 
   /** The LAN port was closed; the next frame needs another one. */
@@ -202,6 +212,9 @@ export class VirtualRouter {
     } as const;
     this.#learn(source, form);
     if (advertisement.priority !== 0) this.#remember(`${source}/${form}`, event, frame);
+    // Before the start it is only remembered: so the first program knows the peers, and hundreds of virtual routers
+    // at 10 ms may start one after the other although none has three intervals to spare.
+    if (this.#state.name === "initialize" && !this.#state.handingOver) return;
     this.#dispatch(event, atUs);
   }
 
@@ -220,13 +233,17 @@ export class VirtualRouter {
   }
 
   /** How advertisements for this virtual router are judged. */
-  receiver(): Omit<VrrpReceiver, "family" | "checkAddressList" | "ipv4Checksum" | "ownerReceive"> & {
-    readonly checkAddressList: boolean;
-  } {
+  get receiver(): VrrpReceiver {
+    this.#receiver ??= this.#makeReceiver();
+    return this.#receiver;
+  }
+
+  #makeReceiver(): VrrpReceiver {
     const settings = this.#settings();
     const { authentication, unicast } = this.#config;
     return {
       version: settings.version,
+      family: settings.family,
       vrid: this.#config.vrid,
       priority: settings.priority,
       primaryAddress: settings.primaryAddress,
@@ -236,6 +253,8 @@ export class VirtualRouter {
       authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
       // A MAY of both RFCs. v2 would drop the peer over it, and two Actives are worse than two lists.
       checkAddressList: settings.version === 3,
+      ipv4Checksum: "either",
+      ownerReceive: "process",
       ...(unicast ? { minimumTtl: 1 } : {}),
     };
   }
@@ -285,6 +304,7 @@ export class VirtualRouter {
   /** Takes over a configuration that needs no restart of the machine. */
   applyLive(config: VirtualRouterConfig): void {
     this.#config = config;
+    this.#receiver = null;
     this.#plan = null;
     this.#reload();
   }
@@ -483,11 +503,24 @@ export class VirtualRouter {
     const ready = causes.size === 0 && this.#virtualInterface !== null;
     const nowUs = this.#host.heartbeat.now();
     if (this.#state.name === "initialize") {
-      if (ready && !this.#stopping) this.#dispatch({ type: "startup" }, nowUs);
+      if (ready && !this.#stopping) this.#scheduleStart();
       else this.#showState(describeCauses(causes) || "waiting for the kernel", [...causes][0] ?? "preparing");
     } else if (!ready) {
       this.#dispatch({ type: "shutdown", handOver: false }, nowUs);
     }
+  }
+
+  #scheduleStart(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    this.#host.schedule(() => {
+      this.#starting = false;
+      const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
+      if (ready && this.#state.name === "initialize") this.#dispatch({ type: "startup" }, this.#host.heartbeat.now());
+      const started = this.#startWaiters;
+      this.#startWaiters = [];
+      for (const wake of started) wake();
+    });
   }
 
   #prepare(): void {
