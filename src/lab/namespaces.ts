@@ -8,6 +8,7 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  lstatSync,
   mkdtempSync,
   openSync,
   readdirSync,

@@ -12,8 +12,8 @@ export interface Failover {
   readonly firstPacketUs: number;
   /** firstPacketUs - lastAdvertUs - (3 x interval + skew of the new Active): 0 would be exact, less is too early. */
   readonly overDownIntervalUs: number;
-  /** The same for the new Active's first advertisement: how punctual the daemon was, packets aside. */
-  readonly advertOverDownIntervalUs: number;
+  /** The same for its first advertisement: how punctual the daemon was, packets aside. Null: it sent none yet. */
+  readonly advertOverDownIntervalUs: number | null;
   readonly lost: number;
   readonly duplicated: number;
 }
@@ -60,13 +60,12 @@ export async function measureFailover(plan: FailoverPlan): Promise<Failover> {
   const last = adverts.findLast((advert) => !advert.outgoing && advert.atUs < firstPacketUs);
   if (!last) throw new Error(`no advertisement of ${active.router.name} was captured`);
   const first = adverts.find((advert) => advert.outgoing && advert.atUs > last.atUs);
-  if (!first) throw new Error(`no advertisement of ${backup.router.name} was captured`);
   const lastAdvertUs = last.atUs;
   return {
     lastAdvertUs,
     firstPacketUs,
     overDownIntervalUs: firstPacketUs - lastAdvertUs - activeDownUs,
-    advertOverDownIntervalUs: first.atUs - lastAdvertUs - activeDownUs,
+    advertOverDownIntervalUs: first ? first.atUs - lastAdvertUs - activeDownUs : null,
     lost: report.lost,
     duplicated: report.duplicated,
   };
