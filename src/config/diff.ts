@@ -18,7 +18,12 @@ export interface ConfigDiff {
 }
 
 /** What the machine, or the frames it sends, takes over without leaving. */
-const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set(["priority", "preempt", "preemptDelayUs", "checksum"]);
+const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
+  "priority",
+  "preempt",
+  "preemptDelayUs",
+  "checksum",
+]);
 
 export function diffConfig(old: Config, next: Config): ConfigDiff {
   const before = new Map(old.virtualRouters.map((one) => [one.name, one]));
@@ -30,7 +35,14 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
     if (!is) continue;
     const fields = changedFields(was, is);
     if (fields.length === 0) unchanged.push(is);
-    else changed.push({ name, old: was, new: is, restart: fields.some((field) => !isLive(field, was, is)), fields });
+    else
+      changed.push({
+        name,
+        old: was,
+        new: is,
+        restart: fields.some((field) => !isLive(field, was, is)),
+        fields,
+      });
   }
   return {
     added: [...after.values()].filter((one) => !before.has(one.name)),
@@ -41,7 +53,11 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
 }
 
 /** Becoming, or ceasing to be, the owner of the addresses is more than another priority. */
-function isLive(field: keyof VirtualRouterConfig, was: VirtualRouterConfig, is: VirtualRouterConfig): boolean {
+function isLive(
+  field: keyof VirtualRouterConfig,
+  was: VirtualRouterConfig,
+  is: VirtualRouterConfig,
+): boolean {
   if (field === "priority" && (was.priority === 255) !== (is.priority === 255)) return false;
   return LIVE.has(field);
 }

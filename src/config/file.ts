@@ -38,7 +38,8 @@ function readText(file: string): string {
   let octets: Buffer;
   try {
     const { size } = statSync(file);
-    if (size > CONFIG_SIZE_MAX) throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is larger than 1 MiB`);
+    if (size > CONFIG_SIZE_MAX)
+      throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is larger than 1 MiB`);
     octets = readFileSync(file);
   } catch (cause) {
     if (cause instanceof FirsthopError) throw cause;

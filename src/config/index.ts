@@ -1,6 +1,7 @@
 /** Configuration: schema, checking, the engine's form of it, and differences between two. */
 export * from "./diff.js";
 export * from "./file.js";
+export { configJsonSchema } from "./json-schema.js";
 export { defineConfig, formatPath, type ParseResult, parseConfig } from "./parse.js";
 export { type ConfigInput, configSchema, type VirtualRouterInput } from "./schema.js";
 export * from "./types.js";

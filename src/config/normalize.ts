@@ -58,16 +58,25 @@ function checkVirtualRouter(one: CheckedVirtualRouter, index: number, report: Re
   const family = familyOf(one.addresses[0] as string);
   one.addresses.forEach((text, position) => {
     if (familyOf(text) !== family) {
-      report("error", at("addresses", position), `${text} is of another family than ${one.addresses[0]}: make two virtual routers`);
+      report(
+        "error",
+        at("addresses", position),
+        `${text} is of another family than ${one.addresses[0]}: make two virtual routers`,
+      );
     }
     if (one.addresses.findIndex((other) => addressOf(other) === addressOf(text)) < position) {
       report("error", at("addresses", position), `${addressOf(text)} is listed twice`);
     }
   });
   if (family === "ipv6" && !isLinkLocal(addressOf(one.addresses[0] as string))) {
-    report("error", at("addresses", 0), "the first IPv6 address must be link-local (fe80::/10), RFC 9568 section 5.2.9");
+    report(
+      "error",
+      at("addresses", 0),
+      "the first IPv6 address must be link-local (fe80::/10), RFC 9568 section 5.2.9",
+    );
   }
-  if (family === "ipv6" && one.version === 2) report("error", at("version"), "VRRPv2 knows IPv4 only: use version 3");
+  if (family === "ipv6" && one.version === 2)
+    report("error", at("version"), "VRRPv2 knows IPv4 only: use version 3");
   if (one.authentication && one.version === 3) {
     report("error", at("authentication"), "VRRPv3 has no authentication: leave it out, or use version 2");
   }
@@ -76,7 +85,11 @@ function checkVirtualRouter(one: CheckedVirtualRouter, index: number, report: Re
   return family;
 }
 
-function checkInterval(one: CheckedVirtualRouter, at: (...path: string[]) => (string | number)[], report: Report): void {
+function checkInterval(
+  one: CheckedVirtualRouter,
+  at: (...path: string[]) => (string | number)[],
+  report: Report,
+): void {
   const [stepUs, most] = one.version === 3 ? [10_000, 4095] : [1_000_000, 255];
   const us = durationUs(one.advertisementInterval);
   const path = at("advertisementInterval");
@@ -107,7 +120,8 @@ function checkUnicast(
   }
   peers.forEach((peer, position) => {
     const path = at("unicast", "peers", position);
-    if (familyOf(peer) !== family) report("error", path, `${peer} is of another family than the virtual addresses`);
+    if (familyOf(peer) !== family)
+      report("error", path, `${peer} is of another family than the virtual addresses`);
     else if (source !== undefined && addressOf(peer) === addressOf(source)) {
       report("error", path, `${peer} is this router's own source address`);
     } else if (peers.findIndex((other) => addressOf(other) === addressOf(peer)) < position) {
@@ -143,7 +157,11 @@ function checkDuplicates(checked: CheckedConfig, families: readonly IpFamily[], 
   });
 }
 
-function normalizeVirtualRouter(one: CheckedVirtualRouter, family: IpFamily, bothFamilies: boolean): VirtualRouterConfig {
+function normalizeVirtualRouter(
+  one: CheckedVirtualRouter,
+  family: IpFamily,
+  bothFamilies: boolean,
+): VirtualRouterConfig {
   const suffix = family === "ipv6" && bothFamilies ? "/ipv6" : "";
   return {
     name: `${one.interface}/${one.vrid}${suffix}`,

@@ -72,7 +72,9 @@ export function defineConfig(input: ConfigInput): Config {
 /** virtualRouters[0].vrid */
 export function formatPath(path: Path): string {
   if (path.length === 0) return "configuration";
-  return path.map((key, index) => (typeof key === "number" ? `[${key}]` : index === 0 ? key : `.${key}`)).join("");
+  return path
+    .map((key, index) => (typeof key === "number" ? `[${key}]` : index === 0 ? key : `.${key}`))
+    .join("");
 }
 
 function check(value: unknown, locate: Locate): ParseResult {
@@ -141,7 +143,10 @@ function unwrap(schema: unknown): unknown {
 }
 
 function valueAt(value: unknown, path: Path): unknown {
-  return path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | null | undefined)?.[key], value);
+  return path.reduce<unknown>(
+    (inner, key) => (inner as Record<string | number, unknown> | null | undefined)?.[key],
+    value,
+  );
 }
 
 /** Finds where a path stands: the value, its key, or the nearest thing around it. */

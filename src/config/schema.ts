@@ -7,10 +7,13 @@ import { canonicalIp, familyOf } from "../core/address.js";
 import { parseDuration } from "./units.js";
 
 function duration(what: string) {
-  return z.string({ error: (issue) => durationError(issue.input) }).superRefine((value, context) => {
-    const parsed = parseDuration(value);
-    if (typeof parsed !== "number") context.addIssue({ code: "custom", message: parsed.error });
-  }).describe(what);
+  return z
+    .string({ error: (issue) => durationError(issue.input) })
+    .superRefine((value, context) => {
+      const parsed = parseDuration(value);
+      if (typeof parsed !== "number") context.addIssue({ code: "custom", message: parsed.error });
+    })
+    .describe(what);
 }
 
 function durationError(input: unknown): string {
@@ -67,24 +70,33 @@ const virtualAddress = z
 const password = z.string({ error: "a text is expected" }).superRefine((value, context) => {
   const octets = new TextEncoder().encode(value).length;
   if (octets < 1 || octets > 8) {
-    context.addIssue({ code: "custom", message: `a VRRPv2 password has 1 to 8 octets, this one has ${octets}` });
-  }
-});
-
-const interfaceName = z.string({ error: "the name of an interface is expected" }).superRefine((value, context) => {
-  if (!/^[^\s/:]{1,15}$/.test(value) || value === "." || value === "..") {
     context.addIssue({
       code: "custom",
-      message: `'${value}' is no interface name: 1 to 15 characters without slash, colon or space`,
+      message: `a VRRPv2 password has 1 to 8 octets, this one has ${octets}`,
     });
   }
 });
 
+const interfaceName = z
+  .string({ error: "the name of an interface is expected" })
+  .superRefine((value, context) => {
+    if (!/^[^\s/:]{1,15}$/.test(value) || value === "." || value === "..") {
+      context.addIssue({
+        code: "custom",
+        message: `'${value}' is no interface name: 1 to 15 characters without slash, colon or space`,
+      });
+    }
+  });
+
 export const virtualRouterSchema = z.strictObject({
   interface: interfaceName.describe("The LAN interface."),
-  vrid: integer(1, 255).describe("Virtual router identifier, 1 to 255; the same on all routers of the group."),
+  vrid: integer(1, 255).describe(
+    "Virtual router identifier, 1 to 255; the same on all routers of the group.",
+  ),
   version: z
-    .union([z.literal(2), z.literal(3)], { error: (issue) => `${JSON.stringify(issue.input)} is no VRRP version: 2 or 3` })
+    .union([z.literal(2), z.literal(3)], {
+      error: (issue) => `${JSON.stringify(issue.input)} is no VRRP version: 2 or 3`,
+    })
     .default(3)
     .describe("VRRP version: 2 (RFC 3768, IPv4 only) or 3 (RFC 9568)."),
   priority: integer(1, 255, " (0 is the release, which is never configured)")
@@ -107,14 +119,18 @@ export const virtualRouterSchema = z.strictObject({
   ).default(true),
   virtualMac: yesNo("false: the addresses move on the interface's own MAC.").default(true),
   checksum: z
-    .enum(["auto", "message-only", "pseudo-header"], { error: "auto, message-only or pseudo-header is expected" })
+    .enum(["auto", "message-only", "pseudo-header"], {
+      error: "auto, message-only or pseudo-header is expected",
+    })
     .default("auto")
     .describe(
       "VRRPv3 over IPv4: the checksum that is sent. auto: RFC 9568's, or the peers' where they use the other. Both are always accepted.",
     ),
   authentication: z
     .strictObject({
-      type: z.literal("simple", { error: "only 'simple' is known (RFC 2338 type 1)" }).describe("A password in clear text."),
+      type: z
+        .literal("simple", { error: "only 'simple' is known (RFC 2338 type 1)" })
+        .describe("A password in clear text."),
       password: password.describe("1 to 8 octets."),
     })
     .optional()
@@ -146,7 +162,9 @@ export const configSchema = z.strictObject({
   log: z
     .strictObject({
       level: z
-        .enum(["trace", "debug", "info", "warn", "error"], { error: "trace, debug, info, warn or error is expected" })
+        .enum(["trace", "debug", "info", "warn", "error"], {
+          error: "trace, debug, info, warn or error is expected",
+        })
         .default("info")
         .describe("The least that is logged."),
       format: z

@@ -1,6 +1,12 @@
 /** Durations as people write them: `10ms`, `1s`, `1.5s`, `2m`; whole microseconds inside. */
 
-const UNIT_US: Readonly<Record<string, number>> = { us: 1, ms: 1000, s: 1_000_000, m: 60_000_000, h: 3_600_000_000 };
+const UNIT_US: Readonly<Record<string, number>> = {
+  us: 1,
+  ms: 1000,
+  s: 1_000_000,
+  m: 60_000_000,
+  h: 3_600_000_000,
+};
 
 /** Microseconds, or what is wrong with the text. */
 export function parseDuration(value: unknown): number | { readonly error: string } {

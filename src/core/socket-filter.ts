@@ -101,7 +101,11 @@ function anyOf(addresses: readonly string[], offset: number): Instruction[] {
   return [
     ...addresses.flatMap((address, index): Instruction[] => {
       const next = `not-${offset}-${index}`;
-      return [{ code: JEQ_K, k: word(ipToBytes(address), offset), no: next }, PASS, { label: next, code: JA, k: 0 }];
+      return [
+        { code: JEQ_K, k: word(ipToBytes(address), offset), no: next },
+        PASS,
+        { label: next, code: JA, k: 0 },
+      ];
     }),
     DROP,
   ];

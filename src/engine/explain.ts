@@ -16,7 +16,11 @@ function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "be
     case "active":
       return {
         summary: `Active: this router forwards for ${status.addresses.join(", ")}`,
-        because: [...history, own, `it advertises every ${describeDuration(status.advertisementIntervalMs * 1000)}`],
+        because: [
+          ...history,
+          own,
+          `it advertises every ${describeDuration(status.advertisementIntervalMs * 1000)}`,
+        ],
         next: [
           `an advertisement with a priority above ${status.priority} makes it Backup (RFC 9568 section 6.4.3)`,
           `so does one with priority ${status.priority} from an address above ${status.primaryAddress}`,

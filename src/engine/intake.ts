@@ -3,14 +3,15 @@
  * counts what is wrong with it, and hands what is right to the virtual router. Answers ARP and ND where the
  * kernel does not.
  */
+
+import { formatIp } from "../core/address.js";
 import { answerArp, readArp } from "../core/arp.js";
 import type { PortId } from "../core/automaton.js";
-import { formatIp } from "../core/address.js";
 import type { IpPacket } from "../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../core/nd.js";
 import { GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
 import { familyOfPacket, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
-import { receive, type RejectReason, type VrrpReceiver } from "../core/vrrp/validate.js";
+import { type RejectReason, receive, type VrrpReceiver } from "../core/vrrp/validate.js";
 import type { Heartbeat, PortCounters } from "../driver/driver.js";
 import type { GlobalStatistics } from "./status.js";
 import type { VirtualRouter } from "./virtual-router.js";
@@ -47,7 +48,10 @@ export class FrameIntake {
   };
   readonly #noticedAtUs = new Map<string, number>();
 
-  constructor(heartbeat: Heartbeat, onRejected: (name: string | null, reason: string, detail: string) => void) {
+  constructor(
+    heartbeat: Heartbeat,
+    onRejected: (name: string | null, reason: string, detail: string) => void,
+  ) {
     this.#heartbeat = heartbeat;
     this.#rejected = onRejected;
   }
@@ -84,19 +88,40 @@ export class FrameIntake {
     else this.#answer(port, interfaceName, frame);
   }
 
-  #vrrp(interfaceName: string, ip: IpPacket, message: RawMessage | null, frame: Uint8Array, atUs: number): void {
+  #vrrp(
+    interfaceName: string,
+    ip: IpPacket,
+    message: RawMessage | null,
+    frame: Uint8Array,
+    atUs: number,
+  ): void {
     const family = familyOfPacket(ip);
     const router = this.#routers.get(`${interfaceName}/${message?.vrid ?? 0}/${family}`) ?? null;
     const source = formatIp(ip.source);
     if (router && !isAddressedTo(router, source, formatIp(ip.destination))) {
-      this.#notice(router, "not-for-us", `advertisement from ${source} to ${formatIp(ip.destination)} ignored`, atUs);
+      this.#notice(
+        router,
+        "not-for-us",
+        `advertisement from ${source} to ${formatIp(ip.destination)} ignored`,
+        atUs,
+      );
       return;
     }
-    const verdict = receive(ip, message, router?.receiver ?? STRANGERS[family][message?.version === 2 ? 2 : 3]);
+    const verdict = receive(
+      ip,
+      message,
+      router?.receiver ?? STRANGERS[family][message?.version === 2 ? 2 : 3],
+    );
     switch (verdict.verdict) {
       case "accept":
         // An octet copy: the frame outlives the batch that it came in.
-        router?.onAdvertisement(verdict.advertisement, verdict.source, verdict.checksumForm, frame.slice(), atUs);
+        router?.onAdvertisement(
+          verdict.advertisement,
+          verdict.source,
+          verdict.checksumForm,
+          frame.slice(),
+          atUs,
+        );
         for (const warning of verdict.warnings) {
           if (warning === "legacy-pseudo-header-checksum") continue;
           if (warning === "interval-mismatch") router?.reject("intervalErrors");
@@ -106,11 +131,21 @@ export class FrameIntake {
         break;
       case "discard":
         this.#count(router, verdict.reason);
-        this.#notice(router, verdict.reason, `advertisement from ${source} on ${interfaceName} discarded`, atUs);
+        this.#notice(
+          router,
+          verdict.reason,
+          `advertisement from ${source} on ${interfaceName} discarded`,
+          atUs,
+        );
         break;
       case "ignore":
         if (verdict.reason === "own" && router) {
-          this.#notice(router, "own-address", `an advertisement with our own address ${source} came in`, atUs);
+          this.#notice(
+            router,
+            "own-address",
+            `an advertisement with our own address ${source} came in`,
+            atUs,
+          );
         }
         break;
     }
@@ -154,7 +189,8 @@ export class FrameIntake {
     const target = readArp(frame)?.targetIp ?? readSolicitation(frame)?.target;
     if (target === undefined) return;
     for (const router of this.#routers.values()) {
-      if (router.config.interface !== interfaceName || router.mac === null || !router.answersFor(target)) continue;
+      if (router.config.interface !== interfaceName || router.mac === null || !router.answersFor(target))
+        continue;
       const answer = answerArp(frame, router.mac) ?? answerSolicitation(frame, router.mac);
       if (answer) this.#heartbeat.send(port, answer);
     }

@@ -46,7 +46,12 @@ export class NetworkCache {
    * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
    * addresses; IPv6: its link-local address. A virtual address is none, unless this router owns it.
    */
-  primaryAddress(ifindex: number, family: IpFamily, virtual: readonly string[], owner: boolean): string | null {
+  primaryAddress(
+    ifindex: number,
+    family: IpFamily,
+    virtual: readonly string[],
+    owner: boolean,
+  ): string | null {
     const candidates = [...this.#addresses.values()]
       .filter((one) => one.ifindex === ifindex && one.family === family && !one.tentative)
       .filter((one) => (family === "ipv6" ? isLinkLocal(one.address) : !one.address.startsWith("127.")))

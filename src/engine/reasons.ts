@@ -45,7 +45,8 @@ export function describeChange(
   before: VrrpState,
   event: VrrpEvent,
 ): string {
-  const heard = event.type === "advertisement" ? peer({ address: event.source, priority: event.priority }) : null;
+  const heard =
+    event.type === "advertisement" ? peer({ address: event.source, priority: event.priority }) : null;
   switch (reason) {
     case "startup":
       return "started; listening for an Active";

@@ -54,7 +54,6 @@ interface LanPort {
 const EVENTS_KEPT = 1000;
 const JOBS_TURN_US = 5_000;
 
-
 export class Router {
   readonly #driver: Driver;
   readonly #heartbeat: Heartbeat;
@@ -192,7 +191,9 @@ export class Router {
     if (this.#closing) throw new FirsthopError("USAGE", "the router is closing; nothing was reloaded");
     const diff = diffConfig(this.#config, config);
     const restarted = diff.changed.filter((change) => change.restart);
-    const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) => this.#find(one.name));
+    const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) =>
+      this.#find(one.name),
+    );
     await this.#remove(leaving, true);
     this.#config = config;
     for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
@@ -260,7 +261,12 @@ export class Router {
           this.#onPortError(report.port, report.errno);
           break;
         case "controlRestored":
-          this.#notice("warning", null, "control-restored", `JavaScript was silent for ${Math.round(report.silentForUs / 1000)} ms`);
+          this.#notice(
+            "warning",
+            null,
+            "control-restored",
+            `JavaScript was silent for ${Math.round(report.silentForUs / 1000)} ms`,
+          );
           for (const one of this.#virtualRouters.values()) one.onControlRestored();
           break;
       }
@@ -272,7 +278,8 @@ export class Router {
     const changed = this.#network.apply(news);
     for (const one of this.#virtualRouters.values()) {
       if (news.type === "linkGone" && one.virtualInterface?.ifindex === changed) one.virtualInterfaceLost();
-      const concerns = one.ifindex === changed || this.#network.linkByIndex(changed)?.name === one.config.interface;
+      const concerns =
+        one.ifindex === changed || this.#network.linkByIndex(changed)?.name === one.config.interface;
       if (concerns) this.#showNetwork(one);
     }
   }
@@ -285,7 +292,9 @@ export class Router {
     const virtual = addresses.map((address) => address.address);
     one.setNetwork({
       link,
-      primaryAddress: link ? this.#network.primaryAddress(link.ifindex, family, virtual, priority === 255) : null,
+      primaryAddress: link
+        ? this.#network.primaryAddress(link.ifindex, family, virtual, priority === 255)
+        : null,
     });
   }
 
@@ -421,7 +430,9 @@ function decodeForms(text: string | null): LearnedForms {
   if (typeof parsed !== "object" || parsed === null) return forms;
   for (const [source, seen] of Object.entries(parsed)) {
     if (!Array.isArray(seen)) continue;
-    const known = seen.filter((form): form is ChecksumForm => form === "message-only" || form === "pseudo-header");
+    const known = seen.filter(
+      (form): form is ChecksumForm => form === "message-only" || form === "pseudo-header",
+    );
     if (known.length > 0) forms.set(source, new Set(known));
   }
   return forms;

@@ -91,8 +91,20 @@ export interface RouterStatus {
 /** One line of `firsthop events`. */
 export type RouterEvent =
   | ({ readonly type: "stateChange"; readonly name: string } & StateChange)
-  | { readonly type: "warning" | "info"; readonly at: string; readonly name: string | null; readonly code: string; readonly detail: string }
-  | { readonly type: "reload"; readonly at: string; readonly added: readonly string[]; readonly removed: readonly string[]; readonly changed: readonly string[] };
+  | {
+      readonly type: "warning" | "info";
+      readonly at: string;
+      readonly name: string | null;
+      readonly code: string;
+      readonly detail: string;
+    }
+  | {
+      readonly type: "reload";
+      readonly at: string;
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+      readonly changed: readonly string[];
+    };
 
 /** Why a virtual router is what it is: `firsthop explain NAME`. */
 export interface Explanation {

@@ -17,6 +17,7 @@ import {
   INITIAL_STATE,
   step,
   VRRP_COUNTERS,
+  VRRP_TIMERS,
   type VrrpEvent,
   type VrrpReason,
   type VrrpSettings,
@@ -25,9 +26,21 @@ import {
 } from "../core/vrrp/machine.js";
 import { comparisonMask } from "../core/vrrp/packet.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { Heartbeat, HeartbeatReport, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
+import type {
+  Heartbeat,
+  HeartbeatReport,
+  Kernel,
+  LinkInfo,
+  SessionId,
+  VirtualInterface,
+} from "../driver/driver.js";
 import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
-import type { StateChange, VirtualRouterStateName, VirtualRouterStatistics, VirtualRouterStatus } from "./status.js";
+import type {
+  StateChange,
+  VirtualRouterStateName,
+  VirtualRouterStatistics,
+  VirtualRouterStatus,
+} from "./status.js";
 import { type KnownFrame, type VrrpCompiled, VrrpPlan } from "./vrrp-plan.js";
 
 /** What a virtual router needs from the router it belongs to. */
@@ -132,7 +145,9 @@ export class VirtualRouter {
 
   /** MAC that hosts know the virtual addresses by. */
   get mac(): string | null {
-    return this.#config.virtualMac ? virtualMac(this.#config.family, this.#config.vrid) : (this.#network.link?.mac ?? null);
+    return this.#config.virtualMac
+      ? virtualMac(this.#config.family, this.#config.vrid)
+      : (this.#network.link?.mac ?? null);
   }
 
   /** The tag of everything that the kernel holds for this virtual router. */
@@ -171,7 +186,12 @@ export class VirtualRouter {
   /** The virtual interface vanished or was changed by somebody else. */
   virtualInterfaceLost(): void {
     if (!this.#virtualInterface || this.#stopping) return;
-    this.#host.notice("warning", this.name, "virtual-interface-lost", `${this.#virtualInterface.name} was removed; making it anew`);
+    this.#host.notice(
+      "warning",
+      this.name,
+      "virtual-interface-lost",
+      `${this.#virtualInterface.name} was removed; making it anew`,
+    );
     this.#virtualInterface = null;
     this.#plan = null;
     this.#evaluate();
@@ -203,7 +223,13 @@ export class VirtualRouter {
   }
 
   /** An advertisement that passed every check. */
-  onAdvertisement(advertisement: Advertisement, source: string, form: ChecksumForm, frame: Uint8Array, atUs: number): void {
+  onAdvertisement(
+    advertisement: Advertisement,
+    source: string,
+    form: ChecksumForm,
+    frame: Uint8Array,
+    atUs: number,
+  ): void {
     const event = {
       type: "advertisement",
       source,
@@ -271,7 +297,9 @@ export class VirtualRouter {
     const after = compiled?.states[report.to];
     const trigger = compiled?.program.postures[report.from]?.transitions[report.transition]?.trigger;
     if (!outcome || !before || !after || !trigger) {
-      throw new Error(`${this.name}: the engine reports transition ${report.from}.${report.transition}, which is not in its program`);
+      throw new Error(
+        `${this.name}: the engine reports transition ${report.from}.${report.transition}, which is not in its program`,
+      );
     }
     this.#epoch = report.epoch;
     this.#host.record(this.name, report.atUs, outcome.event);
@@ -289,7 +317,8 @@ export class VirtualRouter {
     if (report.failures.length === 0) return;
     const text = report.failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
     // Closing what is gone already is no failure worth a word: the interface went first.
-    if (this.#network.link && !this.#stopping) this.#host.notice("warning", this.name, "kernel-step-failed", text);
+    if (this.#network.link && !this.#stopping)
+      this.#host.notice("warning", this.name, "kernel-step-failed", text);
   }
 
   /** JavaScript is back after a silence in which the engine resigned. */
@@ -314,7 +343,10 @@ export class VirtualRouter {
     this.#stopping = true;
     this.#cancelRetry?.();
     if (this.#state.name !== "initialize") {
-      this.#dispatch({ type: "shutdown", handOver: handOver && this.#causes().size === 0 }, this.#host.heartbeat.now());
+      this.#dispatch(
+        { type: "shutdown", handOver: handOver && this.#causes().size === 0 },
+        this.#host.heartbeat.now(),
+      );
     }
     while (this.#state.name !== "initialize" || this.#state.handingOver) {
       await new Promise<void>((resolve) => this.#handOverWaiters.push(resolve));
@@ -420,7 +452,8 @@ export class VirtualRouter {
   #reload(): void {
     if (this.#state.name === "initialize" && !this.#state.handingOver) return;
     const outcome: VrrpStep = { state: this.#state, effects: [], reason: null };
-    if (!this.#load(this.#state, outcome, this.#host.heartbeat.now())) this.#deferred.push(() => this.#reload());
+    if (!this.#load(this.#state, outcome, this.#host.heartbeat.now()))
+      this.#deferred.push(() => this.#reload());
   }
 
   /** False when the engine made a transition that we have not read yet. */
@@ -432,7 +465,7 @@ export class VirtualRouter {
       return this.#host.heartbeat.load(
         this.#session,
         { frames: [], patterns: [], kernelPlans: [], postures: [{ transitions: [] }] },
-        { posture: 0, operations: [], baseUs: atUs },
+        { posture: 0, operations: VRRP_TIMERS.map((_, timer) => ({ op: "cancel", timer })), baseUs: atUs },
         this.#epoch,
       );
     }
@@ -480,7 +513,12 @@ export class VirtualRouter {
     const after = this.#formsToSend().join();
     if (before === after) return;
     this.#plan = null;
-    this.#host.notice("info", this.name, "checksum-form", `${source} uses ${form}; sending ${after} from now on`);
+    this.#host.notice(
+      "info",
+      this.name,
+      "checksum-form",
+      `${source} uses ${form}; sending ${after} from now on`,
+    );
   }
 
   // ---- readiness ----------------------------------------------------------------------------------------
@@ -516,7 +554,8 @@ export class VirtualRouter {
     this.#host.schedule(() => {
       this.#starting = false;
       const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
-      if (ready && this.#state.name === "initialize") this.#dispatch({ type: "startup" }, this.#host.heartbeat.now());
+      if (ready && this.#state.name === "initialize")
+        this.#dispatch({ type: "startup" }, this.#host.heartbeat.now());
       const started = this.#startWaiters;
       this.#startWaiters = [];
       for (const wake of started) wake();
@@ -573,7 +612,8 @@ export class VirtualRouter {
   }
 
   #activeAsKnown(settings: VrrpSettings): VirtualRouterStatus["active"] {
-    if (this.#state.name === "active") return { address: settings.primaryAddress, priority: settings.priority };
+    if (this.#state.name === "active")
+      return { address: settings.primaryAddress, priority: settings.priority };
     return this.#state.name === "backup" ? this.#state.active : null;
   }
 

@@ -63,7 +63,11 @@ export class VrrpPlan {
   }
 
   /** The automaton from the state that `entry` leads to, and the operations that lead there. */
-  compile(from: VrrpState, entry: VrrpStep, known: readonly KnownFrame[]): { compiled: VrrpCompiled; operations: readonly Operation[] } {
+  compile(
+    from: VrrpState,
+    entry: VrrpStep,
+    known: readonly KnownFrame[],
+  ): { compiled: VrrpCompiled; operations: readonly Operation[] } {
     const builder = new ProgramBuilder();
     const operations = this.#lower(entry.effects, from, entry.state, builder);
     const foreseenFrames = foreseeFrames(known, this.#input.lanPort);
@@ -71,10 +75,12 @@ export class VrrpPlan {
       step: (state, event) => step(this.#input.settings, state, event),
       key: (state) => JSON.stringify(state),
       foresee: (state) => [
-        ...timersOf(state).map((timer): Foreseen<VrrpEvent> => ({
-          event: { type: "timer", timer },
-          trigger: { on: "timer", timer: VRRP_TIMERS.indexOf(timer) },
-        })),
+        ...timersOf(state).map(
+          (timer): Foreseen<VrrpEvent> => ({
+            event: { type: "timer", timer },
+            trigger: { on: "timer", timer: VRRP_TIMERS.indexOf(timer) },
+          }),
+        ),
         ...(state.name === "initialize" && !state.handingOver ? [] : foreseenFrames),
         { event: { type: "shutdown", handOver: true }, trigger: { on: "controlLost" } },
       ],
@@ -84,7 +90,12 @@ export class VrrpPlan {
     return { compiled: compile(machine, entry.state, builder), operations };
   }
 
-  #lower(effects: readonly VrrpEffect[], from: VrrpState, to: VrrpState, builder: ProgramBuilder): Operation[] {
+  #lower(
+    effects: readonly VrrpEffect[],
+    from: VrrpState,
+    to: VrrpState,
+    builder: ProgramBuilder,
+  ): Operation[] {
     const operations: Operation[] = [];
     // Once the kernel is asked to open, frames wait for it: they would point hosts to a closed door.
     let opening: KernelStep[] | null = null;
@@ -183,8 +194,14 @@ export class VrrpPlan {
  * JavaScript: carried out natively it would answer a flood at line rate.
  */
 function answersClaim(outcome: VrrpStep): boolean {
-  return outcome.reason === null && outcome.effects.some((effect) => effect.effect === "count" && effect.counter === "advertisementRcvd")
-    && outcome.effects.some((effect) => effect.effect === "sendAdvertisement" || (effect.effect === "arm" && effect.timer === "refresh"));
+  return (
+    outcome.reason === null &&
+    outcome.effects.some((effect) => effect.effect === "count" && effect.counter === "advertisementRcvd") &&
+    outcome.effects.some(
+      (effect) =>
+        effect.effect === "sendAdvertisement" || (effect.effect === "arm" && effect.timer === "refresh"),
+    )
+  );
 }
 
 /** Each known frame again, and the release that its sender would send: the same with priority 0. */

@@ -23,7 +23,11 @@ interface Meeting {
 
 const MEETINGS: readonly Meeting[] = [
   { title: "keepalived, v2", peer: "keepalived", options: { version: 2, intervalMs: 1000 } },
-  { title: "keepalived, v2 with a password", peer: "keepalived", options: { version: 2, intervalMs: 1000, password: "lab-pass" } },
+  {
+    title: "keepalived, v2 with a password",
+    peer: "keepalived",
+    options: { version: 2, intervalMs: 1000, password: "lab-pass" },
+  },
   { title: "keepalived, v3 for IPv4", peer: "keepalived", options: { intervalMs: 100 } },
   { title: "keepalived, v3 for IPv6", peer: "keepalived", options: { intervalMs: 100, family: "ipv6" } },
   { title: "FRR, v2", peer: "frr", options: { version: 2, intervalMs: 1000 } },
@@ -36,7 +40,10 @@ const EARLY_US: Readonly<Record<SpeakerKind, number>> = { firsthop: 500, keepali
 const LATE_US = 100_000;
 
 describe.each(MEETINGS)("$title", ({ peer, options }) => {
-  for (const kinds of [["firsthop", peer], [peer, "firsthop"]] as const) {
+  for (const kinds of [
+    ["firsthop", peer],
+    [peer, "firsthop"],
+  ] as const) {
     netnsTest(
       `${kinds[0]} is Active, ${kinds[1]} stands by: failover, come-back, graceful leave`,
       [peer],

@@ -44,29 +44,41 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
     types: /^driver\/driver\.js$/,
   },
   { folder: "driver/simulated/", allowed: /^(driver|core)\/|^errors\.js$/ },
-  { folder: "driver/linux/", allowed: /^(driver|core)\/|^errors\.js$|^native\.js$|^engine\/defaults\.js$|^node:/, types: /^native\// },
+  {
+    folder: "driver/linux/",
+    allowed: /^(driver|core)\/|^errors\.js$|^native\.js$|^engine\/defaults\.js$|^node:/,
+    types: /^native\//,
+  },
 ];
 
 describe("layers", () => {
-  it.each(LAYERS.map((layer) => [layer.folder, layer] as const))("%s imports only what it may", (folder, layer) => {
-    const files = FILES.filter(({ path }) => path.startsWith(folder));
-    const wrong = files.flatMap(({ path, imports }) =>
-      imports
-        .filter(({ target, type }) => !layer.allowed.test(target) && !(type && layer.types?.test(target)))
-        .map(({ target }) => `${path} imports ${target}`),
-    );
-    expect(wrong).toEqual([]);
-  });
+  it.each(LAYERS.map((layer) => [layer.folder, layer] as const))(
+    "%s imports only what it may",
+    (folder, layer) => {
+      const files = FILES.filter(({ path }) => path.startsWith(folder));
+      const wrong = files.flatMap(({ path, imports }) =>
+        imports
+          .filter(({ target, type }) => !layer.allowed.test(target) && !(type && layer.types?.test(target)))
+          .map(({ target }) => `${path} imports ${target}`),
+      );
+      expect(wrong).toEqual([]);
+    },
+  );
 
   it("only the Linux driver and the measuring instruments load the addon", () => {
-    const loaders = FILES.filter(({ imports }) => imports.some(({ target, type }) => target === "native.js" && !type));
-    expect(loaders.map(({ path }) => dirname(path)).filter((folder) => !/^(driver\/linux|lab)$/.test(folder))).toEqual([]);
+    const loaders = FILES.filter(({ imports }) =>
+      imports.some(({ target, type }) => target === "native.js" && !type),
+    );
+    expect(
+      loaders.map(({ path }) => dirname(path)).filter((folder) => !/^(driver\/linux|lab)$/.test(folder)),
+    ).toEqual([]);
   });
 });
 
 describe("the pure core", () => {
   it("has no clock, no randomness, no timer and no logging", () => {
-    const impure = /\b(Date\.now|new Date|performance\.now|Math\.random|setTimeout|setInterval|console\.|process\.)/;
+    const impure =
+      /\b(Date\.now|new Date|performance\.now|Math\.random|setTimeout|setInterval|console\.|process\.)/;
     const wrong = FILES.filter(({ path, text }) => path.startsWith("core/") && impure.test(text));
     expect(wrong.map(({ path }) => path)).toEqual([]);
   });
@@ -74,7 +86,9 @@ describe("the pure core", () => {
 
 describe("conventions", () => {
   it("no file is longer than 600 lines", () => {
-    const long = FILES.filter(({ path, text }) => text.split("\n").length > 600 && !path.endsWith(".generated.ts"));
+    const long = FILES.filter(
+      ({ path, text }) => text.split("\n").length > 600 && !path.endsWith(".generated.ts"),
+    );
     expect(long.map(({ path }) => path)).toEqual([]);
   });
 

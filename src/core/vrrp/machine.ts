@@ -61,7 +61,14 @@ export type VrrpState = InitializeState | BackupState | ActiveState;
 
 export const INITIAL_STATE: InitializeState = { name: "initialize", handingOver: false };
 
-export const VRRP_TIMERS = ["adver", "activeDown", "preemptDelay", "announce", "refresh", "handOver"] as const;
+export const VRRP_TIMERS = [
+  "adver",
+  "activeDown",
+  "preemptDelay",
+  "announce",
+  "refresh",
+  "handOver",
+] as const;
 export type VrrpTimer = (typeof VRRP_TIMERS)[number];
 
 /** Counters of ietf-vrrp that a step itself moves. */
@@ -126,7 +133,11 @@ const HAND_OVER_MARGIN_US = 100_000;
 const arm = (timer: VrrpTimer, afterUs: number): VrrpEffect => ({ effect: "arm", timer, afterUs });
 const cancel = (timer: VrrpTimer): VrrpEffect => ({ effect: "cancel", timer });
 const count = (counter: VrrpCounter): VrrpEffect => ({ effect: "count", counter });
-const stay = (state: VrrpState, effects: readonly VrrpEffect[] = []): VrrpStep => ({ state, effects, reason: null });
+const stay = (state: VrrpState, effects: readonly VrrpEffect[] = []): VrrpStep => ({
+  state,
+  effects,
+  reason: null,
+});
 
 function advertise(priority: number): VrrpEffect[] {
   const effects = [{ effect: "sendAdvertisement", priority } as const, count("advertisementSent")];
@@ -200,9 +211,13 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
       };
     case "advertisement":
       // Row 3: ignored by the RFC. While handing over (ours): the successor is there, so stop forwarding.
-      return state.handingOver && event.priority !== PRIORITY_RELEASE ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
+      return state.handingOver && event.priority !== PRIORITY_RELEASE
+        ? stay(INITIAL_STATE, ceaseForwarding)
+        : stay(state);
     case "timer":
-      return event.timer === "handOver" && state.handingOver ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
+      return event.timer === "handOver" && state.handingOver
+        ? stay(INITIAL_STATE, ceaseForwarding)
+        : stay(state);
     case "shutdown":
       return event.handOver ? stay(state) : stay(INITIAL_STATE, ceaseForwarding);
   }
@@ -218,7 +233,8 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
         reason: "shutdown",
       };
     case "timer":
-      if (event.timer === "activeDown") return becomeActive(settings, activeDownReason(settings, state), cancelHold(state));
+      if (event.timer === "activeDown")
+        return becomeActive(settings, activeDownReason(settings, state), cancelHold(state));
       if (event.timer === "preemptDelay") return stay({ ...state, preemptHold: "over" });
       return stay(state);
     case "advertisement":
@@ -351,7 +367,12 @@ function hearAsActive(
     );
     return {
       ...backup,
-      effects: [received, ...cancelActiveTimers(state), { effect: "ownership", open: false }, ...backup.effects],
+      effects: [
+        received,
+        ...cancelActiveTimers(state),
+        { effect: "ownership", open: false },
+        ...backup.effects,
+      ],
     };
   }
   // Row 13. v3 (new in RFC 9568) asserts itself at once, which also turns learning bridges back; v2 discards.

@@ -2,7 +2,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { GROUP_ADDRESS, GROUP_MAC, virtualMac } from "../../../src/core/vrrp/advertisement.js";
-import { INITIAL_STATE, step, timersOf, VRRP_TIMERS, type VrrpSettings, type VrrpState } from "../../../src/core/vrrp/machine.js";
+import {
+  INITIAL_STATE,
+  step,
+  timersOf,
+  VRRP_TIMERS,
+  type VrrpSettings,
+  type VrrpState,
+} from "../../../src/core/vrrp/machine.js";
 import { encodeAdvertisementFrame, readVrrpFrame } from "../../../src/core/vrrp/packet.js";
 import { type KnownFrame, VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp-plan.js";
 
@@ -86,7 +93,11 @@ describe("the automaton of a virtual router", () => {
   });
 
   it("follows the machine through any sequence of what was foreseen", () => {
-    const settings = fc.record({ priority: fc.integer({ min: 1, max: 255 }), preempt: fc.boolean(), preemptDelayUs: fc.constantFrom(0, 50_000) });
+    const settings = fc.record({
+      priority: fc.integer({ min: 1, max: 255 }),
+      preempt: fc.boolean(),
+      preemptDelayUs: fc.constantFrom(0, 50_000),
+    });
     fc.assert(
       fc.property(settings, fc.array(fc.nat(), { maxLength: 60 }), (chosen, choices) => {
         const all = { ...SETTINGS, ...chosen };
@@ -121,7 +132,9 @@ describe("the automaton of a virtual router", () => {
   it("steps down by itself on a known higher claim, and leaves lower claims to JavaScript", () => {
     const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
     const active = compiled.states.findIndex((state) => state.name === "active");
-    const claims = compiled.outcomes[active]?.flatMap(({ event }) => (event.type === "advertisement" ? [event.priority] : []));
+    const claims = compiled.outcomes[active]?.flatMap(({ event }) =>
+      event.type === "advertisement" ? [event.priority] : [],
+    );
     expect(claims).toEqual([200]);
   });
 
