@@ -320,6 +320,19 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(stderr).toMatch(/CAP_NET_RAW is missing/);
   });
 
+  it("runs without real-time scheduling, with one plain warning", async () => {
+    configure(virtualRouter(10));
+    const args = ["--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice", "prlimit", "--rtprio=0"];
+    const run = [process.execPath, MAIN, "run", "-c", configPath(), "--socket", socketPath()];
+    const logFile = join(directory, "plain.log");
+    const daemon = spawnIn(namespace, "setpriv", [...args, ...run], { logFile });
+    await reached(daemon, "lan0/10", "active");
+    const warnings = logOf(daemon).filter((line) => line.level === "warn");
+    expect(warnings).toEqual([expect.objectContaining({ msg: expect.stringContaining("CAP_SYS_NICE") })]);
+    const shown = await status();
+    expect(shown?.engine.realtime).toBe(false);
+  });
+
   it("waits for an interface that is not there yet", async () => {
     configure(virtualRouter(10, { interface: "lan7" }));
     const daemon = startDaemon();
