@@ -53,6 +53,7 @@ export class SimulatedMachine {
   readonly #random: Random;
   readonly #wires: Wire[] = [];
   #stack: NetworkStack;
+  #powered = true;
   #bootedUs: number;
   #processes = 0;
   #process: SimulatedProcess | null = null;
@@ -88,7 +89,7 @@ export class SimulatedMachine {
 
   /** Puts an interface back that was taken away, under another index. */
   returnInterface(name: string): void {
-    if (this.#stack.find(name)) return;
+    if (!this.#powered || this.#stack.find(name)) return;
     this.#note(`got interface ${name} back`);
     this.#plugIn(name);
   }
@@ -118,11 +119,12 @@ export class SimulatedMachine {
   // ---- processes ----------------------------------------------------------------------------------------
 
   /**
-   * Starts a process. The one before must have ended.
+   * Starts a process. The one before must have ended, and the machine be switched on.
    * @throws RangeError
    */
   openDriver(): Driver {
     if (this.#process?.alive) throw new RangeError(`${this.name} runs a process already`);
+    if (!this.#powered) throw new RangeError(`${this.name} is switched off`);
     const process = new SimulatedProcess(++this.#processes, {
       name: this.name,
       world: this.world,
@@ -136,6 +138,10 @@ export class SimulatedMachine {
     for (const reason of this.#holds) hold(process, reason);
     this.#process = process;
     return process;
+  }
+
+  get powered(): boolean {
+    return this.#powered;
   }
 
   get running(): boolean {
@@ -183,6 +189,8 @@ export class SimulatedMachine {
 
   /** Power lost: process, kernel and carriers are gone; only `store` is left. */
   powerOff(): void {
+    if (!this.#powered) return;
+    this.#powered = false;
     this.#note("lost power");
     this.#process?.kill();
     this.#holds.clear();
@@ -192,6 +200,8 @@ export class SimulatedMachine {
 
   /** Boots: interfaces are up, with the addresses that they were made with. */
   powerOn(): void {
+    if (this.#powered) return;
+    this.#powered = true;
     this.#note("booted");
     this.#stack = this.#makeStack();
     this.#bootedUs = this.#drawBoot();

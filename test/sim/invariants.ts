@@ -1,0 +1,317 @@
+/**
+ * What must hold, checked from outside: frames on the wire, what the kernels forward, what hosts' packets meet, and
+ * what routers say. The letters are used in messages, so that a failing run names the promise that it broke.
+ *
+ *  a  after healing exactly one router is Active for each virtual router
+ *  b  while nothing is wrong, two routers forward for one virtual router no longer than detection needs
+ *  d  without preemption, a working lower-priority Active is never pushed aside
+ *  e  a release (priority 0) is followed by a take-over within the skew time
+ *  f  the owner of the addresses wins; with preemption, the highest priority does
+ *  g  who begins to forward advertises, then announces each address, and never before it forwards
+ *  h  the timers that are armed are those that the state waits for; Initialize waits for none
+ *  i  the recorded events lead to the same states again
+ *  j  after healing, hosts' packets meet exactly one router
+ */
+
+import { formatMac } from "../../src/core/address.js";
+import { readArp } from "../../src/core/arp.js";
+import { readNeighbourMessage } from "../../src/core/nd.js";
+import { virtualMac } from "../../src/core/vrrp/advertisement.js";
+import { readVrrpFrame } from "../../src/core/vrrp/packet.js";
+import type { Happening } from "../../src/driver/simulated/index.js";
+import type { Faults } from "./faults.js";
+import type { Lan, LanRouter } from "./lan.js";
+import { type Group, ownerKey } from "./scenario.js";
+
+/** From a frame at a station until everything that follows from it natively, or in JavaScript, is done. */
+export const REACTION_US = 10_000;
+
+/** A frame of a virtual router, as far as the checks need it. */
+type Spoken =
+  | {
+      readonly kind: "advertisement";
+      readonly group: Group;
+      readonly priority: number;
+      readonly intervalUs: number;
+    }
+  | { readonly kind: "announcement"; readonly group: Group; readonly address: string };
+
+interface Track {
+  readonly group: Group;
+  /** Who forwards, and since when. */
+  readonly open: Map<LanRouter, number>;
+  /** Frames that are still expected after an opening. */
+  readonly opening: Map<LanRouter, string[]>;
+  /** The last advertisement of each router. */
+  readonly lastAdvertisement: Map<
+    LanRouter,
+    { readonly atUs: number; readonly priority: number; readonly intervalUs: number }
+  >;
+  overlapSinceUs: number | null;
+  /** Somebody said goodbye, and by then somebody else must forward. */
+  releaseDueUs: number | null;
+}
+
+export class Invariants {
+  readonly #lan: Lan;
+  readonly #faults: Faults;
+  readonly #tracks: readonly Track[];
+
+  constructor(lan: Lan, faults: Faults) {
+    this.#lan = lan;
+    this.#faults = faults;
+    this.#tracks = lan.scenario.groups.map((group) => ({
+      group,
+      open: new Map(),
+      opening: new Map(),
+      lastAdvertisement: new Map(),
+      overlapSinceUs: null,
+      releaseDueUs: null,
+    }));
+    lan.world.observe((happening) => this.#see(happening));
+    lan.onEvent = (router, event) => {
+      if (event.type === "stateChange") this.#stateChanged(router, event.name, event.to, event.reason);
+    };
+  }
+
+  #see(happening: Happening): void {
+    for (const track of this.#tracks) this.#checkOverlap(track);
+    switch (happening.type) {
+      case "forwarding":
+        this.#forwarding(happening);
+        break;
+      case "frame":
+        this.#frame(happening.station, happening.frame);
+        break;
+      case "session": {
+        const orphans = happening.armed.filter((timer) => !happening.awaited.includes(timer));
+        const forgotten = happening.awaited.filter((timer) => !happening.armed.includes(timer));
+        if (orphans.length > 0)
+          this.#fail("h", `${happening.machine}: timers ${orphans} armed, but not waited for`);
+        if (forgotten.length > 0)
+          this.#fail("h", `${happening.machine}: timers ${forgotten} waited for, but not armed`);
+        break;
+      }
+    }
+  }
+
+  #fail(invariant: string, what: string): void {
+    this.#lan.fail(`(${invariant}) ${what}`);
+  }
+
+  /** Nothing wrong now, nor for so long that what was wrong before can't have consequences any more. */
+  #calmFor(us: number): boolean {
+    return this.#faults.quiet && this.#lan.world.nowUs - this.#faults.quietSinceUs >= us;
+  }
+
+  // ---- (b) ----------------------------------------------------------------------------------------------
+
+  #forwarding(happening: Extract<Happening, { type: "forwarding" }>): void {
+    const track = this.#tracks.find((one) => ownerKey(one.group) === happening.owner);
+    const router = this.#lan.routers.find((one) => one.plan.name === happening.machine);
+    if (!track || !router) return;
+    if (happening.open) {
+      track.open.set(router, happening.atUs);
+      track.opening.set(router, ["advertisement", ...track.group.addresses]);
+      track.releaseDueUs = null;
+    } else {
+      track.open.delete(router);
+      track.opening.delete(router);
+    }
+  }
+
+  #checkOverlap(track: Track): void {
+    const { nowUs } = this.#lan.world;
+    const live = [...track.open.keys()].filter((router) => router.machine.running);
+    if (live.length < 2 || !this.#faults.quiet) {
+      track.overlapSinceUs = null;
+      return;
+    }
+    track.overlapSinceUs ??= Math.max(nowUs, this.#faults.quietSinceUs);
+    const limitUs = this.#lan.longestIntervalUs(track.group) + REACTION_US;
+    if (nowUs - track.overlapSinceUs <= limitUs) return;
+    const names = live.map((router) => router.plan.name).join(" and ");
+    this.#fail(
+      "b",
+      `${names} both forward for ${ownerKey(track.group)} for ${nowUs - track.overlapSinceUs} us`,
+    );
+    track.overlapSinceUs = nowUs + 1_000_000_000;
+  }
+
+  // ---- (e), (g) -----------------------------------------------------------------------------------------
+
+  #frame(station: string, frame: Uint8Array): void {
+    const router = this.#lan.routers.find((one) => one.plan.name === station);
+    const spoken = router && this.#understand(frame, router);
+    if (!router || !spoken) return;
+    const track = this.#tracks.find((one) => one.group === spoken.group) as Track;
+    const { nowUs } = this.#lan.world;
+    if (spoken.kind === "advertisement") {
+      if (spoken.priority === 0) this.#released(track, router);
+      track.lastAdvertisement.set(router, {
+        atUs: nowUs,
+        priority: spoken.priority,
+        intervalUs: spoken.intervalUs,
+      });
+    }
+    this.#checkOrder(track, router, spoken);
+  }
+
+  #checkOrder(track: Track, router: LanRouter, spoken: Spoken): void {
+    const key = `${router.plan.name} ${ownerKey(track.group)}`;
+    const release = spoken.kind === "advertisement" && spoken.priority === 0;
+    if (!track.open.has(router) && !release && router.machine.failStep === null) {
+      this.#fail("g", `${key}: ${spoken.kind} sent while not forwarding`);
+    }
+    const expected = track.opening.get(router);
+    if (!expected || expected.length === 0 || release) {
+      track.opening.delete(router);
+      return;
+    }
+    const [next] = expected;
+    if (spoken.kind === "advertisement") {
+      // Copies in both checksum forms, and to each unicast peer, are one advertisement.
+      if (next === "advertisement") expected.shift();
+      return;
+    }
+    if (next === spoken.address) expected.shift();
+    else this.#fail("g", `${key}: ${spoken.address} announced where ${next} was due`);
+  }
+
+  #released(track: Track, leaving: LanRouter): void {
+    const { group } = track;
+    const calmUs = 4 * this.#lan.longestIntervalUs(group) + 1_000_000;
+    if (!this.#calmFor(calmUs)) return;
+    if ([...track.open.keys()].some((router) => router !== leaving)) return;
+    const skews = this.#lan.routers
+      .filter((router) => router !== leaving && router.machine.running)
+      .flatMap((router) => router.status(group) ?? [])
+      .filter((status) => status.state === "backup")
+      .map((status) => status.skewTimeMs * 1000);
+    if (skews.length > 0) track.releaseDueUs = this.#lan.world.nowUs + Math.min(...skews) + REACTION_US;
+  }
+
+  /** To be called now and then, so that what does not happen is noticed. */
+  checkOverdue(): void {
+    for (const track of this.#tracks) {
+      this.#checkOverlap(track);
+      if (!this.#faults.quiet) track.releaseDueUs = null;
+      if (track.releaseDueUs === null || this.#lan.world.nowUs <= track.releaseDueUs) continue;
+      this.#fail("e", `nobody took over ${ownerKey(track.group)} within the skew time of a release`);
+      track.releaseDueUs = null;
+    }
+  }
+
+  // ---- (d) ----------------------------------------------------------------------------------------------
+
+  #stateChanged(router: LanRouter, name: string, to: string, reason: string): void {
+    const group = this.#lan.scenario.groups.find((one) => router.status(one)?.name === name);
+    const member = group && router.member(group);
+    if (!group || !member || to !== "active") return;
+    if (member.preempt || member.priority === 255) return;
+    if (reason === "preempted-lower-priority")
+      this.#fail("d", `${router.plan.name} preempts, although it must not`);
+    const track = this.#tracks.find((one) => one.group === group) as Track;
+    for (const [other, last] of track.lastAdvertisement) {
+      const aliveUs = 3 * last.intervalUs;
+      if (other === router || last.priority === 0 || !this.#calmFor(aliveUs + REACTION_US)) continue;
+      // Reports reach JavaScript late: the change itself was earlier.
+      if (
+        this.#lan.world.nowUs - last.atUs < aliveUs - REACTION_US &&
+        other.machine.running &&
+        track.open.has(other)
+      ) {
+        this.#fail("d", `${router.plan.name} took over from ${other.plan.name}, which advertised`);
+      }
+    }
+  }
+
+  // ---- frames -------------------------------------------------------------------------------------------
+
+  #understand(frame: Uint8Array, router: LanRouter): Spoken | null {
+    const etherType = ((frame[12] as number) << 8) | (frame[13] as number);
+    const protocol = etherType === 0x0800 ? frame[23] : etherType === 0x86dd ? frame[20] : null;
+    if (protocol === 112) return this.#understandAdvertisement(frame);
+    const multicast = ((frame[0] as number) & 1) === 1;
+    if (!multicast || (etherType !== 0x0806 && protocol !== 58)) return null;
+    const arp = readArp(frame);
+    const address = arp && arp.senderIp === arp.targetIp ? arp.targetIp : readNeighbourMessage(frame)?.target;
+    const group = this.#lan.scenario.groups.find(
+      (one) => address !== undefined && one.addresses.includes(address),
+    );
+    if (!group || address === undefined) return null;
+    // Not what the kernel answers, nor a host's question: what the virtual router announces, from its own MAC.
+    const mac = group.virtualMac ? virtualMac(group.family, group.vrid) : router.mac;
+    if (formatMac(frame.subarray(6, 12)) !== mac) return null;
+    return { kind: "announcement", group, address };
+  }
+
+  #understandAdvertisement(frame: Uint8Array): Spoken | null {
+    const read = readVrrpFrame(frame);
+    const { message, ip } = read ?? {};
+    if (!message || !ip) return null;
+    const family = ip.version === 4 ? "ipv4" : "ipv6";
+    const group = this.#lan.scenario.groups.find((one) => one.vrid === message.vrid && one.family === family);
+    const intervalUs = message.interval * (message.version === 3 ? 10_000 : 1_000_000);
+    return group ? { kind: "advertisement", group, priority: message.priority, intervalUs } : null;
+  }
+
+  // ---- after healing ------------------------------------------------------------------------------------
+
+  /** (a), (f): one Active, the right one, and only that one forwards. */
+  checkConverged(): void {
+    for (const group of this.#lan.scenario.groups) {
+      const actives = this.#lan.actives(group);
+      const forwarding = this.#lan.routers.filter((router) => router.forwards(group));
+      const names = (list: readonly LanRouter[]): string =>
+        list.map((one) => one.plan.name).join(", ") || "nobody";
+      if (actives.length !== 1) {
+        const states = this.#lan.routers.map(
+          (one) => `${one.plan.name} ${one.status(group)?.state} (${one.status(group)?.causes})`,
+        );
+        this.#fail("a", `Active for ${ownerKey(group)}: ${names(actives)}; ${states.join(", ")}`);
+        continue;
+      }
+      const [active] = actives as [LanRouter];
+      if (forwarding.length !== 1 || forwarding[0] !== active) {
+        this.#fail(
+          "a",
+          `Active for ${ownerKey(group)} is ${names(actives)}, but ${names(forwarding)} forwards`,
+        );
+      }
+      this.#checkWinner(group, active);
+    }
+  }
+
+  #checkWinner(group: Group, active: LanRouter): void {
+    const won = active.member(group).priority;
+    for (const router of this.#lan.routers) {
+      const { priority, preempt } = router.member(group);
+      if (priority <= won || (!preempt && priority !== 255)) continue;
+      const names = `${router.plan.name} (${priority}) is not Active for ${ownerKey(group)}`;
+      this.#fail("f", `${names}, but ${active.plan.name} (${won}) is`);
+    }
+  }
+
+  /** (j): each packet sent since `sinceUs` met the Active and nobody else. */
+  checkHosts(sinceUs: number): void {
+    const untilUs = this.#lan.world.nowUs - REACTION_US;
+    for (const { group, host } of this.#lan.hosts) {
+      const [active] = this.#lan.actives(group);
+      const wrong = host.packets.filter(
+        (packet) =>
+          packet.atUs >= sinceUs &&
+          packet.atUs < untilUs &&
+          (packet.forwardedBy.length !== 1 || packet.forwardedBy[0] !== active?.plan.name),
+      );
+      const [first] = wrong;
+      if (!first) continue;
+      const met = first.forwardedBy.join(" and ") || "nobody";
+      this.#fail(
+        "j",
+        `${wrong.length} packets of ${host.name} went wrong, the first at ${first.atUs} us met ${met}` +
+          ` (gateway MAC ${first.gatewayMac}, Active for ${ownerKey(group)} is ${active?.plan.name})`,
+      );
+    }
+  }
+}
