@@ -1,7 +1,7 @@
 /** `firsthop check`: every problem of a configuration file in one go. */
 import { Command } from "commander";
-import { checkConfigFile, formatProblems } from "../config/index.js";
-import { configOption } from "./config-file.js";
+import { formatProblems } from "../config/index.js";
+import { checkFile, configOption } from "./config-file.js";
 import { color, EXIT, print, printJson } from "./output.js";
 
 interface CheckOptions {
@@ -21,7 +21,7 @@ export function checkCommand(): Command {
       "\nExit: 0 the file can be used, 1 it cannot.\n\nExample:\n  firsthop check -c firsthop.yaml\n",
     )
     .action((options: CheckOptions) => {
-      const { file, config, problems } = checkConfigFile(options.config);
+      const { file, config, problems } = checkFile(options.config);
       process.exitCode = config === null ? EXIT.no : EXIT.ok;
       if (options.json) {
         printJson({ file, valid: config !== null, problems });

@@ -4,6 +4,7 @@
  * a shell completion costs no more than Node itself.
  */
 import { Command, CommanderError } from "commander";
+import { FirsthopError } from "../errors.js";
 import { complain, EXIT, endQuietlyOnBrokenPipe, exitCodeOf, messageOf } from "./output.js";
 import { version } from "./version.js";
 
@@ -105,6 +106,9 @@ async function main(args: readonly string[]): Promise<number> {
     if (args.length === 0) {
       program.outputHelp({ error: true });
       return EXIT.usage;
+    }
+    if (args[0] === "help" && name !== undefined && !Object.hasOwn(COMMANDS, name)) {
+      throw new FirsthopError("USAGE", `unknown command '${name}'; see \`firsthop --help\``);
     }
     await program.parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? EXIT.ok);

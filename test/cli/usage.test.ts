@@ -64,6 +64,7 @@ describe("help", () => {
 describe("wrong usage exits with 2 and one line", () => {
   it.each([
     [["shwo"], /Did you mean show\?/],
+    [["help", "foo"], /unknown command 'foo'/],
     [["show", "--jsno"], /unknown option '--jsno'.*see `firsthop show --help`/],
     [["show", "a", "b"], /too many arguments/],
     [["explain"], /missing required argument 'name'/],
@@ -193,5 +194,6 @@ describe("check", () => {
     const { code, stderr } = await firsthop(["check", "-c", join(directory, "none.yaml")]);
     expect(code).toBe(1);
     expect(stderr).toMatch(ONE_LINE);
+    expect(stderr).toContain("there is no such file: name the configuration with -c FILE");
   });
 });
