@@ -34,8 +34,8 @@ constexpr int64_t kSenderCostNs = 5'000'000;
 constexpr int64_t kSenderBurstNs = 64 * kSenderCostNs;
 constexpr int64_t kPortCostNs = 500'000;
 constexpr int64_t kPortBurstNs = 512 * kPortCostNs;
-// A receive stamp further back than this is not believed (the wall clock was set).
-constexpr int64_t kStampAgeMaxNs = 1'000'000'000;
+// No socket takes longer to be opened; frames come in meanwhile.
+constexpr int64_t kOpeningNs = 1'000'000'000;
 // How often a port whose interface is down is asked whether the interface is there at all.
 constexpr int64_t kPortCheckNs = 250'000'000;
 constexpr int kStopLimitMs = 200;
@@ -108,6 +108,7 @@ int Heartbeat::openDatagramPort(bool ipv6, int ifindex, uint32_t* port) {
 int Heartbeat::addPort(std::shared_ptr<PacketPort> socket, uint32_t* port) {
   auto added = std::make_unique<Port>();
   added->socket = std::move(socket);
+  added->emptied_ns = nowNs() - kOpeningNs;
   std::lock_guard<PiMutex> lock(mutex_);
   const uint32_t id = next_port_++;
   if (added->socket->receives()) {
@@ -367,6 +368,7 @@ void Heartbeat::readPort(uint32_t id, Port& port) {
     port.read_until_ns = now_ns;
     port.left_in_wakeup = 0;
     if (count < 0) notePortError(id, port, -count);
+    if (count == 0) port.emptied_ns = now_ns;
     if (count <= 0) break;
     // Frames may come in while they are taken, so the present is asked again.
     const int64_t read_ns = nowNs();
@@ -375,15 +377,19 @@ void Heartbeat::readPort(uint32_t id, Port& port) {
     frames_read_ += static_cast<uint64_t>(count);
     int64_t last_ns = 0;
     for (size_t i = 0; i < static_cast<size_t>(count); i++) {
+      // The wall clock, which stamps are made by, may be set at any time. What is sure is that a frame came in after
+      // the socket was empty, and is here.
       const int64_t stamp_ns = batch_.stampNs(i) + to_monotonic_ns;
-      const bool believed = stamp_ns <= read_ns && stamp_ns > read_ns - kStampAgeMaxNs;
-      const int64_t at_ns = believed ? stamp_ns : read_ns;
+      const int64_t at_ns = std::clamp(stamp_ns, std::min(port.emptied_ns, read_ns), read_ns);
       if (!matchFrame(port, batch_.frame(i), batch_.length(i), at_ns, read_ns)) {
         deliverFrame(id, port, batch_.frame(i), batch_.length(i), at_ns, read_ns);
       }
       last_ns = at_ns;
     }
-    if (static_cast<size_t>(count) < ReceiveBatch::kFrames) break;
+    if (static_cast<size_t>(count) < ReceiveBatch::kFrames) {
+      port.emptied_ns = now_ns;
+      break;
+    }
     // A full batch: there may be more, which came in after the last one that was read.
     port.read_until_ns = last_ns;
     if (round == kReceiveRounds - 1) port.left_in_wakeup = timing_.wakeups;

@@ -120,6 +120,8 @@ class Heartbeat {
     std::vector<const Bytes*> outgoing;
     // Everything that came in until then was read.
     int64_t read_until_ns = 0;
+    // When the socket was last known to be empty.
+    int64_t emptied_ns = 0;
     // The wake-up in which the last reading left something in the socket; 0 when it was emptied.
     uint64_t left_in_wakeup = 0;
     Line line = Line::Up;

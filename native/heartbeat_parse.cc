@@ -9,6 +9,8 @@ namespace firsthop {
 namespace {
 
 constexpr uint32_t kListMax = 65536;
+// Every posture has a table of all patterns.
+constexpr size_t kTableMax = 1 << 20;
 constexpr size_t kFrameMax = 4608;
 constexpr double kMicrosMax = 9e15 / 1000;  // as nanoseconds still exact in a double, and far from overflow
 
@@ -252,6 +254,9 @@ bool parseProgram(Napi::Value value, std::shared_ptr<Program>* into) {
   Napi::Array postures;
   if (!getList(from, "postures", "program", &postures)) return false;
   if (postures.Length() == 0) return fail(env, "program.postures is empty");
+  if (postures.Length() * program->patterns.size() > kTableMax) {
+    return fail(env, "program has too many postures and patterns");
+  }
   program->postures.resize(postures.Length());
   for (uint32_t i = 0; i < postures.Length(); i++) {
     Napi::HandleScope scope(env);

@@ -11,8 +11,14 @@ type Failures = PerformedReport["failures"];
 export interface LinuxHeartbeat extends Heartbeat {
   /** Carries out steps in order with the programs' kernel plans. */
   perform(steps: readonly KernelStep[]): Promise<Failures>;
+  /** Whether the open engine keeps the event loop running; it does unless told otherwise. */
+  setAlive(alive: boolean): void;
+  /** Fires `controlLost` for every session and ends the threads. Safe to repeat. */
   close(): void;
 }
+
+/** What becomes of steps that the kernel lane had not reported when the engine was closed. */
+const UNREPORTED: Failures = [{ label: "engine closed", errno: "ECANCELED" }];
 
 /** How often within `controlTimeout` JavaScript shows that it lives. */
 const RENEWALS_PER_TIMEOUT = 8;
@@ -68,11 +74,16 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
         performing.set(performed, resolve);
         engine.perform(steps, performed);
       }),
+    setAlive(alive) {
+      engine.setAlive(alive);
+      if (alive) renewal.ref();
+      else renewal.unref();
+    },
     close() {
       process.off("exit", resign);
       clearInterval(renewal);
       engine.close();
-      for (const resolve of performing.values()) resolve([]);
+      for (const resolve of performing.values()) resolve(UNREPORTED);
       performing.clear();
     },
   };
