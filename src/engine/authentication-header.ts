@@ -9,7 +9,7 @@ import type { IpPacket } from "../core/ethernet.js";
  */
 export function verifyAuthenticationHeader(ip: IpPacket, key: string): boolean {
   const header = ip.authenticationHeader;
-  if (!header || header.length !== 24) return false;
+  if (header?.length !== 24) return false;
   const padded = new Uint8Array(8);
   padded.set(new TextEncoder().encode(key).subarray(0, 8));
   const input = ip.datagram.slice();

@@ -7,24 +7,20 @@
  * holds what was learned, `#settings()` is what is in force.
  */
 import type { VirtualRouterConfig } from "../config/index.js";
-import type { PortId, Transition } from "../core/automaton.js";
+import type { PortId } from "../core/automaton.js";
 import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
 import { virtualMac } from "../core/vrrp/advertisement.js";
 import { formsToSend, type LearnedForms, learnForm } from "../core/vrrp/checksum-policy.js";
 import {
   currentActiveDownIntervalUs,
   currentSkewTimeUs,
-  INITIAL_STATE,
-  step,
   VRRP_COUNTERS,
-  VRRP_TIMERS,
   type VrrpEvent,
   type VrrpReason,
   type VrrpSettings,
   type VrrpState,
   type VrrpStep,
 } from "../core/vrrp/machine.js";
-import { comparisonMask } from "../core/vrrp/packet.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type {
   Heartbeat,
@@ -34,6 +30,7 @@ import type {
   SessionId,
   VirtualInterface,
 } from "../driver/driver.js";
+import { MachineSession } from "./machine-session.js";
 import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
 import type {
   StateChange,
@@ -41,7 +38,7 @@ import type {
   VirtualRouterStatistics,
   VirtualRouterStatus,
 } from "./status.js";
-import { type KnownFrame, type VrrpCompiled, VrrpPlan } from "./vrrp-plan.js";
+import { VrrpPlan } from "./vrrp-plan.js";
 
 /** What a virtual router needs from the router it belongs to. */
 export interface VirtualRouterHost {
@@ -73,15 +70,12 @@ export interface NetworkView {
 /** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
 type RejectCounter = "intervalErrors" | "invalidTypePktsRcvd" | "addressListErrors" | "packetLengthErrors";
 
-/** Distinct frames of peers that the engine may match by itself. */
-const KNOWN_FRAMES_MAX = 6;
 const PREPARE_RETRY_US = 2_000_000;
 
 export class VirtualRouter {
   readonly name: string;
   #config: VirtualRouterConfig;
   readonly #host: VirtualRouterHost;
-  readonly #session: SessionId;
   #network: NetworkView = { link: null, primaryAddress: null };
   #virtualInterface: VirtualInterface | null = null;
   /** Serialises preparing and releasing, which the kernel answers later. */
@@ -95,19 +89,12 @@ export class VirtualRouter {
   #starting = false;
   #startWaiters: (() => void)[] = [];
 
-  #state: VrrpState = INITIAL_STATE;
-  #epoch = 0;
+  readonly #machine: MachineSession;
+  /** Made anew when what it is made of changes. */
   #plan: VrrpPlan | null = null;
-  #compiled: VrrpCompiled | null = null;
-  /** Where in `#compiled` the engine is, as far as we know; null when the program does not hold the state. */
-  #posture: number | null = null;
-  /** By sender and checksum form; insertion order is age. */
-  readonly #known = new Map<string, KnownFrame>();
   #forms: LearnedForms;
   /** Made anew when the configuration or our address changes. */
   #receiver: VrrpReceiver | null = null;
-  /** What could not be loaded because the engine was ahead of us; done after its report. */
-  #deferred: (() => void)[] = [];
   #handOverWaiters: (() => void)[] = [];
 
   #lastChange: StateChange | null = null;
@@ -123,7 +110,12 @@ export class VirtualRouter {
     this.name = config.name;
     this.#config = config;
     this.#host = host;
-    this.#session = host.heartbeat.createSession();
+    this.#machine = new MachineSession(host.heartbeat, {
+      settings: () => this.#settings(),
+      plan: () => this.#currentPlan(),
+      record: (atUs, event) => host.record(config.name, atUs, event),
+      stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
+    });
     this.#forms = host.loadForms(config.name);
   }
 
@@ -132,11 +124,11 @@ export class VirtualRouter {
   }
 
   get session(): SessionId {
-    return this.#session;
+    return this.#machine.id;
   }
 
   get state(): VrrpState {
-    return this.#state;
+    return this.#machine.state;
   }
 
   get ifindex(): number | null {
@@ -180,7 +172,7 @@ export class VirtualRouter {
     if (network.link) this.#host.lanPort(network.link);
     if (network.link && !this.#virtualInterface) this.#prepare();
     this.#evaluate();
-    if (this.#plan === null && this.#state.name !== "initialize") this.#reload();
+    if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
   }
 
   /** The virtual interface vanished or was changed by somebody else. */
@@ -216,7 +208,7 @@ export class VirtualRouter {
   /** Whether this router answers ARP and ND for an address itself, now. */
   answersFor(address: string): boolean {
     return (
-      this.#state.name === "active" &&
+      this.state.name === "active" &&
       !this.#config.accept &&
       this.#config.addresses.some((one) => one.address === address)
     );
@@ -237,25 +229,11 @@ export class VirtualRouter {
       intervalUs: advertisement.intervalUs,
     } as const;
     this.#learn(source, form);
-    if (advertisement.priority !== 0) this.#remember(`${source}/${form}`, event, frame);
+    if (advertisement.priority !== 0) this.#machine.remember(`${source}/${form}`, event, frame);
     // Before the start it is only remembered: so the first program knows the peers, and hundreds of virtual routers
     // at 10 ms may start one after the other although none has three intervals to spare.
-    if (this.#state.name === "initialize" && !this.#state.handingOver) return;
-    this.#dispatch(event, atUs);
-  }
-
-  /** The engine is to match this frame by itself from the next program on. */
-  #remember(key: string, event: Extract<VrrpEvent, { type: "advertisement" }>, frame: Uint8Array): void {
-    const known = this.#known.get(key);
-    if (known && saysTheSame(known.frame, frame)) return;
-    const { source, priority, intervalUs } = event;
-    this.#known.delete(key);
-    this.#known.set(key, { frame, source, priority, intervalUs });
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= KNOWN_FRAMES_MAX) break;
-      this.#known.delete(oldest);
-    }
-    this.#posture = null;
+    if (this.state.name === "initialize" && !this.state.handingOver) return;
+    this.#machine.dispatch(event, atUs);
   }
 
   /** How advertisements for this virtual router are judged. */
@@ -291,26 +269,7 @@ export class VirtualRouter {
 
   /** The engine carried out a transition that was foreseen. */
   onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): void {
-    const compiled = this.#compiled;
-    const outcome = compiled?.outcomes[report.from]?.[report.transition];
-    const before = compiled?.states[report.from];
-    const after = compiled?.states[report.to];
-    const trigger = compiled?.program.postures[report.from]?.transitions[report.transition]?.trigger;
-    if (!outcome || !before || !after || !trigger) {
-      throw new Error(
-        `${this.name}: the engine reports transition ${report.from}.${report.transition}, which is not in its program`,
-      );
-    }
-    this.#epoch = report.epoch;
-    this.#host.record(this.name, report.atUs, outcome.event);
-    this.#state = after;
-    if (this.#posture !== null) this.#posture = report.to;
-    if (trigger.on === "controlLost") this.#controlLost = true;
-    this.#noteChange(before, outcome.step, outcome.event, trigger.on === "controlLost");
-    const deferred = this.#deferred;
-    this.#deferred = [];
-    for (const run of deferred) run();
-    this.#settle();
+    this.#machine.onTransition(report);
   }
 
   onKernelReport(report: Extract<HeartbeatReport, { type: "kernel" }>): void {
@@ -335,20 +294,20 @@ export class VirtualRouter {
     this.#config = config;
     this.#receiver = null;
     this.#plan = null;
-    this.#reload();
+    this.#machine.reload();
   }
 
   /** Leaves the virtual router; resolves when nothing is forwarded any more. */
   async stop(handOver: boolean): Promise<void> {
     this.#stopping = true;
     this.#cancelRetry?.();
-    if (this.#state.name !== "initialize") {
-      this.#dispatch(
+    if (this.state.name !== "initialize") {
+      this.#machine.dispatch(
         { type: "shutdown", handOver: handOver && this.#causes().size === 0 },
         this.#host.heartbeat.now(),
       );
     }
-    while (this.#state.name !== "initialize" || this.#state.handingOver) {
+    while (this.state.name !== "initialize" || this.state.handingOver) {
       await new Promise<void>((resolve) => this.#handOverWaiters.push(resolve));
     }
     await this.#kernelWork;
@@ -356,18 +315,18 @@ export class VirtualRouter {
 
   /** Stops waiting for a successor. */
   endHandOver(): void {
-    if (this.#state.name === "initialize" && this.#state.handingOver) {
-      this.#dispatch({ type: "shutdown", handOver: false }, this.#host.heartbeat.now());
+    if (this.state.name === "initialize" && this.state.handingOver) {
+      this.#machine.dispatch({ type: "shutdown", handOver: false }, this.#host.heartbeat.now());
     }
   }
 
   dispose(): void {
-    this.#host.heartbeat.removeSession(this.#session);
+    this.#machine.dispose();
   }
 
   status(): VirtualRouterStatus {
     const settings = this.#settings();
-    const state = this.#state;
+    const state = this.state;
     const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
     return {
       name: this.name,
@@ -410,71 +369,6 @@ export class VirtualRouter {
       preempt: config.preempt,
       preemptDelayUs: config.preemptDelayUs,
     };
-  }
-
-  /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
-  #dispatch(event: VrrpEvent, atUs: number): void {
-    const before = this.#state;
-    const foreseen = this.#foreseen(event);
-    const outcome = foreseen ? foreseen.outcome : step(this.#settings(), before, event);
-    const loaded = foreseen ? this.#enter(foreseen.transition, atUs) : this.#load(before, outcome, atUs);
-    if (!loaded) {
-      this.#deferred.push(() => this.#dispatch(event, atUs));
-      return;
-    }
-    this.#host.record(this.name, atUs, event);
-    this.#state = outcome.state;
-    this.#noteChange(before, outcome, event, false);
-    this.#settle();
-  }
-
-  /**
-   * The transition that the engine would have made for this event. A frame is foreseen and yet here when it came in
-   * before the program that knows it; then nothing has to be compiled.
-   */
-  #foreseen(event: VrrpEvent): { readonly outcome: VrrpStep; readonly transition: Transition } | null {
-    if (this.#posture === null || this.#plan === null || event.type !== "advertisement") return null;
-    const outcomes = this.#compiled?.outcomes[this.#posture] ?? [];
-    const index = outcomes.findIndex(({ event: one }) => sameAdvertisement(one, event));
-    const outcome = outcomes[index]?.step;
-    const transition = this.#compiled?.program.postures[this.#posture]?.transitions[index];
-    return outcome && transition ? { outcome, transition } : null;
-  }
-
-  #enter(transition: Transition, atUs: number): boolean {
-    const entry = { posture: transition.next, operations: transition.operations, baseUs: atUs };
-    if (!this.#host.heartbeat.load(this.#session, null, entry, this.#epoch)) return false;
-    this.#posture = transition.next;
-    return true;
-  }
-
-  /** Same state, other frames: settings, checksum forms or addresses changed. */
-  #reload(): void {
-    if (this.#state.name === "initialize" && !this.#state.handingOver) return;
-    const outcome: VrrpStep = { state: this.#state, effects: [], reason: null };
-    if (!this.#load(this.#state, outcome, this.#host.heartbeat.now()))
-      this.#deferred.push(() => this.#reload());
-  }
-
-  /** False when the engine made a transition that we have not read yet. */
-  #load(before: VrrpState, outcome: VrrpStep, atUs: number): boolean {
-    const plan = this.#currentPlan();
-    if (!plan) {
-      this.#posture = null;
-      // Nothing stands on the interface any more: nobody to load for, and nothing that could still be sent.
-      return this.#host.heartbeat.load(
-        this.#session,
-        { frames: [], patterns: [], kernelPlans: [], postures: [{ transitions: [] }] },
-        { posture: 0, operations: VRRP_TIMERS.map((_, timer) => ({ op: "cancel", timer })), baseUs: atUs },
-        this.#epoch,
-      );
-    }
-    const { compiled, operations } = plan.compile(before, outcome, [...this.#known.values()]);
-    const entry = { posture: 0, operations, baseUs: atUs };
-    if (!this.#host.heartbeat.load(this.#session, compiled.program, entry, this.#epoch)) return false;
-    this.#compiled = compiled;
-    this.#posture = 0;
-    return true;
   }
 
   #currentPlan(): VrrpPlan | null {
@@ -540,11 +434,11 @@ export class VirtualRouter {
     const causes = this.#causes();
     const ready = causes.size === 0 && this.#virtualInterface !== null;
     const nowUs = this.#host.heartbeat.now();
-    if (this.#state.name === "initialize") {
+    if (this.state.name === "initialize") {
       if (ready && !this.#stopping) this.#scheduleStart();
       else this.#showState(describeCauses(causes) || "waiting for the kernel", [...causes][0] ?? "preparing");
     } else if (!ready) {
-      this.#dispatch({ type: "shutdown", handOver: false }, nowUs);
+      this.#machine.dispatch({ type: "shutdown", handOver: false }, nowUs);
     }
   }
 
@@ -554,8 +448,8 @@ export class VirtualRouter {
     this.#host.schedule(() => {
       this.#starting = false;
       const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
-      if (ready && this.#state.name === "initialize")
-        this.#dispatch({ type: "startup" }, this.#host.heartbeat.now());
+      if (ready && this.state.name === "initialize")
+        this.#machine.dispatch({ type: "startup" }, this.#host.heartbeat.now());
       const started = this.#startWaiters;
       this.#startWaiters = [];
       for (const wake of started) wake();
@@ -607,31 +501,40 @@ export class VirtualRouter {
   // ---- what others see ----------------------------------------------------------------------------------
 
   #externalState(): VirtualRouterStateName {
-    if (this.#state.name !== "initialize") return this.#state.name;
+    if (this.state.name !== "initialize") return this.state.name;
     return this.#causes().size > 0 ? "fault" : "initialize";
   }
 
   #activeAsKnown(settings: VrrpSettings): VirtualRouterStatus["active"] {
-    if (this.#state.name === "active")
+    if (this.state.name === "active")
       return { address: settings.primaryAddress, priority: settings.priority };
-    return this.#state.name === "backup" ? this.#state.active : null;
+    return this.state.name === "backup" ? this.state.active : null;
   }
 
   #statistics(): VirtualRouterStatistics {
-    const counters = this.#host.heartbeat.counters(this.#session);
+    const counters = this.#machine.counters();
     const moved = Object.fromEntries(VRRP_COUNTERS.map((name, index) => [name, counters[index] ?? 0]));
     return { ...moved, ...this.#rejected } as unknown as VirtualRouterStatistics;
   }
 
-  #noteChange(before: VrrpState, outcome: VrrpStep, event: VrrpEvent, controlLost: boolean): void {
-    if (outcome.reason === null) return;
+  /** The machine made a step: tell it, and wake whoever waits for the end of a hand-over. */
+  #stepped(before: VrrpState, made: VrrpStep, event: VrrpEvent, controlLost: boolean): void {
+    if (controlLost) this.#controlLost = true;
+    if (made.reason !== null) this.#tellChange(before, made.reason, event);
+    if (made.state.name !== "initialize" || made.state.handingOver) return;
+    const waiters = this.#handOverWaiters;
+    this.#handOverWaiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  #tellChange(before: VrrpState, reason: VrrpReason, event: VrrpEvent): void {
     const causes = this.#causes();
-    const cause = controlLost ? "control-lost" : [...causes][0];
-    if (outcome.reason === "shutdown" && cause) {
-      this.#showState(describeCauses(controlLost ? ["control-lost"] : causes), cause);
-      return;
+    const [cause] = this.#controlLost ? (["control-lost"] as const) : causes;
+    if (reason === "shutdown" && cause) {
+      this.#showState(describeCauses(this.#controlLost ? ["control-lost"] : causes), cause);
+    } else {
+      this.#showState(describeChange(reason, this.#settings(), before, event), reason);
     }
-    this.#showState(describeChange(outcome.reason, this.#settings(), before, event), outcome.reason);
   }
 
   #showState(detail: string, reason: VrrpReason | FaultCause | "preparing"): void {
@@ -648,26 +551,6 @@ export class VirtualRouter {
     this.#lastChange = change;
     this.#host.stateChanged(this.name, change);
   }
-
-  /** After each step: a hand-over that ended wakes whoever waits for it; a cause that is gone starts anew. */
-  #settle(): void {
-    if (this.#state.name !== "initialize" || this.#state.handingOver) return;
-    const waiters = this.#handOverWaiters;
-    this.#handOverWaiters = [];
-    for (const wake of waiters) wake();
-  }
-}
-
-/** Equal wherever two advertisements of one sender can't differ without saying something else. */
-function saysTheSame(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  const mask = comparisonMask(a);
-  return a.every((octet, index) => ((octet ^ (b[index] as number)) & (mask[index] as number)) === 0);
-}
-
-function sameAdvertisement(a: VrrpEvent, b: Extract<VrrpEvent, { type: "advertisement" }>): boolean {
-  if (a.type !== "advertisement") return false;
-  return a.source === b.source && a.priority === b.priority && a.intervalUs === b.intervalUs;
 }
 
 function passwordOctets(password: string): Uint8Array {
