@@ -142,6 +142,7 @@ Napi::Value throwErrno(Napi::Env env, const std::string& what, int error) {
 
 Napi::Value toBytes(Napi::Env env, const Message& message) {
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, message.size());
+  if (buffer.IsEmpty()) return env.Undefined();  // the environment is ending
   std::memcpy(buffer.Data(), message.data(), message.size());
   return Napi::Uint8Array::New(env, message.size(), buffer, 0);
 }
@@ -295,8 +296,7 @@ Napi::Array toNews(Napi::Env env, const std::vector<News>& found) {
 // ---- requests -------------------------------------------------------------------------------------------------
 
 struct Request {
-  explicit Request(Napi::Env env) : deferred(Napi::Promise::Deferred::New(env)) {}
-  Napi::Promise::Deferred deferred;
+  napi_deferred deferred = nullptr;
   std::vector<KernelStep> steps;
   std::optional<DumpKind> dumpKind;
   // Results, written in the pool.
@@ -340,13 +340,13 @@ class LaneWorker : public Napi::AsyncWorker {
     startNext(env, lane_);
     lane_->closeWhenIdle();
     if (!request_->dumpKind) {
-      request_->deferred.Resolve(failures(env));
+      napi_resolve_deferred(env, request_->deferred, failures(env));
     } else if (request_->error == 0) {
-      request_->deferred.Resolve(toRows(env, request_->found));
+      napi_resolve_deferred(env, request_->deferred, toRows(env, request_->found));
     } else {
       Napi::Error error = Napi::Error::New(env, std::string("netlink dump: ") + std::strerror(request_->error));
       error.Set("errno", Napi::Number::New(env, request_->error));
-      request_->deferred.Reject(error.Value());
+      napi_reject_deferred(env, request_->deferred, error.Value());
     }
   }
 
@@ -389,7 +389,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
     const Napi::Env env = info.Env();
     if (info.Length() < 1 || !info[0].IsArray()) return wrongSteps(env);
     const Napi::Array steps = info[0].As<Napi::Array>();
-    auto request = std::make_unique<Request>(env);
+    auto request = std::make_unique<Request>();
     request->steps.reserve(steps.Length());
     for (uint32_t index = 0; index < steps.Length(); ++index) {
       Napi::HandleScope scope(env);
@@ -430,7 +430,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
   Napi::Value dump(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const std::string kind = info.Length() > 0 && info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
-    auto request = std::make_unique<Request>(env);
+    auto request = std::make_unique<Request>();
     if (kind == "links") request->dumpKind = DumpKind::kLinks;
     else if (kind == "addresses") request->dumpKind = DumpKind::kAddresses;
     else if (kind == "routes") request->dumpKind = DumpKind::kRoutes;
@@ -449,10 +449,12 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
 
   Napi::Value enqueue(Napi::Env env, std::unique_ptr<Request> request) {
     if (lane_->closed) return throwErrno(env, "netlink socket", EBADF);
-    const Napi::Value promise = request->deferred.Promise();
+    // Not node-addon-api's wrapper: where the environment is ending, that one hands out an unset promise.
+    napi_value promise = nullptr;
+    if (napi_create_promise(env, &request->deferred, &promise) != napi_ok) return env.Undefined();
     lane_->waiting.push_back(std::move(request));
     LaneWorker::startNext(env, lane_);
-    return promise;
+    return Napi::Value(env, promise);
   }
 
   std::shared_ptr<Lane> lane_;
