@@ -6,7 +6,6 @@
  * time: a deadline that had passed when a frame came in is not saved by it. What JavaScript is to know waits in a
  * queue until JavaScript has its turn; `load` is refused while something is there that it has not read.
  */
-import { formatIp, formatMac } from "../../core/address.js";
 import {
   type HeartbeatProgram,
   type KernelStep,
@@ -16,8 +15,8 @@ import {
   type PortId,
   type ProgramEntry,
   type Transition,
+  type Trigger,
 } from "../../core/automaton.js";
-import { readIp } from "../../core/ethernet.js";
 import type {
   DatagramPortOptions,
   EngineTiming,
@@ -30,8 +29,8 @@ import type {
 } from "../driver.js";
 import type { Context } from "./context.js";
 import type { StepFailure } from "./kernel-lane.js";
-import type { NetworkStack, Tap } from "./network-stack.js";
-import { socketFilter } from "./socket-filter.js";
+import type { NetworkStack } from "./network-stack.js";
+import { Port } from "./port.js";
 
 /** What the engine runs on. */
 export interface HeartbeatHost {
@@ -55,63 +54,36 @@ export interface HeartbeatHost {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** Unreported timers this close to a wake-up are carried out with it, as in the native engine. */
+/** How early unreported timers may be carried out together with another one, as in the native engine. */
 const SLACK_US = 60;
-/** Frames for JavaScript: 200 a second from one sender in bursts of 64, 4,000 a second from a port, 4,096 waiting. */
-const SENDER_RATE = { costUs: 5_000, burst: 64 };
-const PORT_RATE = { costUs: 250, burst: 2_048 };
+const SLACK_MAX_US = 1_000;
+const SLACK_PART = 16;
+/** What the queue to JavaScript holds. */
 const WAITING_FRAMES_MAX = 4096;
-/** What a socket's buffer holds. */
-const SOCKET_FRAMES_MAX = 8192;
 const RENEWALS_PER_TIMEOUT = 8;
 const LATENESS_BOUNDS_US = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000];
 
 interface Session {
   readonly id: SessionId;
   readonly deadlines: number[];
+  /** The moment that each deadline counts from. */
+  readonly bases: number[];
   readonly counters: Float64Array;
   epoch: number;
   posture: number;
   program: HeartbeatProgram | null;
 }
 
-/** A token bucket, as a moment: how far it is used up. */
-class Bucket {
-  #usedUntilUs = NEVER * -1;
-
-  take(nowUs: number, rate: { readonly costUs: number; readonly burst: number }): boolean {
-    const levelUs = Math.max(this.#usedUntilUs, nowUs - rate.costUs * rate.burst);
-    if (levelUs + rate.costUs > nowUs) return false;
-    this.#usedUntilUs = levelUs + rate.costUs;
-    return true;
-  }
+/** What operations are carried out for: what their times count from, and what made them due. */
+interface Moment {
+  readonly cause: "timer" | "frame" | "control" | "entry";
+  readonly baseUs: number;
+  readonly nowUs: number;
+  /** The timer that passed. */
+  readonly timer?: number;
 }
 
-interface Received {
-  readonly frame: Uint8Array;
-  readonly atUs: number;
-}
-
-interface Expectation {
-  readonly session: SessionId;
-  readonly pattern: number;
-  readonly bytes: Uint8Array;
-  readonly mask: Uint8Array;
-}
-
-type Counts = { -readonly [key in keyof PortCounters]: number };
-
-interface Port {
-  readonly options: PortOptions | DatagramPortOptions;
-  readonly counts: Counts;
-  readonly received: Received[];
-  readonly all: Bucket;
-  readonly senders: Map<string, Bucket>;
-  /** By frame length. */
-  readonly expected: Map<number, Expectation[]>;
-  error: string | null;
-  readonly close: () => void;
-}
+type FrameReport = Extract<HeartbeatReport, { type: "frame" }>;
 
 /** What a test may want to know of a session. */
 export interface SessionView {
@@ -131,6 +103,8 @@ export class SimulatedHeartbeat implements Heartbeat {
   #nextSession = 1;
   #nextPort = 1;
   #reports: HeartbeatReport[] = [];
+  /** Frames of this wake-up that are not in the queue yet. */
+  #unpublished: FrameReport[] = [];
   #waitingFrames = 0;
   #deliveryAsked = false;
   #wakeUpUs = NEVER;
@@ -162,24 +136,11 @@ export class SimulatedHeartbeat implements Heartbeat {
   openPort(options: PortOptions | DatagramPortOptions): PortId {
     this.#mustBeOpen();
     const id = this.#nextPort++;
-    const port: Port = {
-      options,
-      counts: {
-        received: 0,
-        matched: 0,
-        delivered: 0,
-        droppedUnread: 0,
-        droppedByKernel: 0,
-        sent: 0,
-        sendErrors: 0,
-      },
-      received: [],
-      all: new Bucket(),
-      senders: new Map(),
-      expected: new Map(),
-      error: null,
-      close: options.kind === "packet" ? this.#tap(id, options) : () => undefined,
-    };
+    const port = new Port(options, {
+      stack: this.#host.stack,
+      now: () => this.now(),
+      wake: () => this.#wakeUpSoon(),
+    });
     this.#ports.set(id, port);
     return id;
   }
@@ -194,7 +155,8 @@ export class SimulatedHeartbeat implements Heartbeat {
     const id = this.#nextSession++;
     const deadlines = new Array<number>(MAX_TIMERS).fill(NEVER);
     const counters = new Float64Array(MAX_COUNTERS);
-    this.#sessions.set(id, { id, deadlines, counters, epoch: 0, posture: 0, program: null });
+    const bases = new Array<number>(MAX_TIMERS).fill(0);
+    this.#sessions.set(id, { id, deadlines, bases, counters, epoch: 0, posture: 0, program: null });
     return id;
   }
 
@@ -204,18 +166,20 @@ export class SimulatedHeartbeat implements Heartbeat {
     this.#sessions.delete(session);
   }
 
-  load(id: SessionId, given: HeartbeatProgram | null, entry: ProgramEntry, epoch: number): boolean {
+  load(id: SessionId, program: HeartbeatProgram | null, entry: ProgramEntry, epoch: number): boolean {
     this.#mustBeOpen();
     const session = this.#session(id);
-    const program = given ?? session.program;
-    if (program === null) throw new TypeError("the session has no program yet");
-    if (entry.posture >= program.postures.length) throw new TypeError("entry.posture is not in the program");
+    const next = program ?? session.program;
+    if (!next) throw new TypeError("the session has no program to keep");
+    if (entry.posture >= next.postures.length) throw new TypeError("entry.posture is not in the program");
     if (session.epoch !== epoch) return false;
-    this.#expect(session, false);
-    session.program = program;
-    this.#expect(session, true);
+    if (next !== session.program) {
+      this.#expect(session, false);
+      session.program = next;
+      this.#expect(session, true);
+    }
     session.posture = entry.posture;
-    this.#carryOut(session, entry.operations, entry.baseUs, this.now(), false);
+    this.#carryOut(session, entry.operations, { cause: "entry", baseUs: entry.baseUs, nowUs: this.now() });
     this.#noteSession(session, "load");
     this.#armWakeUp();
     return true;
@@ -242,11 +206,7 @@ export class SimulatedHeartbeat implements Heartbeat {
   }
 
   send(port: PortId, frame: Uint8Array): void {
-    const found = this.#ports.get(port);
-    if (!found) return;
-    const errno = this.#transmit(found.options, frame);
-    if (errno === null) found.counts.sent++;
-    else found.counts.sendErrors++;
+    this.#ports.get(port)?.send(frame);
   }
 
   // ---- what the simulation calls ------------------------------------------------------------------------
@@ -277,50 +237,11 @@ export class SimulatedHeartbeat implements Heartbeat {
     }));
   }
 
-  // ---- ports --------------------------------------------------------------------------------------------
-
-  #tap(id: PortId, options: PortOptions): () => void {
-    const link = this.#host.stack.interfaces.get(options.ifindex);
-    if (!link)
-      throw Object.assign(new Error("a packet socket can't be opened: no such device"), { code: "ENODEV" });
-    const filter = socketFilter(options.filter);
-    const tap: Tap = {
-      ifindex: options.ifindex,
-      memberships: new Set(options.memberships.map(formatMac)),
-      frame: (frame) => {
-        if (filter.accepts(frame)) this.#receive(id, frame);
-      },
-      error: (errno) => {
-        const port = this.#ports.get(id);
-        if (port) port.error = errno;
-        this.#wakeUpSoon();
-      },
-    };
-    link.taps.add(tap);
-    return () => void link.taps.delete(tap);
-  }
-
-  #receive(id: PortId, frame: Uint8Array): void {
-    const port = this.#ports.get(id);
-    if (!port) return;
-    if (port.received.length >= SOCKET_FRAMES_MAX) port.counts.droppedByKernel++;
-    else port.received.push({ frame, atUs: this.now() });
-    this.#wakeUpSoon();
-  }
-
-  #transmit(options: PortOptions | DatagramPortOptions, frame: Uint8Array): string | null {
-    const { stack } = this.#host;
-    if (options.kind === "packet") return stack.transmit(options.ifindex, frame);
-    const ip = readIp(frame);
-    return ip ? stack.transmitDatagram(options.ifindex, frame, formatIp(ip.destination)) : "EINVAL";
-  }
-
   #expect(session: Session, add: boolean): void {
-    session.program?.patterns.forEach(({ port, bytes, mask }, pattern) => {
-      const expected = this.#ports.get(port)?.expected;
-      const known = expected?.get(mask.length) ?? [];
-      const others = add ? known : known.filter((one) => one.session !== session.id);
-      expected?.set(mask.length, add ? [...known, { session: session.id, pattern, bytes, mask }] : others);
+    session.program?.patterns.forEach((pattern, index) => {
+      const port = this.#ports.get(pattern.port);
+      if (add) port?.expect(session.id, index, pattern);
+      else port?.forget(session.id);
     });
   }
 
@@ -338,7 +259,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     for (const { deadlines } of this.#sessions.values()) {
       for (const deadlineUs of deadlines) if (deadlineUs < nextUs) nextUs = deadlineUs;
     }
-    const waiting = [...this.#ports.values()].some((port) => port.received.length > 0 || port.error !== null);
+    const waiting = [...this.#ports.values()].some((port) => port.readable);
     if (waiting) {
       this.#wakeUpSoon();
       return;
@@ -361,119 +282,136 @@ export class SimulatedHeartbeat implements Heartbeat {
     if (this.#closed) return;
     this.#wakeUpUs = NEVER;
     this.#timing.wakeups++;
+    // What has come in is read before a deadline is acted on: the advertisement may be there already.
     for (const [id, port] of [...this.#ports]) this.#readPort(id, port);
     const nowUs = this.now();
-    this.#fireTimers(nowUs, nowUs, SLACK_US);
+    this.#fireTimers(nowUs);
     if (this.#controlLostUs === null && nowUs - this.#renewedUs >= this.#options.controlTimeoutUs) {
       this.#loseControl(nowUs);
     }
+    this.#publishFrames(NEVER);
     this.#armWakeUp();
   }
 
   #readPort(id: PortId, port: Port): void {
     const nowUs = this.now();
-    if (port.error !== null) {
-      this.#report({ type: "portError", port: id, errno: port.error, atUs: nowUs });
-      port.error = null;
-    }
-    for (const { frame, atUs } of port.received.splice(0)) {
-      port.counts.received++;
-      this.#fireTimers(atUs - 1, nowUs, 0);
+    const errno = port.takeError();
+    if (errno !== null) this.#report({ type: "portError", port: id, errno, atUs: nowUs });
+    for (const { frame, atUs } of port.takeReceived()) {
       if (!this.#match(port, frame, atUs, nowUs)) this.#deliver(id, port, frame, atUs, nowUs);
     }
   }
 
   #match(port: Port, frame: Uint8Array, atUs: number, nowUs: number): boolean {
-    const match = port.expected.get(frame.length)?.find((one) => equalsUnderMask(frame, one));
-    const session = match && this.#sessions.get(match.session);
-    if (!session?.program) return false;
-    const transitions = session.program.postures[session.posture]?.transitions ?? [];
-    const index = transitions.findIndex(
-      ({ trigger }) => trigger.on === "pattern" && trigger.pattern === match?.pattern,
-    );
-    if (index < 0) return false;
-    port.counts.matched++;
-    this.#fire(session, index, atUs, nowUs, false);
-    return true;
+    for (const expectation of port.matches(frame)) {
+      const session = this.#sessions.get(expectation.session);
+      if (!session) continue;
+      // In the order of time: a deadline that had passed when the frame came in is not saved by it.
+      this.#firePassed(session, atUs, nowUs);
+      const { pattern } = expectation;
+      const index = transitionOn(
+        session,
+        (trigger) => trigger.on === "pattern" && trigger.pattern === pattern,
+      );
+      if (index < 0) continue;
+      port.counts.matched++;
+      this.#fire(session, index, { cause: "frame", baseUs: atUs, nowUs });
+      return true;
+    }
+    return false;
   }
 
   #deliver(id: PortId, port: Port, frame: Uint8Array, atUs: number, nowUs: number): void {
-    const sender = formatMac(frame.subarray(6, 12));
-    const bucket = port.senders.get(sender) ?? new Bucket();
-    port.senders.set(sender, bucket);
-    const room = this.#waitingFrames < WAITING_FRAMES_MAX;
-    if (!room || !bucket.take(nowUs, SENDER_RATE) || !port.all.take(nowUs, PORT_RATE)) {
-      port.counts.droppedUnread++;
-      return;
-    }
-    port.counts.delivered++;
-    this.#waitingFrames++;
-    this.#report({ type: "frame", port: id, frame, atUs });
+    if (port.admits(frame, nowUs)) this.#unpublished.push({ type: "frame", port: id, frame, atUs });
   }
 
-  /** Carries out timers due by `untilUs`, earliest first; unreported ones also within the slack. */
-  #fireTimers(untilUs: number, nowUs: number, slackUs: number): void {
-    for (;;) {
-      let due: { session: Session; timer: number; atUs: number } | null = null;
-      for (const session of this.#sessions.values()) {
-        session.deadlines.forEach((atUs, timer) => {
-          if (atUs <= untilUs + slackUs && (due === null || atUs < due.atUs)) due = { session, timer, atUs };
-        });
+  /** Frames and transitions are told in the order in which they happened. */
+  #publishFrames(untilUs: number): void {
+    const later: FrameReport[] = [];
+    for (const report of this.#unpublished) {
+      if (report.atUs > untilUs) {
+        later.push(report);
+        continue;
       }
-      if (due === null) return;
-      const { session, timer, atUs } = due as { session: Session; timer: number; atUs: number };
-      const transitions = session.program?.postures[session.posture]?.transitions ?? [];
-      const index = transitions.findIndex(({ trigger }) => trigger.on === "timer" && trigger.timer === timer);
-      if (atUs > untilUs && (index < 0 || transitions[index]?.report)) return;
-      session.deadlines[timer] = NEVER;
-      if (index < 0) continue;
-      this.#noteLateness(nowUs - atUs);
-      this.#fire(session, index, atUs, nowUs, true);
+      const counts = this.#ports.get(report.port)?.counts;
+      if (!counts) continue;
+      if (this.#waitingFrames >= WAITING_FRAMES_MAX) {
+        counts.droppedUnread++;
+        continue;
+      }
+      counts.delivered++;
+      this.#waitingFrames++;
+      this.#report(report);
+    }
+    this.#unpublished = later;
+  }
+
+  /** Carries out timers that have passed, earliest first; unreported ones also a little early, in company. */
+  #fireTimers(nowUs: number): void {
+    for (let fired = false; ; fired = true) {
+      let next: { session: Session; timer: number; atUs: number } | null = null;
+      for (const session of this.#sessions.values()) {
+        for (const [timer, atUs] of session.deadlines.entries()) {
+          if (atUs < (next?.atUs ?? NEVER)) next = { session, timer, atUs };
+        }
+      }
+      if (next === null) return;
+      const { session, timer, atUs } = next;
+      if (atUs > nowUs) {
+        const transition =
+          session.program?.postures[session.posture]?.transitions[timerTransition(session, timer)];
+        if (!fired || !transition || transition.report || atUs > nowUs + slackOf(transition, timer)) return;
+      }
+      this.#fireTimer(session, timer, nowUs);
     }
   }
 
-  #fire(session: Session, index: number, baseUs: number, nowUs: number, byTimer: boolean): void {
-    const transition = session.program?.postures[session.posture]?.transitions[index] as Transition;
-    const from = session.posture;
-    if (transition.report) session.epoch++;
-    session.posture = transition.next;
-    this.#carryOut(session, transition.operations, baseUs, nowUs, byTimer);
-    this.#noteSession(session, "transition");
-    if (!transition.report) return;
-    this.#report({
-      type: "transition",
-      session: session.id,
-      epoch: session.epoch,
-      from,
-      to: transition.next,
-      transition: index,
-      atUs: baseUs,
-      carriedOutUs: nowUs,
-    });
+  #firePassed(session: Session, beforeUs: number, nowUs: number): void {
+    for (;;) {
+      const first = Math.min(...session.deadlines);
+      if (first >= beforeUs) return;
+      this.#fireTimer(session, session.deadlines.indexOf(first), nowUs);
+    }
   }
 
-  #carryOut(
-    session: Session,
-    operations: readonly Operation[],
-    baseUs: number,
-    nowUs: number,
-    byTimer: boolean,
-  ): void {
+  #fireTimer(session: Session, timer: number, nowUs: number): void {
+    const deadlineUs = session.deadlines[timer] as number;
+    const index = timerTransition(session, timer);
+    session.deadlines[timer] = NEVER;
+    if (index < 0) return;
+    this.#noteLateness(nowUs - deadlineUs);
+    this.#fire(session, index, { cause: "timer", baseUs: deadlineUs, nowUs, timer });
+  }
+
+  #fire(session: Session, index: number, moment: Moment): void {
+    const transition = session.program?.postures[session.posture]?.transitions[index] as Transition;
+    if (transition.report) {
+      this.#publishFrames(moment.baseUs);
+      this.#report({
+        type: "transition",
+        session: session.id,
+        epoch: ++session.epoch,
+        from: session.posture,
+        to: transition.next,
+        transition: index,
+        atUs: moment.baseUs,
+        carriedOutUs: moment.nowUs,
+      });
+    }
+    session.posture = transition.next;
+    this.#carryOut(session, transition.operations, moment);
+    this.#noteSession(session, "transition");
+  }
+
+  #carryOut(session: Session, operations: readonly Operation[], moment: Moment): void {
     for (const one of operations) {
       switch (one.op) {
         case "send":
           this.send(one.port, session.program?.frames[one.frame] as Uint8Array);
           break;
-        case "arm": {
-          let deadlineUs = baseUs + one.afterUs;
-          if (byTimer && deadlineUs <= nowUs && one.afterUs > 0) {
-            // More than a whole period late: what was missed is not made up for in a burst.
-            this.#timing.skippedPeriods += Math.floor((nowUs - baseUs) / one.afterUs);
-            deadlineUs = nowUs + one.afterUs;
-          }
-          session.deadlines[one.timer] = deadlineUs;
+        case "arm":
+          this.#armTimer(session, one.timer, one.afterUs, moment);
           break;
-        }
         case "cancel":
           session.deadlines[one.timer] = NEVER;
           break;
@@ -489,6 +427,24 @@ export class SimulatedHeartbeat implements Heartbeat {
         }
       }
     }
+  }
+
+  #armTimer(session: Session, timer: number, afterUs: number, moment: Moment): void {
+    let { baseUs } = moment;
+    if (moment.cause === "timer" && baseUs + afterUs <= moment.nowUs) {
+      // More than a whole period late: what was missed is not made up for in a burst.
+      if (timer === moment.timer && afterUs > 0) {
+        this.#timing.skippedPeriods += Math.floor((moment.nowUs - baseUs) / afterUs);
+      }
+      baseUs = moment.nowUs + (afterUs > 0 ? 0 : 1);
+    }
+    if (moment.cause === "entry") {
+      // JavaScript speaks of a moment that is past: what armed the timer since then is better informed.
+      if (session.deadlines[timer] !== NEVER && (session.bases[timer] as number) > baseUs) return;
+      if (baseUs + afterUs < moment.nowUs) baseUs = moment.nowUs;
+    }
+    session.bases[timer] = baseUs;
+    session.deadlines[timer] = baseUs + afterUs;
   }
 
   // ---- JavaScript's side --------------------------------------------------------------------------------
@@ -529,9 +485,8 @@ export class SimulatedHeartbeat implements Heartbeat {
   #loseControl(nowUs: number): void {
     this.#controlLostUs = nowUs;
     for (const session of [...this.#sessions.values()]) {
-      const transitions = session.program?.postures[session.posture]?.transitions ?? [];
-      const index = transitions.findIndex(({ trigger }) => trigger.on === "controlLost");
-      if (index >= 0) this.#fire(session, index, nowUs, nowUs, false);
+      const index = transitionOn(session, (trigger) => trigger.on === "controlLost");
+      if (index >= 0) this.#fire(session, index, { cause: "control", baseUs: nowUs, nowUs });
     }
   }
 
@@ -569,9 +524,20 @@ export class SimulatedHeartbeat implements Heartbeat {
   }
 }
 
-function equalsUnderMask(frame: Uint8Array, { bytes, mask }: Expectation): boolean {
-  for (let index = 0; index < mask.length; index++) {
-    if ((((frame[index] as number) ^ (bytes[index] as number)) & (mask[index] as number)) !== 0) return false;
+/** Index of the transition that the session's posture has for a trigger; -1 for none. */
+function transitionOn(session: Session, fits: (trigger: Trigger) => boolean): number {
+  const transitions = session.program?.postures[session.posture]?.transitions ?? [];
+  return transitions.findIndex(({ trigger }) => fits(trigger));
+}
+
+function timerTransition(session: Session, timer: number): number {
+  return transitionOn(session, (trigger) => trigger.on === "timer" && trigger.timer === timer);
+}
+
+/** A timer that re-arms itself may be early by a part of its period, which the next deadline makes up for. */
+function slackOf(transition: Transition, timer: number): number {
+  for (const one of transition.operations) {
+    if (one.op === "arm" && one.timer === timer) return Math.min(one.afterUs / SLACK_PART, SLACK_MAX_US);
   }
-  return true;
+  return SLACK_US;
 }

@@ -114,7 +114,7 @@ export class NetworkStack {
     for (const address of this.addressesOf(gone.ifindex)) this.#dropAddress(address, false);
     this.interfaces.delete(gone.ifindex);
     gone.cable.segment.detach(gone.cable);
-    for (const tap of gone.taps) tap.error("ENETDOWN");
+    for (const tap of gone.taps) tap.error("ENODEV");
     this.#tell({ type: "linkGone", ifindex: gone.ifindex, name });
   }
 
