@@ -250,11 +250,17 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
 
   it("other users are refused", async () => {
     await startActive();
-    // The directories must not be what keeps them out.
-    const { chmodSync } = await import("node:fs");
-    chmodSync(directory, 0o755);
-    chmodSync(join(directory, "run"), 0o755);
-    const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, MAIN];
+    // With the right to read and search everything, so that neither directories nor the place of this clone keep
+    // them out: only the mode of the socket does.
+    const everywhere = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
+    const nobody = [
+      "--reuid=65534",
+      "--regid=65534",
+      "--clear-groups",
+      ...everywhere,
+      process.execPath,
+      MAIN,
+    ];
     const { code, stderr } = await execute("setpriv", [...nobody, "show", "--socket", socketPath()]);
     expect(code).toBe(1);
     expect(stderr).toMatch(ONE_LINE);
