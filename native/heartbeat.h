@@ -92,8 +92,8 @@ class Heartbeat {
   bool counters(uint32_t session, double* into);
   bool portCounters(uint32_t port, PortCounters* into);
   EngineTiming timing();
+  // False when there is no such port. That the kernel refuses the frame shows in the port's counters.
   bool send(uint32_t port, const Bytes& frame);
-  bool sendAll(uint32_t port, const Bytes* const* frames, size_t count);
   // Carries out steps in the kernel lane; the report names `number`.
   void perform(std::shared_ptr<const KernelPlan> plan, uint32_t number);
 
@@ -135,6 +135,9 @@ class Heartbeat {
     int64_t now_ns;
     int timer = -1;
   };
+
+  // 0 or an errno: ENOENT without such a port.
+  int sendAll(uint32_t port, const Bytes* const* frames, size_t count);
 
   enum class Heard : uint8_t { All, ReadMore, Behind };
 

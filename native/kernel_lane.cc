@@ -115,7 +115,7 @@ std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {
         frames.push_back(&step.data);
         const bool more = i + 1 < steps.size() && steps[i + 1].kind == step.kind && steps[i + 1].port == step.port;
         if (more) break;
-        send_(step.port, frames.data(), frames.size());
+        error = send_(step.port, frames.data(), frames.size());
         frames.clear();
         break;
       }

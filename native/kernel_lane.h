@@ -18,7 +18,8 @@ namespace firsthop {
 
 class KernelLane {
  public:
-  using SendFrames = std::function<void(uint32_t port, const Bytes* const* frames, size_t count)>;
+  // 0 or an errno.
+  using SendFrames = std::function<int(uint32_t port, const Bytes* const* frames, size_t count)>;
   using Done = std::function<void(std::vector<StepFailure>&& failures)>;
 
   KernelLane(int priority, SendFrames send);

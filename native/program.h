@@ -25,7 +25,7 @@ struct KernelStep {
   enum class Kind : uint8_t { Netlink, Write, Send };
   Kind kind = Kind::Netlink;
   Bytes data;         // netlink message, or frame
-  std::string label;  // netlink: what it does; write: the path
+  std::string label;  // for people; write: the path
   std::string value;  // write
   uint32_t port = 0;  // send
 };

@@ -173,6 +173,77 @@ void aStaleLoadIsRefusedAndChangesNothing() {
   CHECK(engine.load(session + 1, program, 0, {}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::NoSession);
 }
 
+// JavaScript that was busy speaks of frames that came in long ago.
+void anEntryFromThePastFiresNothingAtOnce() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t session = engine.createSession();
+  const int64_t now_ns = Heartbeat::nowNs();
+  auto program = watcher(ports.b, 50 * kMs);
+  CHECK(engine.load(session, program, 0, {arm(1, 30 * kMs)}, now_ns - 500 * kMs, 0) == Heartbeat::LoadResult::Loaded);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.at_ns >= now_ns + 30 * kMs);
+}
+
+void anEntryFromThePastLeavesWhatALaterFrameArmed() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t session = engine.createSession();
+  auto program = watcher(ports.b, 300 * kMs);
+  const int64_t heard_ns = Heartbeat::nowNs();
+  CHECK(engine.load(session, program, 0, {arm(1, 1000 * kMs)}, heard_ns, 0) == Heartbeat::LoadResult::Loaded);
+  CHECK(engine.send(ports.a, frameOf(1)));
+  double counters[kCounters] = {};
+  while (counters[1] < 1) {
+    std::this_thread::sleep_for(milliseconds(1));
+    CHECK(engine.counters(session, counters));
+  }
+  CHECK(engine.load(session, program, 0, {arm(1, 200 * kMs)}, heard_ns, 0) == Heartbeat::LoadResult::Loaded);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.at_ns >= heard_ns + 300 * kMs);
+}
+
+// Only what nobody is told of may come before its time.
+void aDeadlineThatDecidesIsNeverEarly() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t beats = engine.createSession();
+  CHECK(engine.load(beats, beater(ports.a, kMs), 0, {arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  for (int round = 0; round < 50; round++) {
+    const uint32_t session = engine.createSession();
+    CHECK(engine.load(session, watcher(ports.a, kMs), 0, {arm(1, 3 * kMs + 20'000 * round)}, Heartbeat::nowNs(), 0) ==
+          Heartbeat::LoadResult::Loaded);
+    Report report;
+    CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+    CHECK(report.session == session && report.carried_out_ns >= report.at_ns);
+    CHECK(engine.removeSession(session));
+  }
+  EngineTiming timing = engine.timing();
+  CHECK(timing.wakeups > 50);
+}
+
+void aProgramThatArmsNothingButNowDoesNotKeepTheThread() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t session = engine.createSession();
+  CHECK(engine.load(session, beater(ports.a, 0), 0, {arm(0, 0)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  double counters[kCounters] = {};
+  while (counters[0] < 100) CHECK(engine.counters(session, counters));
+  CHECK(engine.removeSession(session));
+}
+
 void aSilentControlPlaneResignsOnceAndIsToldSo() {
   Listener listener;
   Heartbeat engine(listener.options(30 * kMs));
@@ -256,6 +327,10 @@ int main() {
   }
   TEST(beatsAreHeardAndSilenceIsReported);
   TEST(aStaleLoadIsRefusedAndChangesNothing);
+  TEST(anEntryFromThePastFiresNothingAtOnce);
+  TEST(anEntryFromThePastLeavesWhatALaterFrameArmed);
+  TEST(aDeadlineThatDecidesIsNeverEarly);
+  TEST(aProgramThatArmsNothingButNowDoesNotKeepTheThread);
   TEST(aSilentControlPlaneResignsOnceAndIsToldSo);
   TEST(framesThatNobodyKnowsReachJavaScriptButNoFloodDoes);
   TEST(portsAndSessionsComeAndGoWhileTheEngineRuns);

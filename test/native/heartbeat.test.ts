@@ -218,7 +218,9 @@ describe("JavaScript", () => {
     expect(carriedOutUs - atUs).toBeLessThan(50_000);
     expect(bench.reports[0]!.readAtUs).toBeGreaterThan(from + 1_900_000);
     const during = timesOf(capture, BEAT).filter((time) => time > from && time < to);
-    expect(during.length).toBeGreaterThan(((to - from) / 10_000) * 0.97 - 2);
+    // A machine that stalls altogether for more than a period shows as such.
+    const { skippedPeriods } = await bench.call("timing");
+    expect(during.length + skippedPeriods).toBeGreaterThan((to - from) / 10_000 - 3);
     expect(median(deviations(during, 10_000))).toBeLessThan(500);
     expect((await bench.call("counters", beats))[0]).toBeGreaterThan(during.length - 1);
   });
@@ -364,10 +366,12 @@ describe("the kernel lane", () => {
       { step: "write", path: sysctl, value: "1" },
       { step: "send", port, frame: testFrame(1, ANSWER) },
       { step: "send", port, frame: testFrame(1, GOODBYE) },
+      { step: "send", port: port + 1, frame: testFrame(1, GOODBYE) },
     ]);
     expect(failures).toEqual([
       { label: "/proc/sys/net/ipv4/conf/nowhere0/arp_ignore", errno: "ENOENT" },
       { label: "an unknown request", errno: "ENOTSUP" },
+      { label: `send by port ${port + 1}`, errno: "ENOENT" },
     ]);
     expect(await bench.run("near", "cat", sysctl)).toBe("1\n");
     await eventually("both frames came", 10_000, () => capture.status().captured === 2);
