@@ -35,6 +35,7 @@ import {
   restoreSysctl,
   type SysctlClaim,
   sameSetting,
+  sysctlPath,
   writeSysctl,
 } from "./sysctl.js";
 import {
@@ -258,6 +259,8 @@ export class LinuxKernel implements Kernel {
       }
       if (adopt) {
         const { ifindex } = adopt;
+        const ipv6Off = { path: sysctlPath("ipv6", name, "disable_ipv6"), value: "1" };
+        if (hasIpv6()) batch.add(plan, `adopt ${name}`, ipv6Off);
         const silence = this.#native.encodeChangeLink({ ifindex, macvlanMode: "source" });
         batch.add(plan, `adopt ${name}`, { message: silence });
         for (const row of addresses.filter((one) => one.ifindex === ifindex && one.family === "ipv4")) {

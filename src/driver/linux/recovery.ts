@@ -68,7 +68,7 @@ function silence(native: NativeNetlinkApi, link: LinkRow): NetlinkStep[] {
     message: native.encodeChangeLink({ ifindex: link.ifindex, macvlanMode: "source" as const }),
   };
   if (!hasIpv6()) return [park];
-  return [park, { path: sysctlPath("ipv6", link.name, "disable_ipv6"), value: "1" }];
+  return [{ path: sysctlPath("ipv6", link.name, "disable_ipv6"), value: "1" }, park];
 }
 
 async function removeAddresses(

@@ -159,8 +159,6 @@ export function deviceFiles(
   set("ipv6", "autoconf", "0");
   set("ipv6", "ndisc_notify", "0");
   set("ipv6", "keep_addr_on_down", "0");
-  // Version 1 would say good-bye to each group with the virtual MAC as source when the addresses go.
-  set("ipv6", "force_mld_version", "2");
   set("ipv6", "forwarding", readSysctl("ipv6", parentName, "forwarding"));
   return files;
 }

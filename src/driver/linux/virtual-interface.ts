@@ -198,12 +198,13 @@ export function macvlanSteps(
     const path = sysctlPath("ipv6", device.name, "disable_ipv6");
     const off: KernelStep = { step: "write", path, value: "1" };
     const on: KernelStep = { step: "write", path, value: "0" };
-    // Switching IPv6 off takes the addresses along, and unlike taking them off one by one it sends nothing: an MLD
-    // "done" from the virtual MAC would pull the switch's table back here while the successor is at work.
+    // Switching IPv6 off takes the addresses along, and unlike taking them off one by one it sends nothing: a frame
+    // from the virtual MAC would pull the switch's table back here while the successor is at work. It comes before
+    // the change of mode, because a change of any kind makes a device that has IPv6 report its groups again.
     const undone = request.accept ? [] : closing(inner);
     return {
       open: [mode("private", "open"), on, ...inner.map((pair) => pair.open)],
-      close: [mode("source", "park"), ...undone, off],
+      close: [off, mode("source", "park"), ...undone],
       addresses: [],
       routes,
     };
