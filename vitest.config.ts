@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** Suites that use this machine's kernel, addon and clock: one file at a time, so that they do not disturb each other. */
+/**
+ * Suites that use this machine's kernel, addon and clock: one file at a time, so that they do not disturb
+ * each other.
+ */
 const MACHINE = ["cli", "native", "netns", "interop", "lab", "package"].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({

@@ -1,7 +1,7 @@
 /**
- * What `npm start`, `npm test`, `npm run build`, `npm run vectors`, `npm run bench` and `npm pack` run: brings a clone to the
- * point where the task can run, doing only what is missing, then runs it. Plain Node without dependencies, because
- * it runs before anything is installed.
+ * What `npm start`, `npm test`, `npm run build`, `npm run vectors`, `npm run bench` and `npm pack` run:
+ * brings a clone to the point where the task can run, doing only what is missing, then runs it. Plain Node
+ * without dependencies, because it runs before anything is installed.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * What `npm install firsthop` runs: takes the prebuilt addon that fits, or compiles one. Other systems than Linux
- * need none: there, everything pure works without.
+ * What `npm install firsthop` runs: takes the prebuilt addon that fits, or compiles one. Other systems than
+ * Linux need none: there, everything pure works without.
  */
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";

@@ -1,6 +1,6 @@
 /**
- * Makes the prebuilt addon for this machine, `prebuilds/linux-ARCH/firsthop.LIBC.node`, for the npm tarball. A
- * release runs it once on each platform and puts the folders together; see prebuilds/README.md.
+ * Makes the prebuilt addon for this machine, `prebuilds/linux-ARCH/firsthop.LIBC.node`, for the npm tarball.
+ * A release runs it once on each platform and puts the folders together; see prebuilds/README.md.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * firsthop as a library. Importing works on every system; opening a router needs Linux and the native addon, which
- * is loaded only then.
+ * firsthop as a library. Importing works on every system; opening a router needs Linux and the native addon,
+ * which is loaded only then.
  *
  *     const router = await openRouter(defineConfig({ virtualRouters: [ … ] }));
  *     router.on("stateChange", (event) => console.log(event.name, event.to, event.detail));
@@ -81,7 +81,10 @@ export async function openRouter(config: Config, options: OpenRouterOptions = {}
   };
 }
 
-/** What a listener throws is the program's error, as everywhere in Node, but never one inside the state machine. */
+/**
+ * What a listener throws is the program's error, as everywhere in Node, but never one inside the state
+ * machine.
+ */
 function guarded(listener: () => void): void {
   try {
     listener();

@@ -77,7 +77,8 @@ function requireToolChain() {
   if (missing.length === 0) return;
   throw new StepFailed(
     `the native addon must be compiled, and ${missing.join(" and ")} is missing: ` +
-      "install it (Debian: apt-get install g++ make python3; Alpine: apk add g++ make python3; Fedora: dnf install gcc-c++ make python3)",
+      "install it (Debian: apt-get install g++ make python3; Alpine: apk add g++ make python3; " +
+      "Fedora: dnf install gcc-c++ make python3)",
   );
 }
 
@@ -131,7 +132,8 @@ export async function buildTypeScript() {
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= sources) return;
   const started = Date.now();
   await step("compile TypeScript", [inRoot("node_modules/.bin/tsc"), "-p", "tsconfig.build.json"]);
-  // What no source stands behind any more must not be shipped or imported by accident. Half a second for coarse clocks.
+  // What no source stands behind any more must not be shipped or imported by accident. Half a second for
+  // coarse clocks.
   for (const path of filesBelow(inRoot("dist"))) {
     if (statSync(path).mtimeMs < started - 500) rmSync(path);
   }

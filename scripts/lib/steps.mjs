@@ -1,4 +1,7 @@
-/** Steps of a script: quiet while they work, one line with the time each took, their whole output when they fail. */
+/**
+ * Steps of a script: quiet while they work, one line with the time each took, their whole output when they
+ * fail.
+ */
 import { spawn } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** Where `decode` gets frames from: hex text in the forms people paste, and capture files (pcap and pcapng). */
+/**
+ * Where `decode` gets frames from: hex text in the forms people paste, and capture files (pcap and pcapng).
+ */
 import { FirsthopError } from "../errors.js";
 
 export type Layer = "ethernet" | "ip" | "payload";
@@ -20,8 +22,8 @@ export interface Capture {
 const SMALLEST_FRAME = 8;
 
 /**
- * Frames from command-line arguments: each one is a frame, unless one of them is too short to be one; then they
- * are the pieces of one frame.
+ * Frames from command-line arguments: each one is a frame, unless one of them is too short to be one; then
+ * they are the pieces of one frame.
  * @throws FirsthopError USAGE
  */
 export function framesFromArguments(words: readonly string[]): Uint8Array[] {
@@ -65,7 +67,7 @@ export function parseHex(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(digits, "hex"));
 }
 
-// ---- capture files ------------------------------------------------------------------------------------------
+// ---- capture files ------------------------------------------------------------------------------------
 
 /** Octets of one captured frame; more means that the file is damaged. */
 const FRAME_MAX = 256 * 1024;

@@ -1,4 +1,6 @@
-/** `firsthop completion SHELL`: a script that completes commands, options, and names of the running daemon. */
+/**
+ * `firsthop completion SHELL`: a script that completes commands, options, and names of the running daemon.
+ */
 import { Argument, Command } from "commander";
 import { FirsthopError } from "../errors.js";
 import { print } from "./output.js";

@@ -123,9 +123,8 @@ function decode(words: readonly string[], options: DecodeOptions): void {
   } else {
     for (const one of shown) print(render(one.index, one.frame, one));
     if (options.pcap !== undefined) {
-      print(
-        `${summary.accepted} accepted, ${summary.discarded} discarded, ${summary.ignored} ignored, ${summary.other} other frames`,
-      );
+      const { accepted, discarded, ignored, other } = summary;
+      print(`${accepted} accepted, ${discarded} discarded, ${ignored} ignored, ${other} other frames`);
     }
   }
   if (capture.cutShort !== null) complain(`the capture was not read to its end: ${capture.cutShort}`);
@@ -188,11 +187,12 @@ function stampOf(frame: CapturedFrame): string | null {
   return frame.atSeconds === null ? null : new Date(frame.atSeconds * 1000).toISOString();
 }
 
-// ---- for people ---------------------------------------------------------------------------------------------
+// ---- for people ---------------------------------------------------------------------------------------
 
 function render(index: number, frame: CapturedFrame, judgement: Judgement): string {
   const stamp = stampOf(frame);
-  const head = `${color.dim(`#${index}`)}${stamp === null ? "" : color.dim(` ${stamp}`)}  ${verdictText(judgement)}`;
+  const number = color.dim(stamp === null ? `#${index}` : `#${index} ${stamp}`);
+  const head = `${number}  ${verdictText(judgement)}`;
   const lines = [
     ...frameLines(judgement),
     ...judgement.warnings.map((one) => `${color.yellow("warning")} ${one}`),
@@ -216,24 +216,30 @@ function verdictText({ verdict, reason, text, section, counter }: Judgement): st
 function frameLines({ decoded }: Judgement): string[] {
   const lines: string[] = [];
   const { eth, ip, ah, vrrp } = decoded;
-  if (eth)
-    lines.push(
-      `eth   ${eth.src} -> ${eth.dst}${eth.vlan === undefined ? "" : `, VLAN ${[eth.vlan].flat().join(".")}`}`,
-    );
-  if (ip)
-    lines.push(
-      `ip    ${ip.src} -> ${ip.dst}, ${ip.version === 4 ? `TTL ${ip.ttl}` : `hop limit ${ip.hopLimit}`}`,
-    );
-  if (ah) lines.push(`ah    SPI ${ah.spi}, sequence ${ah.sequence}, ICV ${ah.icv}`);
-  if (vrrp) {
-    const auth = vrrp.version === 3 ? "" : `, authentication type ${vrrp.authType}`;
-    lines.push(
-      `vrrp  version ${vrrp.version}, type ${vrrp.type}, VRID ${vrrp.vrid}, priority ${vrrp.priority}${priorityNote(vrrp.priority)}`,
-      `      every ${intervalText(vrrp)}, checksum ${vrrp.checksum} (${checksumText(vrrp)})${auth}`,
-      `      addresses ${(vrrp.addresses as string[]).join(", ") || "none"}${(vrrp.addresses as string[]).length === vrrp.count ? "" : ` (${vrrp.count} announced)`}`,
-    );
+  if (eth) {
+    const vlan = eth.vlan === undefined ? "" : `, VLAN ${[eth.vlan].flat().join(".")}`;
+    lines.push(`eth   ${eth.src} -> ${eth.dst}${vlan}`);
   }
+  if (ip) {
+    const hops = ip.version === 4 ? `TTL ${ip.ttl}` : `hop limit ${ip.hopLimit}`;
+    lines.push(`ip    ${ip.src} -> ${ip.dst}, ${hops}`);
+  }
+  if (ah) lines.push(`ah    SPI ${ah.spi}, sequence ${ah.sequence}, ICV ${ah.icv}`);
+  if (vrrp) lines.push(...messageLines(vrrp));
   return lines;
+}
+
+function messageLines(vrrp: Readonly<Record<string, unknown>>): string[] {
+  const { version, type, vrid, priority, count } = vrrp;
+  const addresses = vrrp.addresses as readonly string[];
+  const listed = addresses.join(", ") || "none";
+  const announced = addresses.length === count ? "" : ` (${count} announced)`;
+  const auth = version === 3 ? "" : `, authentication type ${vrrp.authType}`;
+  return [
+    `vrrp  version ${version}, type ${type}, VRID ${vrid}, priority ${priority}${priorityNote(priority)}`,
+    `      every ${intervalText(vrrp)}, checksum ${vrrp.checksum} (${checksumText(vrrp)})${auth}`,
+    `      addresses ${listed}${announced}`,
+  ];
 }
 
 function priorityNote(priority: unknown): string {

@@ -1,6 +1,7 @@
 /**
- * What `decode` says about one frame: its fields, and whether a router would take it. Without a configured receiver
- * everything is judged that does not depend on one: the receiver is assumed to be configured like the sender.
+ * What `decode` says about one frame: its fields, and whether a router would take it. Without a configured
+ * receiver everything is judged that does not depend on one: the receiver is assumed to be configured like
+ * the sender.
  */
 import { ipToBytes } from "../core/address.js";
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, type IpPacket, readEthernet, readIp } from "../core/ethernet.js";

@@ -1,6 +1,7 @@
 /**
- * The daemon's log: pino, as lines for people or as JSON. Lines are written behind the event loop's back, so that a
- * log reader that stands still cannot stop a router; what waits is bounded, and flushed when the process ends.
+ * The daemon's log: pino, as lines for people or as JSON. Lines are written behind the event loop's back, so
+ * that a log reader that stands still cannot stop a router; what waits is bounded, and flushed when the
+ * process ends.
  */
 import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";

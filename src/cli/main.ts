@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command `firsthop`. Only the module of the command that was asked for is loaded, so that `show` in a loop or
- * a shell completion costs no more than Node itself.
+ * The command `firsthop`. Only the module of the command that was asked for is loaded, so that `show` in a
+ * loop or a shell completion costs no more than Node itself.
  */
 import { Command, CommanderError } from "commander";
 import { FirsthopError } from "../errors.js";

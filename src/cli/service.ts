@@ -1,6 +1,7 @@
 /**
- * The life of a daemon process, for `run` and `vrrpd` alike: claim the control socket, open the router, follow
- * signals, leave in good order. The order matters: who does not get the socket never touches the kernel.
+ * The life of a daemon process, for `run` and `vrrpd` alike: claim the control socket, open the router,
+ * follow signals, leave in good order. The order matters: who does not get the socket never touches the
+ * kernel.
  */
 import type { Hello } from "../control/protocol.js";
 import { type ControlServer, type Handlers, startControlServer } from "../control/server.js";
@@ -100,9 +101,10 @@ class Service {
     const warning = realtimeWarning(status.engine);
     if (warning !== null) this.#log.warn({ code: "not-realtime" }, warning);
     const names = status.virtualRouters.map((one) => one.name);
+    const count = `${names.length} virtual router${names.length === 1 ? "" : "s"}`;
     this.#log.info(
       { pid: process.pid, version: version(), socket: control?.path ?? null, virtualRouters: names },
-      `firsthop ${version()} runs ${names.length} virtual router${names.length === 1 ? "" : "s"}: ${names.join(", ") || "none"}`,
+      `firsthop ${version()} runs ${count}: ${names.join(", ") || "none"}`,
     );
   }
 
@@ -129,7 +131,10 @@ class Service {
     };
   }
 
-  /** A bug must not leave a half-dead router: hand over if that still works, and end. A second one ends at once. */
+  /**
+   * A bug must not leave a half-dead router: hand over if that still works, and end. A second one ends at
+   * once.
+   */
   fail(error: Error): void {
     this.#log.fatal({ err: error }, `internal error, ending: ${error.stack ?? error.message}`);
     const end = (): never => process.exit(EXIT_INTERNAL);

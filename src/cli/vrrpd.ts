@@ -1,6 +1,7 @@
 /**
- * `firsthop vrrpd`: the command line of the classic vrrpd, with its meaning and defaults. VRRP version 2, one virtual
- * router, in the foreground; no control socket unless one is asked for, because many may run beside each other.
+ * `firsthop vrrpd`: the command line of the classic vrrpd, with its meaning and defaults. VRRP version 2, one
+ * virtual router, in the foreground; no control socket unless one is asked for, because many may run beside
+ * each other.
  */
 import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -88,8 +89,8 @@ function number(text: string, option: string, min: number, max: number): number 
 }
 
 /**
- * `none` or `pw/…`. Of the two spellings of a password that classic versions had, plain text is the later one;
- * hex is told apart by its 0x. @returns the password, or null for none.
+ * `none` or `pw/…`. Of the two spellings of a password that classic versions had, plain text is the later
+ * one; hex is told apart by its 0x. @returns the password, or null for none.
  */
 function authentication(text: string): string | null {
   if (text === "none") return null;

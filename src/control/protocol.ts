@@ -1,7 +1,7 @@
 /**
- * What goes over the control socket: one JSON document a line. A request is `{id, method, params}`; its answer is
- * `{id, result}` or `{id, error: {code, message}}`. `events` sends `{id, event}` lines before its answer, and
- * `{id, dropped: N}` where the reader was too slow for N of them.
+ * What goes over the control socket: one JSON document a line. A request is `{id, method, params}`; its
+ * answer is `{id, result}` or `{id, error: {code, message}}`. `events` sends `{id, event}` lines before its
+ * answer, and `{id, dropped: N}` where the reader was too slow for N of them.
  */
 import { ERROR_CODES, type ErrorCode, FirsthopError } from "../errors.js";
 

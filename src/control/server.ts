@@ -1,7 +1,7 @@
 /**
- * The daemon's end of the control socket. Who may speak is decided by the file system: directory 0700, socket 0600.
- * Whoever speaks can cost the daemon only so much: requests, connections, idle time and unread events are bounded,
- * and nothing here waits for a reader.
+ * The daemon's end of the control socket. Who may speak is decided by the file system: directory 0700, socket
+ * 0600. Whoever speaks can cost the daemon only so much: requests, connections, idle time and unread events
+ * are bounded, and nothing here waits for a reader.
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { FirsthopError } from "../errors.js";

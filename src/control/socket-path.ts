@@ -1,6 +1,7 @@
 /**
- * Who owns the path of a control socket. A path is taken in one atomic step (`link`), so that of two daemons that
- * start together one wins, and the socket that a dead daemon left is replaced without a moment for a third.
+ * Who owns the path of a control socket. A path is taken in one atomic step (`link`), so that of two daemons
+ * that start together one wins, and the socket that a dead daemon left is replaced without a moment for a
+ * third.
  */
 import {
   chmodSync,
@@ -60,7 +61,10 @@ export function prepareDirectory(path: string): void {
 
 let temporaryCount = 0;
 
-/** Where a daemon listens before it owns `path`: a new name in the same directory, because links stay in one file system. */
+/**
+ * Where a daemon listens before it owns `path`: a new name in the same directory, because links stay in one
+ * file system.
+ */
 export function temporaryPath(path: string): string {
   return join(dirname(path), `.${process.pid}.${temporaryCount++}`);
 }
