@@ -170,7 +170,7 @@ export function deviceFiles(
 export function refuseMuteArp(): void {
   const filter = numberOf("ipv4", "all", "arp_filter");
   const ignore = numberOf("ipv4", "all", "arp_ignore");
-  const culprit = filter !== 0 ? "arp_filter" : ignore >= 3 ? "arp_ignore" : null;
+  const culprit = filter !== 0 ? "arp_filter" : ignore === 8 ? "arp_ignore" : null;
   if (culprit === null) return;
   const value = culprit === "arp_filter" ? filter : ignore;
   throw new FirsthopError(

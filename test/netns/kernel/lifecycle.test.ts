@@ -340,12 +340,15 @@ describe("refusals", () => {
     expect(results).toMatchObject([{ name: "fh10-lan0" }, { code: "INTERFACE_CONFLICT" }]);
   });
 
-  it("all.arp_filter, which would silence the addresses", async () => {
+  it.each([
+    ["arp_filter", 1],
+    ["arp_ignore", 8],
+  ])("all.%s %i, which would silence the addresses", async (setting, value) => {
     const parent = plug();
-    sysctl("net/ipv4/conf/all/arp_filter", 1);
+    sysctl(`net/ipv4/conf/all/${setting}`, value);
     expect(await refusalOf(requestFor(parent, 10, "ipv4"))).toEqual({
       code: "KERNEL_REFUSED",
-      message: expect.stringContaining("net.ipv4.conf.all.arp_filter is 1"),
+      message: expect.stringContaining(`net.ipv4.conf.all.${setting} is ${value}`),
     });
   });
 
