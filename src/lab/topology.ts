@@ -22,6 +22,7 @@ import {
   spawnIn,
   writeSysctls,
 } from "./namespaces.js";
+import { eventually } from "./wait.js";
 
 export type LabFamily = "ipv4" | "ipv6";
 
@@ -82,6 +83,7 @@ export interface Lab {
   readonly lanPorts: ReadonlyMap<string, number>;
   /** Cuts a router off. Resolves with the moments between which it happened (monotonic microseconds). */
   cut(router: LabRouter, legs: Legs, kind?: CutKind): Promise<Moment>;
+  /** Resolves when the switch ports forward again: the upstream's first, then the LAN's. */
   restore(router: LabRouter, legs: Legs, kind?: CutKind): Promise<Moment>;
   /** Kills what still runs inside and removes everything. */
   close(): void;
@@ -157,16 +159,34 @@ function layOut(name: string, options: LabOptions): Layout {
   };
 }
 
-const veth = (a: string, aMac: string, aSpace: string, b: string, bSpace: string): string =>
-  `link add name ${a} address ${aMac} netns ${aSpace} type veth peer name ${b} netns ${bSpace}`;
+/**
+ * The ends of a cable get different indices: where they are alike, the kernel takes a veth for a real card and tells
+ * of its carrier up to a second late.
+ */
+const PORT_INDEX = 100;
+
+/** A cable from a switch port to an interface with a given MAC address. `iproute2` sets the index of the first end. */
+const cable = (
+  port: string,
+  index: number,
+  segment: string,
+  end: string,
+  mac: string,
+  node: string,
+): string =>
+  `link add name ${port} index ${PORT_INDEX + index} netns ${segment} type veth ` +
+  `peer name ${end} address ${mac} netns ${node}`;
 
 function cables(layout: Layout): string[] {
+  const afterRouters = layout.routers.length;
   return [
-    ...layout.routers.flatMap((space, at) => [
-      veth("lan0", lanMac(at + 1), space, `r${at + 1}`, layout.lan),
-      veth("wan0", upstreamMac(at + 1), space, `r${at + 1}`, layout.upstream),
+    ...layout.routers.flatMap((node, at) => [
+      cable(`r${at + 1}`, at, layout.lan, "lan0", lanMac(at + 1), node),
+      cable(`r${at + 1}`, at, layout.upstream, "wan0", upstreamMac(at + 1), node),
     ]),
-    ...layout.hosts.map((space, at) => veth("eth0", hostMac(at + 1), space, `h${at + 1}`, layout.lan)),
+    ...layout.hosts.map((node, at) =>
+      cable(`h${at + 1}`, afterRouters + at, layout.lan, "eth0", hostMac(at + 1), node),
+    ),
   ];
 }
 
@@ -174,6 +194,12 @@ function switchLines(ports: readonly string[]): string[] {
   return ["link set br0 up", ...ports.flatMap((port) => [`link set ${port} master br0 up`])];
 }
 
+const UPSTREAM_MAC = "02:00:00:02:01:01";
+
+/**
+ * A router knows its next hop for good: else packets that it gets while its upstream line is cut would leave an
+ * unanswered ARP or ND entry behind, on which packets wait for up to a second after the line works again.
+ */
 function routerLines(router: number): string[] {
   return [
     "link set lo up",
@@ -183,6 +209,8 @@ function routerLines(router: number): string[] {
     `addr add 203.0.113.${router + 1}/24 dev wan0`,
     `addr add 2001:db8:1::${(router + 1).toString(16)}/64 dev lan0 nodad`,
     `addr add 2001:db8:2::${(router + 1).toString(16)}/64 dev wan0 nodad`,
+    `neigh add ${LAB_ADDRESSES.ipv4.upstream} lladdr ${UPSTREAM_MAC} dev wan0 nud permanent`,
+    `neigh add ${LAB_ADDRESSES.ipv6.upstream} lladdr ${UPSTREAM_MAC} dev wan0 nud permanent`,
   ];
 }
 
@@ -219,7 +247,7 @@ async function build(layout: Layout): Promise<void> {
   ]);
   await ipBatch(cables(layout));
   await ipBatch([BRIDGE], layout.lan);
-  await ipBatch([BRIDGE.replace("br0", "br0 address 02:00:00:02:01:01")], layout.upstream);
+  await ipBatch([BRIDGE.replace("br0", `br0 address ${UPSTREAM_MAC}`)], layout.upstream);
   const ports = [
     ...layout.routers.map((_, at) => `r${at + 1}`),
     ...layout.hosts.map((_, at) => `h${at + 1}`),
@@ -244,6 +272,17 @@ const RESTORE: Readonly<Record<CutKind, CutWay>> = {
   line: (segment, port) => runCommand("ip", ["-n", segment, "link", "set", port, "up"]),
   silent: (segment, port) => runCommand("bridge", ["-n", segment, "link", "set", "dev", port, "state", "3"]),
 };
+
+const PORT_BOUND_MS = 5000;
+
+/** Waits until a switch port forwards: it does only when the switch has heard that the line works. */
+async function portForwards(segment: string, port: string): Promise<void> {
+  await eventually(`port ${port} of ${segment} forwards`, PORT_BOUND_MS, async () => {
+    const text = await runCommand("bridge", ["-n", segment, "-json", "link", "show", "dev", port]);
+    const [link] = JSON.parse(text) as { readonly state?: string }[];
+    return link?.state === "forwarding";
+  });
+}
 
 async function portIndices(lan: string): Promise<ReadonlyMap<string, number>> {
   const links = JSON.parse(await runIn(lan, "ip", "-json", "link", "show")) as {
@@ -290,14 +329,25 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
   const close = bequeath([layout.lan, layout.upstream, ...layout.routers, ...layout.hosts], directory);
   try {
     await build(layout);
-    const setLegs = async (router: LabRouter, legs: Legs, way: CutWay): Promise<Moment> => {
+    const spacesOf = (legs: Legs): readonly string[] => [
+      ...(legs === "lan" ? [] : [layout.upstream]),
+      ...(legs === "upstream" ? [] : [layout.lan]),
+    ];
+    const timed = async (work: Promise<unknown>): Promise<Moment> => {
       const beginUs = now();
-      const spaces = [
-        ...(legs === "upstream" ? [] : [layout.lan]),
-        ...(legs === "lan" ? [] : [layout.upstream]),
-      ];
-      await Promise.all(spaces.map((space) => way(space, `r${router.index}`)));
+      await work;
       return { beginUs, endUs: now() };
+    };
+    const cutInTurn = async (router: LabRouter, legs: Legs, kind: CutKind): Promise<void> => {
+      // The LAN first: advertisements and packets end in the same moment.
+      for (const space of [...spacesOf(legs)].reverse()) await CUT[kind](space, `r${router.index}`);
+    };
+    const restoreInTurn = async (router: LabRouter, legs: Legs, kind: CutKind): Promise<void> => {
+      // The upstream first: a router that the LAN can reach before it has a way out would lose packets.
+      for (const space of spacesOf(legs)) {
+        await RESTORE[kind](space, `r${router.index}`);
+        await portForwards(space, `r${router.index}`);
+      }
     };
     return {
       name,
@@ -307,8 +357,8 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
       routers: layout.routers.map((namespace, at) => routerOf(at + 1, namespace, directory)),
       hosts: layout.hosts.map((namespace, at) => nodeOf(`h${at + 1}`, namespace, directory)),
       lanPorts: await portIndices(layout.lan),
-      cut: (router, legs, kind = "line") => setLegs(router, legs, CUT[kind]),
-      restore: (router, legs, kind = "line") => setLegs(router, legs, RESTORE[kind]),
+      cut: (router, legs, kind = "line") => timed(cutInTurn(router, legs, kind)),
+      restore: (router, legs, kind = "line") => timed(restoreInTurn(router, legs, kind)),
       close,
     };
   } catch (error) {
