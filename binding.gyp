@@ -9,6 +9,7 @@
             "native/heartbeat_addon.cc",
             "native/heartbeat.cc",
             "native/heartbeat_parse.cc",
+            "native/heartbeat_thread.cc",
             "native/kernel_lane.cc",
             "native/packet_port.cc",
             "native/netlink_addon.cc",

@@ -1,6 +1,7 @@
-// Finds the session that expects a frame: tuple space search. Patterns of one length and mask form a group; within
-// it one hash of the masked octets leads to the candidates, which are then compared in full. A LAN with hundreds of
-// virtual routers has one or two groups, so a frame costs one or two hashes however many routers there are.
+// Finds the session that expects a frame: tuple space search. Patterns of one length and mask form a group;
+// within it one hash of the masked octets leads to the candidates, which are then compared in full. A LAN
+// with hundreds of virtual routers has one or two groups, so a frame costs one or two hashes however many
+// routers there are.
 #pragma once
 #include <cstdint>
 #include <cstring>

@@ -1,6 +1,6 @@
-// Deadlines of all sessions, soonest first. Re-arming a timer to a later time, which every heard advertisement
-// does, costs a store and no heap operation: its entry stays where it is and is put right when it comes up. A timer
-// has at most one entry, so the heap is never larger than the number of timers.
+// Deadlines of all sessions, soonest first. Re-arming a timer to a later time, which every heard
+// advertisement does, costs a store and no heap operation: its entry stays where it is and is put right when
+// it comes up. A timer has at most one entry, so the heap is never larger than the number of timers.
 #pragma once
 #include <cstddef>
 #include <cstdint>

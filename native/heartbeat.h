@@ -1,10 +1,12 @@
-// The heartbeat engine: one thread that runs the automata of all sessions. It knows no protocol. It sleeps until the
-// next deadline or frame, carries out the transition that belongs to it, and tells JavaScript afterwards.
+// The heartbeat engine: one thread that runs the automata of all sessions. It knows no protocol. It sleeps
+// until the next deadline or frame, carries out the transition that belongs to it, and tells JavaScript
+// afterwards.
 //
-// Threads: `run` and everything it calls are the heartbeat thread's; public functions are called by JavaScript. What
-// both touch is guarded by `mutex_`, which lends priority (PiMutex) and is held for microseconds: programs are built
-// before it is taken and freed after it is released. A command queue instead would make a refused `load` known only
-// a wake-up later, and JavaScript would have to undo what it did meanwhile.
+// Threads: `run` and everything it calls are the heartbeat thread's; public functions are called by
+// JavaScript. What both touch is guarded by `mutex_`, which lends priority (PiMutex) and is held for
+// microseconds: programs are built before it is taken and freed after it is released. A command queue instead
+// would make a refused `load` known only a wake-up later, and JavaScript would have to undo what it did
+// meanwhile.
 #pragma once
 #include <sys/epoll.h>
 
@@ -102,13 +104,18 @@ class Heartbeat {
   std::vector<Report> takeReports() { return reports_.take(); }
 
  private:
+  // What epoll says for descriptors that are no ports; ports go by their numbers.
+  static constexpr uint64_t kTimerEvent = UINT64_MAX;
+  static constexpr uint64_t kStopEvent = UINT64_MAX - 1;
+
   // A token bucket for the frames of one sender, or of a whole port.
   struct Bucket {
     int64_t full_at_ns = 0;
     bool take(int64_t now_ns, int64_t cost_ns, int64_t burst_ns);
   };
 
-  // What is known of a port's interface. One that is down may come back; for one that is gone the port is dead.
+  // What is known of a port's interface. One that is down may come back; for one that is gone the port is
+  // dead.
   enum class Line : uint8_t { Up, Down, Gone };
 
   struct Port {
@@ -199,7 +206,8 @@ class Heartbeat {
   bool woke_ = false;
   int64_t timer_set_ns_ = kNever;
   int64_t check_ports_ns_ = kNever;
-  // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each frame.
+  // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each
+  // frame.
   int64_t rest_until_ns_ = kNever;
   uint64_t frames_read_ = 0;
   uint64_t paced_frames_ = 0;

@@ -36,8 +36,8 @@ bool unsignedArgument(const Napi::CallbackInfo& info, size_t index, uint32_t* in
 
 double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }
 
-// The engine and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv handle takes
-// a turn of the loop, also at the end of an environment.
+// The engine and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv
+// handle takes a turn of the loop, also at the end of an environment.
 class Bridge {
  public:
   // Null when something was refused; `error` says what.
@@ -229,7 +229,8 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     if (heartbeat == nullptr) return info.Env().Undefined();
     uint32_t ifindex = 0;
     Bytes filter;
-    if (!unsignedArgument(info, 0, &ifindex) || ifindex == 0 || ifindex > INT32_MAX || info.Length() < 4 || !info[2].IsArray() || !info[3].IsArray()) {
+    if (!unsignedArgument(info, 0, &ifindex) || ifindex == 0 || ifindex > INT32_MAX || info.Length() < 4 ||
+        !info[2].IsArray() || !info[3].IsArray()) {
       return throwType(info.Env(), "openLanPort(ifindex, filter, memberships, groups)");
     }
     if (!parseFilter(info[1], &filter)) return info.Env().Undefined();

@@ -24,7 +24,8 @@ bool getNumber(Napi::Object from, const char* key, double max, const std::string
   if (from.Env().IsExceptionPending()) return false;
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
   if (!(number >= 0 && number <= max) || number != std::floor(number)) {
-    return fail(from.Env(), where + "." + key + " must be an integer from 0 to " + std::to_string(static_cast<long long>(max)));
+    const std::string limit = std::to_string(static_cast<long long>(max));
+    return fail(from.Env(), where + "." + key + " must be an integer from 0 to " + limit);
   }
   *into = number;
   return true;

@@ -1,5 +1,5 @@
-// From JavaScript's automata (src/core/automaton.ts) to the engine's, checked in full: whatever JavaScript passes,
-// the engine gets a program whose every index is valid, or a TypeError says what is wrong with it.
+// From JavaScript's automata (src/core/automaton.ts) to the engine's, checked in full: whatever JavaScript
+// passes, the engine gets a program whose every index is valid, or a TypeError says what is wrong with it.
 #pragma once
 #include <napi.h>
 

@@ -13,8 +13,8 @@ namespace firsthop {
 
 namespace {
 
-// rtnetlink carries a request out before `send` returns, so its answer is there at once. This is for a request that
-// the kernel does not answer at all.
+// rtnetlink carries a request out before `send` returns, so its answer is there at once. This is for a
+// request that the kernel does not answer at all.
 constexpr timeval kAnswerLimit{5, 0};
 
 int64_t monotonicNs() {

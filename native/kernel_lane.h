@@ -1,5 +1,5 @@
-// The thread that carries out kernel plans, strictly in order. It is apart from the heartbeat thread because an
-// rtnetlink request waits for the RTNL lock, which another process may hold for tens of milliseconds.
+// The thread that carries out kernel plans, strictly in order. It is apart from the heartbeat thread because
+// an rtnetlink request waits for the RTNL lock, which another process may hold for tens of milliseconds.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -30,8 +30,8 @@ class KernelLane {
   // 0 or an errno.
   int start();
   void submit(std::shared_ptr<const KernelPlan> plan, Done done);
-  // Carries out what is queued and ends the thread. After `limit_ms` no further plan is begun; the step under way is
-  // waited for, because the kernel can't be interrupted in it.
+  // Carries out what is queued and ends the thread. After `limit_ms` no further plan is begun; the step under
+  // way is waited for, because the kernel can't be interrupted in it.
   void stop(int limit_ms);
 
  private:

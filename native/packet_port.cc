@@ -71,8 +71,8 @@ int PacketPort::openLan(int ifindex, const std::vector<sock_filter>& filter, con
   return 0;
 }
 
-// Frames arrive without it (the packet membership opens the interface's filter); what is lost when it fails is
-// only that a snooping switch learns of the group.
+// Frames arrive without it (the packet membership opens the interface's filter); what is lost when it fails
+// is only that a snooping switch learns of the group.
 void PacketPort::joinGroup(const std::string& group, int ifindex) {
   if (group.find(':') == std::string::npos) {
     if (!membership4_.valid()) membership4_.reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));

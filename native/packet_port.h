@@ -1,6 +1,7 @@
-// The sockets of a port. A LAN port is an AF_PACKET socket that sees every frame of its interface which the filter
-// lets through, whatever macvlans stand on it (the taps run before the macvlan's receive handler), and sends frames
-// with any source address. A datagram port sends whole IP datagrams by the kernel's routing, for unicast peers.
+// The sockets of a port. A LAN port is an AF_PACKET socket that sees every frame of its interface which the
+// filter lets through, whatever macvlans stand on it (the taps run before the macvlan's receive handler), and
+// sends frames with any source address. A datagram port sends whole IP datagrams by the kernel's routing, for
+// unicast peers.
 #pragma once
 #include <linux/filter.h>
 #include <sys/socket.h>
@@ -42,8 +43,8 @@ class PacketPort {
   // A LAN port; a datagram port only sends.
   bool receives() const { return receives_; }
 
-  // Sends frames in as few system calls as they take. Usable from any thread. Returns the errno of the last frame
-  // that was refused, or 0.
+  // Sends frames in as few system calls as they take. Usable from any thread. Returns the errno of the last
+  // frame that was refused, or 0.
   int send(const Bytes* const* frames, size_t count);
   // Takes the kernel's count of frames that found the socket's buffer full.
   uint64_t takeKernelDrops();
@@ -65,7 +66,8 @@ class PacketPort {
   bool datagram_ = false;
 };
 
-// Room for frames that are received by one system call, with the kernel's stamp of each. Belongs to one thread.
+// Room for frames that are received by one system call, with the kernel's stamp of each. Belongs to one
+// thread.
 class ReceiveBatch {
  public:
   static constexpr size_t kFrames = 64;

@@ -1,5 +1,5 @@
-// A mutex that lends the holder the waiter's priority: the JavaScript thread may be preempted while it holds one,
-// and the heartbeat thread must not wait for that thread's next turn.
+// A mutex that lends the holder the waiter's priority: the JavaScript thread may be preempted while it holds
+// one, and the heartbeat thread must not wait for that thread's next turn.
 #pragma once
 #include <pthread.h>
 

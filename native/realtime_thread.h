@@ -1,5 +1,5 @@
-// A thread with a name, a stack of its own that is in memory before it is needed, and a real-time priority where
-// the system allows one. The stack is locked by itself: locking the whole process makes V8 abort.
+// A thread with a name, a stack of its own that is in memory before it is needed, and a real-time priority
+// where the system allows one. The stack is locked by itself: locking the whole process makes V8 abort.
 #pragma once
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
-// From the native threads to JavaScript: bounded, in order of happening. Frames have a bound of their own, so that
-// no flood keeps out what the router must know (transitions, results of kernel plans). Those are few by nature: what
-// a session does while JavaScript is silent ends with `controlLost`.
+// From the native threads to JavaScript: bounded, in order of happening. Frames have a bound of their own, so
+// that no flood keeps out what the router must know (transitions, results of kernel plans). Those are few by
+// nature: what a session does while JavaScript is silent ends with `controlLost`.
 #pragma once
 #include <cstdint>
 #include <mutex>

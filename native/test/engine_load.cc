@@ -1,6 +1,8 @@
-// What the engine costs: a full LAN of virtual routers on a veth pair, one engine that speaks and one that listens.
+// What the engine costs: a full LAN of virtual routers on a veth pair, one engine that speaks and one that
+// listens.
 //   engine_load [SESSIONS [PERIOD_MS [SECONDS]]]
-// Prints processor time of each thread per million frames, wake-ups, and how late the speaker's timers were. Needs root.
+// Prints processor time of each thread per million frames, wake-ups, and how late the speaker's timers were.
+// Needs root.
 #include <dirent.h>
 #include <net/if.h>
 #include <sched.h>

@@ -1,4 +1,5 @@
-// The engine on a veth pair in a network namespace of its own. Needs root; 77 tells ctest that it was skipped.
+// The engine on a veth pair in a network namespace of its own. Needs root; 77 tells ctest that it was
+// skipped.
 #include <net/if.h>
 #include <sched.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// Memory that is there before it is needed: mapped, filled in and locked, so that the heartbeat thread never waits
-// for a page. Only this region is locked; locking the whole process makes V8 abort.
+// Memory that is there before it is needed: mapped, filled in and locked, so that the heartbeat thread never
+// waits for a page. Only this region is locked; locking the whole process makes V8 abort.
 #pragma once
 #include <sys/mman.h>
 

@@ -54,7 +54,10 @@ export type HeartbeatReport =
       readonly atUs: number;
       readonly failures: readonly { readonly label: string; readonly errno: string }[];
     }
-  /** A socket of a port reports an error: its interface went down or away. */
+  /**
+   * A port's interface went down (ENETDOWN, ENXIO: it works again by itself once the interface is up), or away
+   * for good (ENODEV: the port is dead; close it).
+   */
   | { readonly type: "portError"; readonly port: PortId; readonly errno: string; readonly atUs: number }
   /** JavaScript was silent for longer than `controlTimeout`, and is back. Follows the transitions it caused. */
   | { readonly type: "controlRestored"; readonly silentForUs: number; readonly atUs: number };

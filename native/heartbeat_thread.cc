@@ -1,0 +1,430 @@
+// The heartbeat thread: everything here runs on it with the lock held, but `wait`. `load` and `stop` share the
+// carrying out of operations.
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+#include "heartbeat.h"
+
+namespace firsthop {
+
+namespace {
+
+// Unreported timers that pass soon are carried out together with one that has passed: a wake-up costs more
+// than ten frames do, most of all on virtual machines. A timer that re-arms itself may be early by a part of
+// its period, which its schedule makes up for: the next deadline counts from this one's.
+constexpr int64_t kSlackNs = 60'000;
+constexpr int64_t kSlackMaxNs = 1'000'000;
+constexpr int64_t kSlackPart = 16;
+// From this rate of frames on, ports are read once in a while instead of at each frame. What a frame does
+// counts from its arrival, and ports are read before a deadline is acted on, so that the pause is felt by
+// nobody but a frame that JavaScript must see.
+constexpr int64_t kPauseNs = 1'000'000;
+constexpr int64_t kPauseFromRate = 2000;  // a second
+constexpr int64_t kPaceNs = 20'000'000;
+// A port is read this often before timers get their turn again, however much there is to read.
+constexpr int kReceiveRounds = 16;
+// Frames for JavaScript: 200 a second from one sender with bursts of 64, 2,000 a second from one port.
+constexpr int64_t kSenderCostNs = 5'000'000;
+constexpr int64_t kSenderBurstNs = 64 * kSenderCostNs;
+constexpr int64_t kPortCostNs = 500'000;
+constexpr int64_t kPortBurstNs = 512 * kPortCostNs;
+// How often a port whose interface is down is asked whether the interface is there at all.
+constexpr int64_t kPortCheckNs = 250'000'000;
+
+int64_t wallClockNs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+// How much before its deadline a timer may be carried out together with another one.
+int64_t slackOf(const Transition& transition, int timer) {
+  for (const Operation& one : transition.operations) {
+    if (one.kind == Operation::Kind::Arm && one.slot == timer) return std::min(one.after_ns / kSlackPart, kSlackMaxNs);
+  }
+  return kSlackNs;
+}
+
+}  // namespace
+
+void Heartbeat::run() {
+  epoll_event events[32];
+  while (!stopping_.load()) {
+    const int count = wait(events, 32);
+    std::lock_guard<PiMutex> lock(mutex_);
+    timing_.wakeups++;
+    for (int i = 0; i < count; i++) {
+      if (events[i].data.u64 >= kStopEvent) continue;
+      auto port = ports_.find(static_cast<uint32_t>(events[i].data.u64));
+      if (port != ports_.end()) readPort(port->first, *port->second);
+    }
+    const int64_t now_ns = nowNs();
+    fireTimers(now_ns);
+    checkControl(now_ns);
+    if (now_ns >= check_ports_ns_) checkPorts(now_ns);
+    flush();
+    publishFrames(kNever);
+    pace(now_ns);
+    armWakeup();
+    if (woke_) options_.wake();
+    woke_ = false;
+  }
+  std::lock_guard<PiMutex> lock(mutex_);
+  if (!control_lost_) loseControl(nowNs());
+  flush();
+}
+
+int Heartbeat::wait(epoll_event* events, int room) {
+  if (!hurried_) return ::epoll_wait(epoll_.get(), events, room, -1);
+  ::epoll_wait(quiet_epoll_.get(), events, room, -1);
+  return ::epoll_wait(epoll_.get(), events, room, 0);
+}
+
+// Decides how the thread waits next: for each frame, or for the end of a pause.
+void Heartbeat::pace(int64_t now_ns) {
+  const int64_t elapsed_ns = now_ns - paced_ns_;
+  if (elapsed_ns >= kPaceNs) {
+    hurried_ = static_cast<int64_t>(frames_read_ - paced_frames_) * 1'000'000'000 > kPauseFromRate * elapsed_ns;
+    paced_frames_ = frames_read_;
+    paced_ns_ = now_ns;
+  }
+  rest_until_ns_ = hurried_ ? now_ns + kPauseNs : kNever;
+}
+
+void Heartbeat::armWakeup() {
+  const Timer* first = heap_.first();
+  int64_t next_ns = std::min({first == nullptr ? kNever : first->deadline_ns, check_ports_ns_, rest_until_ns_});
+  if (!control_lost_) next_ns = std::min(next_ns, renewed_ns_.load() + options_.control_timeout_ns);
+  // A wake-up before it is needed is put right then: cheaper than to set the timer anew for each frame.
+  if (next_ns >= timer_set_ns_ && timer_set_ns_ > nowNs()) return;
+  timer_set_ns_ = next_ns;
+  itimerspec when{};
+  if (next_ns != kNever) {
+    // Zero would disarm: a deadline in the past is due at once.
+    const int64_t at_ns = std::max<int64_t>(next_ns, 1);
+    when.it_value.tv_sec = at_ns / 1'000'000'000;
+    when.it_value.tv_nsec = at_ns % 1'000'000'000;
+  }
+  ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+void Heartbeat::readPort(uint32_t id, Port& port) {
+  for (int round = 0; round < kReceiveRounds; round++) {
+    const int64_t now_ns = nowNs();
+    const int64_t to_monotonic_ns = now_ns - wallClockNs();
+    const int count = batch_.receive(port.socket->fd());
+    port.read_until_ns = now_ns;
+    port.left_in_wakeup = 0;
+    if (count < 0) notePortError(id, port, -count);
+    if (count == 0) port.emptied_ns = now_ns;
+    if (count <= 0) break;
+    // Frames may come in while they are taken, so the present is asked again.
+    const int64_t read_ns = nowNs();
+    port.line = Line::Up;
+    port.counters.received += static_cast<uint64_t>(count);
+    frames_read_ += static_cast<uint64_t>(count);
+    int64_t last_ns = 0;
+    for (size_t i = 0; i < static_cast<size_t>(count); i++) {
+      // The wall clock, which stamps are made by, may be set at any time. What is sure is that a frame came
+      // in after the socket was empty, and is here.
+      const int64_t stamp_ns = batch_.stampNs(i) + to_monotonic_ns;
+      const int64_t at_ns = std::clamp(stamp_ns, std::min(port.emptied_ns, read_ns), read_ns);
+      if (!matchFrame(port, batch_.frame(i), batch_.length(i), at_ns, read_ns)) {
+        deliverFrame(id, port, batch_.frame(i), batch_.length(i), at_ns, read_ns);
+      }
+      last_ns = at_ns;
+    }
+    if (static_cast<size_t>(count) < ReceiveBatch::kFrames) {
+      port.emptied_ns = now_ns;
+      break;
+    }
+    // A full batch: there may be more, which came in after the last one that was read.
+    port.read_until_ns = last_ns;
+    if (round == kReceiveRounds - 1) port.left_in_wakeup = timing_.wakeups;
+  }
+}
+
+bool Heartbeat::matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns) {
+  Session* session = nullptr;
+  const Transition* transition = nullptr;
+  port.classifier.find(frame, length, [&](const Classifier<Session*>::Match& match) {
+    session = match.owner;
+    // In the order of time: a deadline that had passed when the frame came in is not saved by it.
+    firePassed(*session, at_ns, now_ns);
+    const Posture* posture = session->current();
+    const int16_t index = posture->by_pattern[match.pattern];
+    if (index != kNone) transition = &posture->transitions[static_cast<size_t>(index)];
+    return index != kNone;
+  });
+  if (transition == nullptr) return false;
+  port.counters.matched++;
+  fireTransition(*session, *transition, {Moment::Cause::Frame, at_ns, now_ns});
+  return true;
+}
+
+bool Heartbeat::Bucket::take(int64_t now_ns, int64_t cost_ns, int64_t burst_ns) {
+  const int64_t level_ns = std::max(full_at_ns, now_ns - burst_ns);
+  if (level_ns + cost_ns > now_ns) return false;
+  full_at_ns = level_ns + cost_ns;
+  return true;
+}
+
+void Heartbeat::deliverFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns,
+                             int64_t now_ns) {
+  uint64_t sender = 0;
+  if (length >= 12) std::memcpy(&sender, frame + 6, 6);
+  Bucket& bucket = port.senders[(sender * 0x9e3779b97f4a7c15ULL) >> 54];
+  if (!bucket.take(now_ns, kSenderCostNs, kSenderBurstNs) || !port.all.take(now_ns, kPortCostNs, kPortBurstNs)) {
+    port.counters.dropped_unread++;
+    return;
+  }
+  Report arrived;
+  arrived.kind = Report::Kind::Frame;
+  arrived.session = id;
+  arrived.at_ns = at_ns;
+  arrived.frame.assign(frame, frame + length);
+  frames_.push_back(std::move(arrived));
+}
+
+void Heartbeat::publishFrames(int64_t until_ns) {
+  if (frames_.empty()) return;
+  size_t kept = 0;
+  for (Report& one : frames_) {
+    if (one.at_ns > until_ns) {
+      if (&one != &frames_[kept]) frames_[kept] = std::move(one);
+      kept++;
+      continue;
+    }
+    auto port = ports_.find(one.session);
+    if (port == ports_.end()) continue;
+    if (reports_.pushFrame(std::move(one))) {
+      port->second->counters.delivered++;
+      woke_ = true;
+    } else {
+      port->second->counters.dropped_unread++;
+    }
+  }
+  frames_.resize(kept);
+}
+
+void Heartbeat::fireTimers(int64_t now_ns) {
+  bool fired = false;
+  for (Timer* timer = heap_.first(); timer != nullptr; timer = heap_.first()) {
+    Session& session = *timer->session;
+    const Transition* transition = session.onTimer(timer->index);
+    if (timer->deadline_ns > now_ns) {
+      // Only what is not reported may be early, and only in company.
+      if (!fired || transition == nullptr || transition->report) break;
+      if (timer->deadline_ns > now_ns + slackOf(*transition, timer->index)) break;
+    } else if (transition != nullptr && transition->report) {
+      // What decides over a role hears everybody first: the advertisement may wait in the socket.
+      const Heard heard = heardUntil(session, timer->deadline_ns);
+      if (heard == Heard::ReadMore) continue;
+      if (heard == Heard::Behind) {
+        heap_.take(*timer);
+        deferred_.push_back(timer);
+        continue;
+      }
+    }
+    fireTimer(session, *timer, now_ns);
+    fired = true;
+  }
+  for (Timer* timer : deferred_) {
+    if (timer->running()) heap_.arm(*timer, timer->deadline_ns);
+  }
+  deferred_.clear();
+}
+
+Heartbeat::Heard Heartbeat::heardUntil(const Session& session, int64_t deadline_ns) {
+  for (const uint32_t id : session.listening) {
+    auto found = ports_.find(id);
+    if (found == ports_.end() || !found->second->socket->receives()) continue;
+    Port& port = *found->second;
+    if (port.read_until_ns >= deadline_ns) continue;
+    if (port.left_in_wakeup == timing_.wakeups) return Heard::Behind;
+    readPort(id, port);
+    return Heard::ReadMore;
+  }
+  return Heard::All;
+}
+
+void Heartbeat::firePassed(Session& session, int64_t before_ns, int64_t now_ns) {
+  for (;;) {
+    Timer* first = nullptr;
+    for (Timer& timer : session.timers) {
+      if (timer.deadline_ns < before_ns && (first == nullptr || timer.deadline_ns < first->deadline_ns)) first = &timer;
+    }
+    if (first == nullptr) return;
+    fireTimer(session, *first, now_ns);
+  }
+}
+
+void Heartbeat::fireTimer(Session& session, Timer& timer, int64_t now_ns) {
+  const int64_t deadline_ns = timer.deadline_ns;
+  const Transition* transition = session.onTimer(timer.index);
+  DeadlineHeap::cancel(timer);
+  if (transition == nullptr) return;
+  noteLateness(now_ns - deadline_ns);
+  fireTransition(session, *transition, {Moment::Cause::Timer, deadline_ns, now_ns, timer.index});
+}
+
+void Heartbeat::fireTransition(Session& session, const Transition& transition, const Moment& moment) {
+  if (transition.report) {
+    publishFrames(moment.base_ns);
+    Report done;
+    done.kind = Report::Kind::Transition;
+    done.session = session.id;
+    done.epoch = ++session.epoch;
+    done.from = session.posture;
+    done.to = transition.next;
+    done.transition = static_cast<uint32_t>(&transition - session.current()->transitions.data());
+    done.at_ns = moment.base_ns;
+    done.carried_out_ns = nowNs();
+    // Before its kernel plan is handed on, whose end is reported by another thread.
+    report(std::move(done));
+  }
+  session.posture = transition.next;
+  carryOut(session, transition.operations, moment);
+}
+
+void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment) {
+  for (const Operation& one : operations) {
+    switch (one.kind) {
+      case Operation::Kind::Send: {
+        auto port = ports_.find(one.port);
+        if (port != ports_.end()) port->second->outgoing.push_back(&session.program->frames[one.index]);
+        break;
+      }
+      case Operation::Kind::Arm:
+        armTimer(session, one, moment);
+        break;
+      case Operation::Kind::Cancel:
+        DeadlineHeap::cancel(session.timers[one.slot]);
+        break;
+      case Operation::Kind::Count:
+        session.counters[one.slot]++;
+        break;
+      case Operation::Kind::Kernel:
+        submitPlan(session, one.index);
+        break;
+    }
+  }
+}
+
+void Heartbeat::armTimer(Session& session, const Operation& operation, const Moment& moment) {
+  Timer& timer = session.timers[operation.slot];
+  int64_t base_ns = moment.base_ns;
+  switch (moment.cause) {
+    case Moment::Cause::Timer:
+      if (base_ns + operation.after_ns <= moment.now_ns) {
+        // More than a whole period late: what was missed is not made up for in a burst.
+        if (operation.slot == moment.timer && operation.after_ns > 0) {
+          timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / operation.after_ns);
+        }
+        // Never due again within the same wake-up, so that no program keeps the thread in it.
+        base_ns = moment.now_ns + (operation.after_ns > 0 ? 0 : 1);
+      }
+      break;
+    case Moment::Cause::Entry:
+      // JavaScript speaks of a moment that is past. What armed the timer since then is better informed; and
+      // what it would have heard by now, had it been faster, is not known, so no deadline passes because of
+      // its delay.
+      if (timer.running() && timer.base_ns > base_ns) return;
+      if (base_ns + operation.after_ns < moment.now_ns) base_ns = moment.now_ns;
+      break;
+    case Moment::Cause::Frame:
+    case Moment::Cause::Control:
+      break;
+  }
+  timer.base_ns = base_ns;
+  heap_.arm(timer, base_ns + operation.after_ns);
+}
+
+void Heartbeat::submitPlan(const Session& session, uint32_t plan) {
+  lane_->submit(session.program->kernel_plans[plan],
+                [this, id = session.id, epoch = session.epoch](std::vector<StepFailure>&& failures) {
+                  Report done;
+                  done.kind = Report::Kind::Kernel;
+                  done.session = id;
+                  done.epoch = epoch;
+                  done.at_ns = nowNs();
+                  done.failures = std::move(failures);
+                  reports_.push(std::move(done));
+                  options_.wake();
+                });
+}
+
+void Heartbeat::checkControl(int64_t now_ns) {
+  if (!control_lost_ && now_ns - renewed_ns_.load() >= options_.control_timeout_ns) loseControl(now_ns);
+}
+
+void Heartbeat::loseControl(int64_t now_ns) {
+  control_lost_ = true;
+  control_lost_ns_ = now_ns;
+  for (auto& [id, session] : sessions_) {
+    const Posture* posture = session->current();
+    if (posture == nullptr || posture->on_control_lost == kNone) continue;
+    const Transition& transition = posture->transitions[static_cast<size_t>(posture->on_control_lost)];
+    fireTransition(*session, transition, {Moment::Cause::Control, now_ns, now_ns});
+  }
+}
+
+void Heartbeat::flush() {
+  for (auto& [id, port] : ports_) {
+    if (port->outgoing.empty()) continue;
+    const int error = port->socket->send(port->outgoing.data(), port->outgoing.size());
+    port->outgoing.clear();
+    if (!port->socket->receives()) continue;
+    const bool down = error == ENETDOWN || error == ENXIO || error == ENODEV;
+    if (!down) {
+      port->line = Line::Up;
+    } else if (port->line == Line::Up) {
+      notePortError(id, *port, error);
+    }
+  }
+}
+
+void Heartbeat::notePortError(uint32_t id, Port& port, int error) {
+  const int64_t now_ns = nowNs();
+  port.line = port.socket->interfaceGone() ? Line::Gone : Line::Down;
+  if (port.line == Line::Down) check_ports_ns_ = std::min(check_ports_ns_, now_ns + kPortCheckNs);
+  Report failed;
+  failed.kind = Report::Kind::PortError;
+  failed.session = id;
+  failed.error = port.line == Line::Gone ? ENODEV : error;
+  failed.at_ns = now_ns;
+  report(std::move(failed));
+}
+
+// An interface that is removed goes down first; that it went away for good shows only when the socket is
+// asked.
+void Heartbeat::checkPorts(int64_t now_ns) {
+  check_ports_ns_ = kNever;
+  for (auto& [id, port] : ports_) {
+    if (port->line != Line::Down) continue;
+    if (port->socket->interfaceGone()) {
+      notePortError(id, *port, ENODEV);
+    } else {
+      check_ports_ns_ = now_ns + kPortCheckNs;
+    }
+  }
+}
+
+void Heartbeat::noteLateness(int64_t lateness_ns) {
+  timing_.lateness_max_ns = std::max(timing_.lateness_max_ns, lateness_ns);
+  size_t bucket = 0;
+  while (bucket < EngineTiming::kBoundsUs.size() && lateness_ns > EngineTiming::kBoundsUs[bucket] * 1000LL) bucket++;
+  timing_.lateness_counts[bucket]++;
+}
+
+void Heartbeat::report(Report&& one) {
+  reports_.push(std::move(one));
+  woke_ = true;
+}
+
+}  // namespace firsthop
