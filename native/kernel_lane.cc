@@ -111,6 +111,8 @@ std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {
         error = writeFile(step.label, step.value);
         break;
       case KernelStep::Kind::Send: {
+        // Hosts are not pointed to where their packets are not let in.
+        if (!failures.empty()) break;
         // Neighbours that leave by the same port leave together.
         frames.push_back(&step.data);
         const bool more = i + 1 < steps.size() && steps[i + 1].kind == step.kind && steps[i + 1].port == step.port;

@@ -28,7 +28,7 @@ export interface FramePattern {
   readonly mask: Uint8Array;
 }
 
-/** One thing the kernel lane does, in the order given; a failed step does not stop those behind it. */
+/** One thing the kernel lane does, in the order given. A failed step stops none behind it but the sending of frames. */
 export type KernelStep =
   /** A complete rtnetlink request, as encoded by the native netlink encoder. */
   | { readonly step: "netlink"; readonly message: Uint8Array; readonly label: string }

@@ -96,7 +96,8 @@ export class FrameIntake {
     atUs: number,
   ): void {
     const family = familyOfPacket(ip);
-    const router = this.#routers.get(`${interfaceName}/${message?.vrid ?? 0}/${family}`) ?? null;
+    const router =
+      this.#routers.get(`${interfaceName}/${message?.vrid ?? ip.payload[1] ?? 0}/${family}`) ?? null;
     const source = formatIp(ip.source);
     if (router && !isAddressedTo(router, source, formatIp(ip.destination))) {
       this.#notice(

@@ -71,6 +71,7 @@ export interface NetworkView {
 type RejectCounter = "intervalErrors" | "invalidTypePktsRcvd" | "addressListErrors" | "packetLengthErrors";
 
 const PREPARE_RETRY_US = 2_000_000;
+const LISTEN_MAX_US = 100_000;
 
 export class VirtualRouter {
   readonly name: string;
@@ -272,12 +273,18 @@ export class VirtualRouter {
     this.#machine.onTransition(report);
   }
 
+  /**
+   * A kernel plan ended. One that failed leaves a router that is Active without forwarding, or Backup without having
+   * ceased to: it resigns, and what stands in the kernel is made anew.
+   */
   onKernelReport(report: Extract<HeartbeatReport, { type: "kernel" }>): void {
-    if (report.failures.length === 0) return;
+    if (report.failures.length === 0 || this.#stopping) return;
+    // What stood on an interface that is gone can't be opened or closed any more, and need not be.
+    if (!this.#network.link || !this.#virtualInterface) return;
     const text = report.failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
-    // Closing what is gone already is no failure worth a word: the interface went first.
-    if (this.#network.link && !this.#stopping)
-      this.#host.notice("warning", this.name, "kernel-step-failed", text);
+    this.#host.notice("warning", this.name, "kernel-step-failed", text);
+    this.#refuse();
+    this.#evaluate();
   }
 
   /** JavaScript is back after a silence in which the engine resigned. */
@@ -442,18 +449,26 @@ export class VirtualRouter {
     }
   }
 
+  /**
+   * Starts after having listened for two intervals. The RFC's Backup does nothing else, but at 10 ms its three
+   * intervals pass before JavaScript has read its first advertisement; heard before, it is known to the first program.
+   */
   #scheduleStart(): void {
     if (this.#starting) return;
     this.#starting = true;
-    this.#host.schedule(() => {
-      this.#starting = false;
-      const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
-      if (ready && this.state.name === "initialize")
-        this.#machine.dispatch({ type: "startup" }, this.#host.heartbeat.now());
-      const started = this.#startWaiters;
-      this.#startWaiters = [];
-      for (const wake of started) wake();
-    });
+    const listenUs = Math.min(2 * this.#config.advertisementIntervalUs, LISTEN_MAX_US);
+    this.#host.setTimer(listenUs, () => this.#host.schedule(() => this.#start()));
+  }
+
+  #start(): void {
+    this.#starting = false;
+    const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
+    if (ready && this.state.name === "initialize") {
+      this.#machine.dispatch({ type: "startup" }, this.#host.heartbeat.now());
+    }
+    const waiters = this.#startWaiters;
+    this.#startWaiters = [];
+    for (const wake of waiters) wake();
   }
 
   #prepare(): void {
@@ -488,13 +503,21 @@ export class VirtualRouter {
 
   #prepareFailed(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#refused = true;
     if (message !== this.#lastRefusal) this.#host.notice("warning", this.name, "kernel-refused", message);
     this.#lastRefusal = message;
+    this.#refuse();
+  }
+
+  /** The kernel does not do what it should: out of the election, and another attempt later. */
+  #refuse(): void {
+    this.#refused = true;
     this.#cancelRetry?.();
     this.#cancelRetry = this.#host.setTimer(PREPARE_RETRY_US, () => {
       this.#cancelRetry = null;
-      if (this.#network.link && !this.#virtualInterface) this.#prepare();
+      if (!this.#network.link) return;
+      this.#virtualInterface = null;
+      this.#plan = null;
+      this.#prepare();
     });
   }
 

@@ -97,6 +97,11 @@ export class KernelLane {
       this.#next();
       return;
     }
+    // Hosts are not pointed to where their packets are not let in.
+    if (step.step === "send" && failures.length > 0) {
+      this.#carryOut(job, index + 1, failures);
+      return;
+    }
     const durationUs = step.step === "send" ? 0 : this.#host.drawStepUs();
     this.#host.native.post(durationUs, () => {
       const label = labelOf(step);
