@@ -1,4 +1,5 @@
 /** What speaks VRRP in a router of the lab: firsthop or a peer of another make, behind one face. */
+import { activeDownIntervalUs, skewTimeUs } from "../../../src/core/vrrp/timing.js";
 import type { Lab, LabFamily, LabRouter } from "../../../src/lab/topology.js";
 import { LAB_ADDRESSES } from "../../../src/lab/topology.js";
 import { eventually } from "../../../src/lab/wait.js";
@@ -75,10 +76,12 @@ export async function reach(speaker: Speaker, state: SpeakerState, boundMs: numb
   );
 }
 
-/** Skew_Time and Active_Down_Interval in microseconds, by RFC 9568 section 6.1 and RFC 3768 section 6.1. */
+/** Skew_Time and Active_Down_Interval of a speaker, in microseconds. */
 export function downIntervals(options: FullSpeakerOptions): { skewUs: number; activeDownUs: number } {
+  const { version, priority } = options;
   const intervalUs = options.intervalMs * 1000;
-  const unitUs = options.version === 3 ? intervalUs : 1_000_000;
-  const skewUs = Math.floor(((256 - options.priority) * unitUs) / 256);
-  return { skewUs, activeDownUs: 3 * intervalUs + skewUs };
+  return {
+    skewUs: skewTimeUs(version, priority, intervalUs),
+    activeDownUs: activeDownIntervalUs(version, priority, intervalUs),
+  };
 }
