@@ -10,7 +10,8 @@
  *  g  who begins to forward advertises, then announces each address, and never before it forwards
  *  h  the timers that are armed are those that the state waits for; Initialize waits for none
  *  i  the recorded events lead to the same states again
- *  j  after healing, hosts' packets meet exactly one router
+ *  j  after healing, hosts' packets meet exactly one router, one advertisement interval after the last change
+ *  k  when all has settled, nothing changes any more
  */
 
 import { formatMac } from "../../src/core/address.js";
@@ -25,6 +26,9 @@ import { type Group, ownerKey } from "./scenario.js";
 
 /** From a frame at a station until everything that follows from it natively, or in JavaScript, is done. */
 export const REACTION_US = 10_000;
+
+/** The machine refreshes hosts' tables this long after a contender's claim, and once more when that is silent. */
+const REFRESH_US = 40_000;
 
 /** A frame of a virtual router, as far as the checks need it. */
 type Spoken =
@@ -47,6 +51,10 @@ interface Track {
     LanRouter,
     { readonly atUs: number; readonly priority: number; readonly intervalUs: number }
   >;
+  /** Since when each router is Backup. */
+  readonly backupSinceUs: Map<LanRouter, number>;
+  /** When somebody began or ceased to forward last. */
+  changedUs: number;
   overlapSinceUs: number | null;
   /** Somebody said goodbye, and by then somebody else must forward. */
   releaseDueUs: number | null;
@@ -56,6 +64,8 @@ export class Invariants {
   readonly #lan: Lan;
   readonly #faults: Faults;
   readonly #tracks: readonly Track[];
+  #lastStateChange = "";
+  #lastStateChangeUs = 0;
 
   constructor(lan: Lan, faults: Faults) {
     this.#lan = lan;
@@ -65,6 +75,8 @@ export class Invariants {
       open: new Map(),
       opening: new Map(),
       lastAdvertisement: new Map(),
+      backupSinceUs: new Map(),
+      changedUs: 0,
       overlapSinceUs: null,
       releaseDueUs: null,
     }));
@@ -110,6 +122,7 @@ export class Invariants {
     const track = this.#tracks.find((one) => ownerKey(one.group) === happening.owner);
     const router = this.#lan.routers.find((one) => one.plan.name === happening.machine);
     if (!track || !router) return;
+    track.changedUs = happening.atUs;
     if (happening.open) {
       track.open.set(router, happening.atUs);
       track.opening.set(router, ["advertisement", ...track.group.addresses]);
@@ -206,23 +219,28 @@ export class Invariants {
 
   #stateChanged(router: LanRouter, name: string, to: string, reason: string): void {
     const group = this.#lan.scenario.groups.find((one) => router.status(one)?.name === name);
-    const member = group && router.member(group);
-    if (!group || !member || to !== "active") return;
-    if (member.preempt || member.priority === 255) return;
-    if (reason === "preempted-lower-priority")
-      this.#fail("d", `${router.plan.name} preempts, although it must not`);
-    const track = this.#tracks.find((one) => one.group === group) as Track;
+    const track = this.#tracks.find((one) => one.group === group);
+    if (!group || !track) return;
+    this.#lastStateChange = `${router.plan.name} ${name} became ${to} (${reason})`;
+    this.#lastStateChangeUs = this.#lan.world.nowUs;
+    const backupSinceUs = track.backupSinceUs.get(router) ?? Number.POSITIVE_INFINITY;
+    if (to === "backup") track.backupSinceUs.set(router, this.#lan.world.nowUs);
+    else track.backupSinceUs.delete(router);
+    if (to === "active") this.#checkPreemption(track, router, reason, backupSinceUs);
+  }
+
+  #checkPreemption(track: Track, router: LanRouter, reason: string, backupSinceUs: number): void {
+    const { preempt, priority } = router.member(track.group);
+    if (preempt || priority === 255) return;
+    if (reason === "preempted-lower-priority") this.#fail("d", `${router.plan.name} preempts, although it must not`);
     for (const [other, last] of track.lastAdvertisement) {
       const aliveUs = 3 * last.intervalUs;
       if (other === router || last.priority === 0 || !this.#calmFor(aliveUs + REACTION_US)) continue;
+      // Who came after the last advertisement did not hear it, and waits as its own interval has it.
+      if (last.atUs < backupSinceUs || !other.machine.running || !track.open.has(other)) continue;
       // Reports reach JavaScript late: the change itself was earlier.
-      if (
-        this.#lan.world.nowUs - last.atUs < aliveUs - REACTION_US &&
-        other.machine.running &&
-        track.open.has(other)
-      ) {
-        this.#fail("d", `${router.plan.name} took over from ${other.plan.name}, which advertised`);
-      }
+      if (this.#lan.world.nowUs - last.atUs >= aliveUs - REACTION_US) continue;
+      this.#fail("d", `${router.plan.name} took over from ${other.plan.name}, which advertised`);
     }
   }
 
@@ -293,10 +311,24 @@ export class Invariants {
     }
   }
 
-  /** (j): each packet sent since `sinceUs` met the Active and nobody else. */
-  checkHosts(sinceUs: number): void {
+  /** (k): nothing changed since `sinceUs`. */
+  checkStable(sinceUs: number): void {
+    if (this.#lastStateChangeUs > sinceUs) this.#fail("k", `no rest: ${this.#lastStateChange}`);
+  }
+
+  /**
+   * (j): each packet met the Active and nobody else, since one advertisement interval after the last change. Before
+   * `earliestUs` hosts may still look for their gateway.
+   */
+  checkHosts(earliestUs: number): void {
     const untilUs = this.#lan.world.nowUs - REACTION_US;
     for (const { group, host } of this.#lan.hosts) {
+      // Unicast advertisements leave from the interface's own MAC: they move no switch back to a survivor that did
+      // not hear its contender. The announcement that does may be lost.
+      if (group.unicast) continue;
+      const changedUs = this.#tracks.find((one) => one.group === group)?.changedUs ?? 0;
+      const settledUs = changedUs + this.#lan.longestIntervalUs(group) + REFRESH_US + REACTION_US;
+      const sinceUs = Math.max(settledUs, earliestUs);
       const [active] = this.#lan.actives(group);
       const wrong = host.packets.filter(
         (packet) =>

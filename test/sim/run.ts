@@ -17,8 +17,9 @@ export interface RunResult {
   readonly description: string;
 }
 
-/** A refused preparation is tried again every 2 s; an IPv6 address is tentative for 1 s; hosts ask once a second. */
+/** A refused preparation is tried again every 2 s; an IPv6 address is tentative for 1 s. Hosts ask once a second. */
 const READY_US = 3_200_000;
+const RESOLVED_US = 1_200_000;
 const WATCH_EVERY_US = 5_000;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
@@ -39,6 +40,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   faults.schedule();
   await world.runUntil(scenario.faultyForUs);
   faults.heal();
+  const healedUs = world.nowUs;
   await world.runFor(READY_US);
   for (const router of lan.routers) if (!router.machine.running) startNow(lan, () => router.start());
   await world.runFor(convergenceUs(lan));
@@ -46,7 +48,8 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   const convergedUs = world.nowUs;
   await world.runFor(Math.max(300_000, ...scenario.groups.map((group) => 2 * lan.longestIntervalUs(group))));
   invariants.checkConverged();
-  invariants.checkHosts(convergedUs);
+  invariants.checkStable(convergedUs);
+  invariants.checkHosts(healedUs + RESOLVED_US);
   for (const router of lan.routers) for (const what of replay(router)) lan.fail(`(i) ${what}`);
   return { violations: lan.violations, description: describeScenario(scenario) };
 }
