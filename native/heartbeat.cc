@@ -50,7 +50,7 @@ int Heartbeat::start() {
   renewed_ns_ = nowNs();
   lane_ = std::make_unique<KernelLane>(
       kLanePriority,
-      [this](uint32_t port, const Bytes* const* frames, size_t count) { return sendAll(port, frames, count); });
+      [this](uint32_t port, const Bytes* const* frames, size_t count) { sendAll(port, frames, count); });
   if (const int error = lane_->start(); error != 0) return error;
   started_ = true;
   return thread_.start("fh-heartbeat", kHeartbeatPriority, [this] { run(); });
@@ -117,19 +117,20 @@ bool Heartbeat::hasPort(uint32_t port) {
 
 bool Heartbeat::send(uint32_t port, const Bytes& frame) {
   const Bytes* const frames[] = {&frame};
-  return sendAll(port, frames, 1) != ENOENT;
+  return sendAll(port, frames, 1);
 }
 
 // The socket is used outside the lock: it may be slow, and it lives as long as somebody holds it.
-int Heartbeat::sendAll(uint32_t port, const Bytes* const* frames, size_t count) {
+bool Heartbeat::sendAll(uint32_t port, const Bytes* const* frames, size_t count) {
   std::shared_ptr<PacketPort> socket;
   {
     std::lock_guard<PiMutex> lock(mutex_);
     auto found = ports_.find(port);
-    if (found == ports_.end()) return ENOENT;
+    if (found == ports_.end()) return false;
     socket = found->second->socket;
   }
-  return socket->send(frames, count);
+  socket->send(frames, count);
+  return true;
 }
 
 bool Heartbeat::portCounters(uint32_t port, PortCounters* into) {

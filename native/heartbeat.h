@@ -143,8 +143,7 @@ class Heartbeat {
     int timer = -1;
   };
 
-  // 0 or an errno: ENOENT without such a port.
-  int sendAll(uint32_t port, const Bytes* const* frames, size_t count);
+  bool sendAll(uint32_t port, const Bytes* const* frames, size_t count);
 
   enum class Heard : uint8_t { All, ReadMore, Behind };
 

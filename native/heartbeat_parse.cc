@@ -238,7 +238,6 @@ bool parseKernelSteps(Napi::Value value, const char* where, KernelPlan* into) {
       step.kind = KernelStep::Kind::Send;
       if (!getNumber(object, "port", UINT32_MAX, here, &port)) return false;
       step.port = static_cast<uint32_t>(port);
-      step.label = "send by port " + std::to_string(step.port);
       if (!parseBytes(object.Get("frame"), (here + ".frame").c_str(), &step.data)) return false;
     } else {
       return fail(value.Env(), here + ".step is '" + kind + "'; it must be netlink, write or send");

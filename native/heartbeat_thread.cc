@@ -334,7 +334,7 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
       // JavaScript speaks of a moment that is past. What armed the timer since then is better informed; and
       // what it would have heard by now, had it been faster, is not known, so no deadline passes because of
       // its delay.
-      if (timer.running() && timer.base_ns > base_ns) return;
+      if (timer.running() && timer.base_ns / 1000 > base_ns / 1000) return;
       if (base_ns + operation.after_ns < moment.now_ns) base_ns = moment.now_ns;
       break;
     case Moment::Cause::Frame:

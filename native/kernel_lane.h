@@ -18,8 +18,7 @@ namespace firsthop {
 
 class KernelLane {
  public:
-  // 0 or an errno.
-  using SendFrames = std::function<int(uint32_t port, const Bytes* const* frames, size_t count)>;
+  using SendFrames = std::function<void(uint32_t port, const Bytes* const* frames, size_t count)>;
   using Done = std::function<void(std::vector<StepFailure>&& failures)>;
 
   KernelLane(int priority, SendFrames send);

@@ -352,31 +352,38 @@ describe("interfaces", () => {
 });
 
 describe("the kernel lane", () => {
-  onCable("does steps in order, goes on after a failure, and names what failed", async (bench) => {
-    const port = await opened(bench);
-    const capture = bench.capture();
-    const unknownRequest = new Uint8Array(20);
-    new DataView(unknownRequest.buffer).setUint32(0, 20, true);
-    new DataView(unknownRequest.buffer).setUint16(4, 0x0fff, true);
-    new DataView(unknownRequest.buffer).setUint16(6, 5, true);
-    const sysctl = "/proc/sys/net/ipv4/conf/near0/arp_ignore";
-    const failures = await bench.call("perform", [
-      { step: "write", path: "/proc/sys/net/ipv4/conf/nowhere0/arp_ignore", value: "1" },
-      { step: "netlink", message: unknownRequest, label: "an unknown request" },
-      { step: "write", path: sysctl, value: "1" },
-      { step: "send", port, frame: testFrame(1, ANSWER) },
-      { step: "send", port, frame: testFrame(1, GOODBYE) },
-      { step: "send", port: port + 1, frame: testFrame(1, GOODBYE) },
-    ]);
-    expect(failures).toEqual([
-      { label: "/proc/sys/net/ipv4/conf/nowhere0/arp_ignore", errno: "ENOENT" },
-      { label: "an unknown request", errno: "ENOTSUP" },
-      { label: `send by port ${port + 1}`, errno: "ENOENT" },
-    ]);
-    expect(await bench.run("near", "cat", sysctl)).toBe("1\n");
-    await eventually("both frames came", 10_000, () => capture.status().captured === 2);
-    expect(timesOf(capture, ANSWER)[0]!).toBeLessThanOrEqual(timesOf(capture, GOODBYE)[0]!);
-  });
+  onCable(
+    "does steps in order, names what failed, and goes on but for the sending of frames",
+    async (bench) => {
+      const port = await opened(bench);
+      const capture = bench.capture();
+      const unknownRequest = new Uint8Array(20);
+      new DataView(unknownRequest.buffer).setUint32(0, 20, true);
+      new DataView(unknownRequest.buffer).setUint16(4, 0x0fff, true);
+      new DataView(unknownRequest.buffer).setUint16(6, 5, true);
+      const sysctl = "/proc/sys/net/ipv4/conf/near0/arp_ignore";
+      const failures = await bench.call("perform", [
+        { step: "write", path: "/proc/sys/net/ipv4/conf/nowhere0/arp_ignore", value: "1" },
+        { step: "netlink", message: unknownRequest, label: "an unknown request" },
+        { step: "write", path: sysctl, value: "1" },
+        { step: "send", port, frame: testFrame(1, BEAT) },
+      ]);
+      expect(failures).toEqual([
+        { label: "/proc/sys/net/ipv4/conf/nowhere0/arp_ignore", errno: "ENOENT" },
+        { label: "an unknown request", errno: "ENOTSUP" },
+      ]);
+      expect(await bench.run("near", "cat", sysctl)).toBe("1\n");
+      const sent = await bench.call("perform", [
+        { step: "send", port, frame: testFrame(1, ANSWER) },
+        { step: "send", port, frame: testFrame(1, GOODBYE) },
+        { step: "send", port: port + 1, frame: testFrame(1, BEAT) },
+      ]);
+      expect(sent).toEqual([]);
+      await eventually("both frames came", 10_000, () => capture.status().captured >= 2);
+      expect(timesOf(capture, BEAT)).toEqual([]);
+      expect(timesOf(capture, ANSWER)[0]!).toBeLessThanOrEqual(timesOf(capture, GOODBYE)[0]!);
+    },
+  );
 });
 
 describe("ends", () => {
