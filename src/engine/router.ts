@@ -11,6 +11,7 @@ import { lanPortFilter } from "../core/socket-filter.js";
 import type { ChecksumForm } from "../core/vrrp/advertisement.js";
 import type { LearnedForms } from "../core/vrrp/checksum-policy.js";
 import type {
+  DatagramPortOptions,
   Driver,
   Heartbeat,
   HeartbeatReport,
@@ -18,6 +19,7 @@ import type {
   KernelNews,
   LinkInfo,
   PortCounters,
+  PortOptions,
 } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
@@ -305,18 +307,20 @@ export class Router {
 
   // ---- ports --------------------------------------------------------------------------------------------
 
-  #lanPort(link: LinkInfo): PortId {
+  /** Null: the interface went away, and the news of it is on its way. */
+  #lanPort(link: LinkInfo): PortId | null {
     const answered = this.#answeredOn(link.name);
     const key = answered.join();
     const known = this.#lanPorts.get(link.name);
     if (known && known.ifindex === link.ifindex && known.answered === key) return known.port;
     if (known) this.#dropLanPort(link.name);
-    const port = this.#heartbeat.openPort({
+    const port = this.#openPort({
       kind: "packet",
       ifindex: link.ifindex,
       filter: lanPortFilter(answered),
       ...socketGroups(answered),
     });
+    if (port === null) return null;
     this.#lanPorts.set(link.name, { port, ifindex: link.ifindex, answered: key });
     this.#intake.setPort(port, link.name);
     return port;
@@ -329,14 +333,22 @@ export class Router {
       .flatMap((one) => one.addresses.map((address) => address.address));
   }
 
-  #datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId {
+  #datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null {
     const key = `${family}/${ifindex}`;
-    let port = this.#datagramPorts.get(key);
-    if (port === undefined) {
-      port = this.#heartbeat.openPort({ kind: "datagram", family, ifindex });
-      this.#datagramPorts.set(key, port);
-    }
+    const known = this.#datagramPorts.get(key);
+    if (known !== undefined) return known;
+    const port = this.#openPort({ kind: "datagram", family, ifindex });
+    if (port !== null) this.#datagramPorts.set(key, port);
     return port;
+  }
+
+  #openPort(options: PortOptions | DatagramPortOptions): PortId | null {
+    try {
+      return this.#heartbeat.openPort(options);
+    } catch (error) {
+      if (["ENODEV", "ENXIO"].includes((error as { code?: string }).code ?? "")) return null;
+      throw error;
+    }
   }
 
   #dropLanPort(name: string): void {

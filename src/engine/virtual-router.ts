@@ -44,10 +44,10 @@ import { VrrpPlan } from "./vrrp-plan.js";
 export interface VirtualRouterHost {
   readonly heartbeat: Heartbeat;
   readonly kernel: Kernel;
-  /** The LAN port of an interface, opened on first use. */
-  lanPort(link: LinkInfo): PortId;
+  /** The LAN port of an interface, opened on first use; null when the interface is gone already. */
+  lanPort(link: LinkInfo): PortId | null;
   /** The port for unicast peers. */
-  datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId;
+  datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null;
   wallClockMs(): number;
   setTimer(afterUs: number, run: () => void): () => void;
   /** Called before an event is processed: the flight recorder. */
@@ -382,16 +382,20 @@ export class VirtualRouter {
     const link = this.#network.link;
     const place = this.#virtualInterface;
     if (!link || !place || this.mac === null) return null;
+    if (this.#plan) return this.#plan;
     const { unicast, family, authentication } = this.#config;
-    this.#plan ??= new VrrpPlan({
+    const lanPort = this.#host.lanPort(link);
+    const peerPort = unicast ? this.#host.datagramPort(family, link.ifindex) : lanPort;
+    if (lanPort === null || peerPort === null) return null;
+    this.#plan = new VrrpPlan({
       settings: this.#settings(),
       vrid: this.#config.vrid,
       mac: this.mac,
       checksumForms: this.#formsToSend(),
       authType: authentication ? 1 : 0,
       authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
-      lanPort: this.#host.lanPort(link),
-      unicast: unicast ? { port: this.#host.datagramPort(family, link.ifindex), peers: unicast.peers } : null,
+      lanPort,
+      unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
       open: place.open,
       close: place.close,
     });
