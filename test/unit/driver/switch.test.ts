@@ -2,7 +2,12 @@
 import { describe, expect, it } from "vitest";
 import { macToBytes } from "../../../src/core/address.js";
 import { buildEthernet } from "../../../src/core/ethernet.js";
-import { type Cable, SimulatedSegment, SimulatedWorld, type Station } from "../../../src/driver/simulated/index.js";
+import {
+  type Cable,
+  SimulatedSegment,
+  SimulatedWorld,
+  type Station,
+} from "../../../src/driver/simulated/index.js";
 
 const BROADCAST = "ff:ff:ff:ff:ff:ff";
 const GROUP = "01:00:5e:00:00:12";
@@ -71,7 +76,11 @@ describe("the simulated switch", () => {
     c.say(moving, 2);
     b.say(BROADCAST, 3, moving);
     c.say(moving, 4);
-    expect(await heard()).toEqual([[2, 3], [1, 4], [1, 3]]);
+    expect(await heard()).toEqual([
+      [2, 3],
+      [1, 4],
+      [1, 3],
+    ]);
   });
 
   it("forgets a port that loses its carrier, and tells the station", async () => {
