@@ -82,6 +82,7 @@ function machine() {
     lanPort: 1,
     unicast: null,
     open: [{ step: "write", path: "/proc/open", value: "1" }],
+    settle: [{ step: "write", path: "/proc/settle", value: "1" }],
     close: [{ step: "write", path: "/proc/close", value: "1" }],
   });
   return [

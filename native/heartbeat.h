@@ -150,6 +150,8 @@ class Heartbeat {
   void run();
   // Waits for something to do; returns the number of ports that have frames.
   int wait(epoll_event* events, int room);
+  void watch(int64_t now_ns);
+  bool decides(const Timer& timer) const;
   void armWakeup();
   void pace(int64_t now_ns);
   void readPort(uint32_t id, Port& port);
@@ -208,6 +210,8 @@ class Heartbeat {
   // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each
   // frame.
   int64_t rest_until_ns_ = kNever;
+  // Deadline that the thread awaits without sleeping; kNever for none. The thread's own.
+  int64_t watch_until_ns_ = kNever;
   uint64_t frames_read_ = 0;
   uint64_t paced_frames_ = 0;
   int64_t paced_ns_ = 0;

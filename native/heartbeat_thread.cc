@@ -33,6 +33,12 @@ constexpr int64_t kSenderCostNs = 5'000'000;
 constexpr int64_t kSenderBurstNs = 64 * kSenderCostNs;
 constexpr int64_t kPortCostNs = 500'000;
 constexpr int64_t kPortBurstNs = 512 * kPortCostNs;
+// A take-over is awaited awake: to be woken takes up to some hundred microseconds where the processor sleeps. So the
+// thread is woken this much before a deadline that decides over a role, and watches the clock and the ports until
+// then. Deadlines that advertisements keep putting off never come this close.
+constexpr int64_t kWatchNs = 250'000;
+// How long the kernel lane stays awake for what follows from it.
+constexpr int64_t kLaneAwakeNs = 250'000;
 // How often a port whose interface is down is asked whether the interface is there at all.
 constexpr int64_t kPortCheckNs = 250'000'000;
 
@@ -71,6 +77,7 @@ void Heartbeat::run() {
     publishFrames(kNever);
     pace(now_ns);
     armWakeup();
+    watch(now_ns);
     if (woke_) options_.wake();
     woke_ = false;
   }
@@ -80,6 +87,13 @@ void Heartbeat::run() {
 }
 
 int Heartbeat::wait(epoll_event* events, int room) {
+  if (watch_until_ns_ != kNever) {
+    int count = 0;
+    do {
+      count = ::epoll_wait(hurried_ ? quiet_epoll_.get() : epoll_.get(), events, room, 0);
+    } while (count == 0 && nowNs() < watch_until_ns_);
+    return hurried_ ? ::epoll_wait(epoll_.get(), events, room, 0) : count;
+  }
   if (!hurried_) return ::epoll_wait(epoll_.get(), events, room, -1);
   ::epoll_wait(quiet_epoll_.get(), events, room, -1);
   return ::epoll_wait(epoll_.get(), events, room, 0);
@@ -98,7 +112,9 @@ void Heartbeat::pace(int64_t now_ns) {
 
 void Heartbeat::armWakeup() {
   const Timer* first = heap_.first();
-  int64_t next_ns = std::min({first == nullptr ? kNever : first->deadline_ns, check_ports_ns_, rest_until_ns_});
+  int64_t due_ns = first == nullptr ? kNever : first->deadline_ns;
+  if (first != nullptr && decides(*first)) due_ns -= kWatchNs;
+  int64_t next_ns = std::min({due_ns, check_ports_ns_, rest_until_ns_});
   if (!control_lost_) next_ns = std::min(next_ns, renewed_ns_.load() + options_.control_timeout_ns);
   // A wake-up before it is needed is put right then: cheaper than to set the timer anew for each frame.
   if (next_ns >= timer_set_ns_ && timer_set_ns_ > nowNs()) return;
@@ -210,6 +226,21 @@ void Heartbeat::publishFrames(int64_t until_ns) {
     }
   }
   frames_.resize(kept);
+}
+
+// Whether a timer's transition is one that must not come late: it is reported, so it changes a role.
+bool Heartbeat::decides(const Timer& timer) const {
+  const Transition* transition = timer.session->onTimer(timer.index);
+  return transition != nullptr && transition->report;
+}
+
+// Decides whether the next wait is one with open eyes.
+void Heartbeat::watch(int64_t now_ns) {
+  watch_until_ns_ = kNever;
+  const Timer* first = heap_.first();
+  if (first == nullptr || !decides(*first) || first->deadline_ns > now_ns + kWatchNs) return;
+  watch_until_ns_ = first->deadline_ns;
+  lane_->expectUntil(first->deadline_ns + kLaneAwakeNs);
 }
 
 void Heartbeat::fireTimers(int64_t now_ns) {

@@ -57,6 +57,16 @@ void KernelLane::submit(std::shared_ptr<const KernelPlan> plan, Done done) {
     std::lock_guard<PiMutex> lock(mutex_);
     jobs_.push_back({std::move(plan), std::move(done)});
   }
+  submitted_.store(true);
+  if (!looking_.load()) wake();
+}
+
+void KernelLane::expectUntil(int64_t until_ns) {
+  awake_until_ns_.store(until_ns);
+  if (!looking_.load()) wake();
+}
+
+void KernelLane::wake() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
 }
@@ -91,9 +101,20 @@ void KernelLane::run() {
       if (job.done) job.done(std::move(failures));
       continue;
     }
-    uint64_t ignored;
-    [[maybe_unused]] const ssize_t taken = ::read(wake_.get(), &ignored, sizeof(ignored));
+    waitForJob();
   }
+}
+
+// Returns when there may be a job. Looks for one as long as one is expected, then sleeps; `submit` wakes it only
+// when it does not look, and it looks once more after it has said that it no longer does.
+void KernelLane::waitForJob() {
+  looking_.store(true);
+  while (!submitted_.load() && monotonicNs() < awake_until_ns_.load()) {
+  }
+  looking_.store(false);
+  if (submitted_.exchange(false)) return;
+  uint64_t ignored;
+  [[maybe_unused]] const ssize_t taken = ::read(wake_.get(), &ignored, sizeof(ignored));
 }
 
 std::vector<StepFailure> KernelLane::perform(const KernelPlan& plan) {

@@ -2,6 +2,7 @@
 // an rtnetlink request waits for the RTNL lock, which another process may hold for tens of milliseconds.
 #pragma once
 #include <condition_variable>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -29,6 +30,9 @@ class KernelLane {
   // 0 or an errno.
   int start();
   void submit(std::shared_ptr<const KernelPlan> plan, Done done);
+  // A plan is likely before this time: the thread stays awake for it, because to wake it would take longer than
+  // the plan does.
+  void expectUntil(int64_t until_ns);
   // Carries out what is queued and ends the thread. After `limit_ms` no further plan is begun; the step under
   // way is waited for, because the kernel can't be interrupted in it.
   void stop(int limit_ms);
@@ -40,6 +44,8 @@ class KernelLane {
   };
 
   void run();
+  void waitForJob();
+  void wake();
   std::vector<StepFailure> perform(const KernelPlan& plan);
   int requestNetlink(const Bytes& message);
   int awaitAnswer();
@@ -53,6 +59,10 @@ class KernelLane {
   std::deque<Job> jobs_;
   bool stopping_ = false;
   int64_t stop_at_ns_ = 0;
+  std::atomic<int64_t> awake_until_ns_{0};
+  // Whether the thread looks for jobs by itself, so that nobody has to wake it.
+  std::atomic<bool> looking_{false};
+  std::atomic<bool> submitted_{false};
   // Last: its destruction joins the thread, which uses all of the above.
   RealtimeThread thread_;
 };

@@ -168,8 +168,11 @@ export interface VirtualInterface {
   readonly ifindex: number;
   readonly name: string;
   readonly mac: string;
-  /** Steps that make this router the one that receives and answers, and the reverse. No link-down in either. */
+  /** Steps that let packets in. Hosts may be pointed here as soon as they are done. */
   readonly open: readonly KernelStep[];
+  /** What completes the opening but need not keep the hosts waiting: addresses that this router answers on. */
+  readonly settle: readonly KernelStep[];
+  /** The reverse of both. No link goes down in any of them. */
   readonly close: readonly KernelStep[];
 }
 

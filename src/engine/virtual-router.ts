@@ -397,6 +397,7 @@ export class VirtualRouter {
       lanPort,
       unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
       open: place.open,
+      settle: place.settle,
       close: place.close,
     });
     return this.#plan;

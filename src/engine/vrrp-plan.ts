@@ -39,6 +39,7 @@ export interface VrrpPlanInput {
   /** Unicast: where copies go instead of to the group. */
   readonly unicast: { readonly port: PortId; readonly peers: readonly string[] } | null;
   readonly open: readonly KernelStep[];
+  readonly settle: readonly KernelStep[];
   readonly close: readonly KernelStep[];
 }
 
@@ -130,7 +131,8 @@ export class VrrpPlan {
       }
     }
     // The plan of an opening depends on nothing but the priority that is advertised, which the input fixes.
-    if (opening) operations.push(builder.kernel(`open:${from.name}:${to.name}`, opening));
+    if (opening)
+      operations.push(builder.kernel(`open:${from.name}:${to.name}`, [...opening, ...this.#input.settle]));
     return operations;
   }
 

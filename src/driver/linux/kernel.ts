@@ -470,7 +470,7 @@ function contentsOf(
 
 function toVirtualInterface(place: Held, parent: LinkRow): VirtualInterface {
   const { ifindex, name, mac } = place.device ?? parent;
-  return { ifindex, name, mac, open: place.steps.open, close: place.steps.close };
+  return { ifindex, name, mac, open: place.steps.open, settle: place.steps.settle, close: place.steps.close };
 }
 
 function labelOf(step: Exclude<KernelStep, { step: "send" }> | undefined): string {

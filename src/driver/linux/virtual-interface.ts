@@ -156,6 +156,7 @@ export function tableOf(parent: LinkRow, links: readonly LinkRow[]): number {
 
 export interface Steps {
   readonly open: readonly KernelStep[];
+  readonly settle: readonly KernelStep[];
   readonly close: readonly KernelStep[];
 }
 
@@ -203,15 +204,20 @@ export function macvlanSteps(
     // the change of mode, because a change of any kind makes a device that has IPv6 report its groups again.
     const undone = request.accept ? [] : closing(inner);
     return {
-      open: [mode("private", "open"), on, ...inner.map((pair) => pair.open)],
+      open: [mode("private", "open"), on],
+      settle: inner.map((pair) => pair.open),
       close: [off, mode("source", "park"), ...undone],
       addresses: [],
       routes,
     };
   }
   const anchor = request.accept ? null : anchorPair(native, request, device, parent);
+  const added = inner.map((pair) => pair.open);
+  // The reverse path filter drops what comes in by a device without an address: then addresses can't wait.
+  const addressed = request.accept && reversePathFilter(parent.name) !== 0;
   return {
-    open: [...(anchor ? [anchor.open] : []), mode("private", "open"), ...inner.map((pair) => pair.open)],
+    open: [...(anchor ? [anchor.open] : []), mode("private", "open"), ...(addressed ? added : [])],
+    settle: addressed ? [] : added,
     close: [mode("source", "park"), ...closing(anchor ? [anchor, ...inner] : inner)],
     addresses: [],
     routes,
@@ -237,6 +243,7 @@ export function parentSteps(
     : routes.map((route) => blackholePair(native, route));
   return {
     open: pairs.map((pair) => pair.open),
+    settle: [],
     close: closing(pairs),
     addresses: request.accept ? free.map((one) => ({ ifindex: parent.ifindex, ...one })) : [],
     routes,

@@ -146,7 +146,7 @@ function mode(owner: string, to: "source" | "private"): KernelStep {
 function stepsOf(
   { owner, family, addresses, accept, mac }: VirtualInterfaceRequest,
   device: string,
-): Pick<VirtualInterface, "open" | "close"> {
+): Pick<VirtualInterface, "open" | "settle" | "close"> {
   const parsed = (accept ? addresses : []).map((text) => {
     const [address = "", length] = text.split("/");
     return { address, prefixLength: Number(length ?? (address.includes(":") ? 128 : 32)) };
@@ -166,8 +166,13 @@ function stepsOf(
     }),
   );
   if (family === "ipv4" || mac === null) {
-    return { open: [mode(owner, "private"), ...add], close: [mode(owner, "source"), ...remove.reverse()] };
+    const close = [mode(owner, "source"), ...remove.reverse()];
+    return { open: [mode(owner, "private")], settle: add, close };
   }
   const ipv6 = (off: "0" | "1"): KernelStep => ({ step: "write", path: disableIpv6Path(device), value: off });
-  return { open: [mode(owner, "private"), ipv6("0"), ...add], close: [mode(owner, "source"), ipv6("1")] };
+  return {
+    open: [mode(owner, "private"), ipv6("0")],
+    settle: add,
+    close: [mode(owner, "source"), ipv6("1")],
+  };
 }

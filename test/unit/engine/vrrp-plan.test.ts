@@ -35,6 +35,7 @@ function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
     lanPort: 3,
     unicast: null,
     open: [{ step: "write", path: "/open", value: "1" }],
+    settle: [{ step: "write", path: "/settle", value: "1" }],
     close: [{ step: "write", path: "/close", value: "1" }],
   };
 }
@@ -126,7 +127,7 @@ describe("the automaton of a virtual router", () => {
     expect(takeover?.operations.filter(({ op }) => op === "send")).toEqual([]);
     const plan = takeover?.operations.find(({ op }) => op === "kernel");
     const steps = plan?.op === "kernel" ? compiled.program.kernelPlans[plan.plan] : undefined;
-    expect(steps?.map(({ step: kind }) => kind)).toEqual(["write", "send", "send"]);
+    expect(steps?.map(({ step: kind }) => kind)).toEqual(["write", "send", "send", "write"]);
   });
 
   it("steps down by itself on a known higher claim, and leaves lower claims to JavaScript", () => {

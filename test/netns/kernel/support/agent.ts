@@ -29,7 +29,9 @@ async function prepare(requests: readonly VirtualInterfaceRequest[]): Promise<ob
       try {
         const made = await kernel.prepare(request);
         places.set(request.owner, made);
-        const labels = made.open.map((step) => (step.step === "netlink" ? step.label : step.step));
+        const labels = [...made.open, ...made.settle].map((step) =>
+          step.step === "netlink" ? step.label : step.step,
+        );
         return { ifindex: made.ifindex, name: made.name, mac: made.mac, labels };
       } catch (error) {
         if (!(error instanceof FirsthopError)) throw error;
@@ -54,7 +56,7 @@ async function measure(owner: string, rounds: number): Promise<object> {
   const nothingUs: number[] = [];
   for (let round = 0; round < rounds; round++) {
     nothingUs.push(await timed([]));
-    openUs.push(await timed(place(owner).open));
+    openUs.push(await timed([...place(owner).open, ...place(owner).settle]));
     closeUs.push(await timed(place(owner).close));
   }
   return { openUs, closeUs, nothingUs };
@@ -63,7 +65,7 @@ async function measure(owner: string, rounds: number): Promise<object> {
 const CALLS: { readonly [name: string]: (argument: never) => Promise<unknown> } = {
   prepare,
   measure: ({ owner, rounds }: { owner: string; rounds: number }) => measure(owner, rounds),
-  open: (owner: string) => kernel.perform(place(owner).open),
+  open: (owner: string) => kernel.perform([...place(owner).open, ...place(owner).settle]),
   close: (owner: string) => kernel.perform(place(owner).close),
   release: async (owners: string[]) => {
     const startedNs = process.hrtime.bigint();
