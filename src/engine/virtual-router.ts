@@ -375,6 +375,7 @@ export class VirtualRouter {
       intervalUs: config.advertisementIntervalUs,
       preempt: config.preempt,
       preemptDelayUs: config.preemptDelayUs,
+      yieldsAloud: !config.virtualMac || config.unicast !== null,
     };
   }
 

@@ -24,9 +24,13 @@ import type { Faults } from "./faults.js";
 import type { Lan, LanRouter } from "./lan.js";
 import { type Group, ownerKey } from "./scenario.js";
 
+/** A refused preparation is tried again every 2 s; an IPv6 address is tentative for 1 s. */
+export const READY_US = 3_200_000;
 /** From a frame at a station until everything that follows from it natively, or in JavaScript, is done. */
 export const REACTION_US = 10_000;
 
+/** Hosts ask once a second for a gateway that they do not know. */
+const RESOLVED_US = 1_200_000;
 /** The machine refreshes hosts' tables this long after a contender's claim, and once more when that is silent. */
 const REFRESH_US = 40_000;
 
@@ -64,6 +68,8 @@ export class Invariants {
   readonly #lan: Lan;
   readonly #faults: Faults;
   readonly #tracks: readonly Track[];
+  /** When a step of the kernel lane failed last. */
+  readonly #failedUs = new Map<LanRouter, number>();
   #lastStateChange = "";
   #lastStateChangeUs = 0;
 
@@ -92,6 +98,11 @@ export class Invariants {
       case "forwarding":
         this.#forwarding(happening);
         break;
+      case "kernelStep": {
+        const router = this.#lan.routers.find((one) => one.plan.name === happening.machine);
+        if (router && happening.errno !== null) this.#failedUs.set(router, happening.atUs);
+        break;
+      }
       case "frame":
         this.#frame(happening.station, happening.frame);
         break;
@@ -135,7 +146,10 @@ export class Invariants {
 
   #checkOverlap(track: Track): void {
     const { nowUs } = this.#lan.world;
-    const live = [...track.open.keys()].filter((router) => router.machine.running);
+    // A closing that failed is done again together with the next preparation.
+    const live = [...track.open.keys()].filter(
+      (router) => router.machine.running && nowUs - (this.#failedUs.get(router) ?? -READY_US) >= READY_US,
+    );
     if (live.length < 2 || !this.#faults.quiet) {
       track.overlapSinceUs = null;
       return;
@@ -173,11 +187,14 @@ export class Invariants {
   #checkOrder(track: Track, router: LanRouter, spoken: Spoken): void {
     const key = `${router.plan.name} ${ownerKey(track.group)}`;
     const release = spoken.kind === "advertisement" && spoken.priority === 0;
-    if (!track.open.has(router) && !release && router.machine.failStep === null) {
+    const openedUs = track.open.get(router);
+    const failedUs = this.#failedUs.get(router) ?? -READY_US;
+    if (openedUs === undefined && !release && this.#lan.world.nowUs - failedUs > READY_US) {
       this.#fail("g", `${key}: ${spoken.kind} sent while not forwarding`);
     }
     const expected = track.opening.get(router);
-    if (!expected || expected.length === 0 || release) {
+    const atOnce = this.#lan.world.nowUs - (openedUs ?? 0) <= REACTION_US;
+    if (!expected || expected.length === 0 || release || !atOnce) {
       track.opening.delete(router);
       return;
     }
@@ -189,6 +206,21 @@ export class Invariants {
     }
     if (next === spoken.address) expected.shift();
     else this.#fail("g", `${key}: ${spoken.address} announced where ${next} was due`);
+  }
+
+  /** An opening is followed by all that is due, unless something was wrong, or it was the interface that came up. */
+  #checkAnnounced(track: Track): void {
+    for (const [router, missing] of track.opening) {
+      const openedUs = track.open.get(router) ?? 0;
+      if (this.#lan.world.nowUs - openedUs <= REACTION_US) continue;
+      track.opening.delete(router);
+      if (missing.length === 0 || !this.#faults.quiet || openedUs - this.#faults.quietSinceUs < REACTION_US)
+        continue;
+      this.#fail(
+        "g",
+        `${router.plan.name} ${ownerKey(track.group)}: opened, but ${missing.join(", ")} not sent`,
+      );
+    }
   }
 
   #released(track: Track, leaving: LanRouter): void {
@@ -208,6 +240,7 @@ export class Invariants {
   checkOverdue(): void {
     for (const track of this.#tracks) {
       this.#checkOverlap(track);
+      this.#checkAnnounced(track);
       if (!this.#faults.quiet) track.releaseDueUs = null;
       if (track.releaseDueUs === null || this.#lan.world.nowUs <= track.releaseDueUs) continue;
       this.#fail("e", `nobody took over ${ownerKey(track.group)} within the skew time of a release`);
@@ -232,12 +265,15 @@ export class Invariants {
   #checkPreemption(track: Track, router: LanRouter, reason: string, backupSinceUs: number): void {
     const { preempt, priority } = router.member(track.group);
     if (preempt || priority === 255) return;
-    if (reason === "preempted-lower-priority") this.#fail("d", `${router.plan.name} preempts, although it must not`);
+    if (reason === "preempted-lower-priority")
+      this.#fail("d", `${router.plan.name} preempts, although it must not`);
     for (const [other, last] of track.lastAdvertisement) {
       const aliveUs = 3 * last.intervalUs;
       if (other === router || last.priority === 0 || !this.#calmFor(aliveUs + REACTION_US)) continue;
       // Who came after the last advertisement did not hear it, and waits as its own interval has it.
       if (last.atUs < backupSinceUs || !other.machine.running || !track.open.has(other)) continue;
+      // Who became Active in the same moment is not pushed aside.
+      if (this.#lan.world.nowUs - (track.open.get(other) ?? 0) < REACTION_US) continue;
       // Reports reach JavaScript late: the change itself was earlier.
       if (this.#lan.world.nowUs - last.atUs >= aliveUs - REACTION_US) continue;
       this.#fail("d", `${router.plan.name} took over from ${other.plan.name}, which advertised`);
@@ -317,17 +353,18 @@ export class Invariants {
   }
 
   /**
-   * (j): each packet met the Active and nobody else, since one advertisement interval after the last change. Before
-   * `earliestUs` hosts may still look for their gateway.
+   * (j): each packet met the Active and nobody else, since one advertisement interval after the last change. At first
+   * hosts may still look for their gateway.
    */
-  checkHosts(earliestUs: number): void {
+  checkHosts(healedUs: number): void {
+    const earliestUs = healedUs + RESOLVED_US;
     const untilUs = this.#lan.world.nowUs - REACTION_US;
     for (const { group, host } of this.#lan.hosts) {
-      // Unicast advertisements leave from the interface's own MAC: they move no switch back to a survivor that did
-      // not hear its contender. The announcement that does may be lost.
-      if (group.unicast) continue;
       const changedUs = this.#tracks.find((one) => one.group === group)?.changedUs ?? 0;
       const settledUs = changedUs + this.#lan.longestIntervalUs(group) + REFRESH_US + REACTION_US;
+      // Where advertisements do not come from the MAC that hosts are told, announcements alone lead them back, and
+      // those of a change under faults may all be lost.
+      if ((group.unicast || !group.virtualMac) && changedUs < healedUs) continue;
       const sinceUs = Math.max(settledUs, earliestUs);
       const [active] = this.#lan.actives(group);
       const wrong = host.packets.filter(

@@ -225,6 +225,34 @@ describe.each(["ipv4", "ipv6"] as const)("a pair over %s", (family) => {
   });
 });
 
+describe.each([
+  ["without virtual MAC", { virtualMac: false }],
+  ["with unicast advertisements", { unicast: true }],
+] as const)("a pair %s", (_, group) => {
+  it.each(["ipv4", "ipv6"] as const)(
+    "heals hosts although the winner never heard the loser, over %s",
+    async (family) => {
+      const { lan, r1, r2, state, wrong } = await stage(scenario(PAIR, { family, ...group }));
+      for (const { host } of lan.hosts) host.start();
+      const [a, b] = [r1.machine.cable("eth0"), r2.machine.cable("eth0")];
+      if (!a || !b) throw new Error("a cable is missing");
+      lan.segment.block(a, b);
+      lan.segment.block(b, a);
+      await lan.world.runFor(8_000_000);
+      expect([state(r1), state(r2)]).toEqual(["active", "active"]);
+      // The loser hears first, just before it would have spoken itself.
+      lan.segment.heal();
+      await lan.world.runFor(150_000);
+      const sinceUs = lan.world.nowUs;
+      await lan.world.runFor(2_000_000);
+      expect([state(r1), state(r2)]).toEqual(["active", "backup"]);
+      expect(wrong(sinceUs)).toEqual([]);
+      const meet = lan.hosts.flatMap(({ host }) => host.packets.filter(({ atUs }) => atUs > sinceUs));
+      expect(new Set(meet.flatMap(({ forwardedBy }) => forwardedBy))).toEqual(new Set(["r1"]));
+    },
+  );
+});
+
 describe("the election", () => {
   it("the owner of the addresses takes over from whoever is Active, whatever preempt says", async () => {
     const members = [{ priority: 254 }, { priority: 255, preempt: false }];

@@ -39,6 +39,7 @@ export function replay(router: LanRouter): string[] {
       intervalUs: member.intervalMs * 1000,
       preempt: member.preempt,
       preemptDelayUs: member.preemptDelayMs * 1000,
+      yieldsAloud: !member.group.virtualMac || member.group.unicast,
     };
     let state: VrrpState = INITIAL_STATE;
     for (const { name, event } of recorded)

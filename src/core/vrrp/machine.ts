@@ -9,7 +9,8 @@
  * Beyond the RFC's tables there are four things, each marked where it is done: the preempt delay (ietf-vrrp
  * `hold-time`), the hand-over (an Active that leaves goes on forwarding until its successor is heard), the
  * repetition of gratuitous ARP / unsolicited NA, and the refresh after a contest (an Active that heard another
- * speaker claim its virtual router announces its addresses again once it is alone).
+ * speaker claim its virtual router announces its addresses again once it is alone; where its advertisements alone
+ * can't lead the hosts back, who yields makes itself heard before).
  */
 import { compareAddresses } from "../address.js";
 import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
@@ -29,6 +30,11 @@ export interface VrrpSettings {
   readonly preempt: boolean;
   /** How long a lower-priority Active is tolerated after it was first heard; 0 for none. */
   readonly preemptDelayUs: number;
+  /**
+   * Advertisements do not leave from the MAC that hosts are told (unicast, or no virtual MAC), so the survivor of a
+   * contest moves no table back with them. Who yields then claims the virtual router once more, for it to hear.
+   */
+  readonly yieldsAloud?: boolean;
 }
 
 export interface InitializeState {
@@ -370,6 +376,8 @@ function hearAsActive(
       effects: [
         received,
         ...cancelActiveTimers(state),
+        // Ours: often the loser is the first to hear, and the winner would never know that hosts were led away.
+        ...(settings.yieldsAloud ? advertise(settings.priority) : []),
         { effect: "ownership", open: false },
         ...backup.effects,
       ],
