@@ -279,6 +279,47 @@ describe("unicast", () => {
   );
 });
 
+describe("without accept mode", () => {
+  for (const family of ["ipv4", "ipv6"] as const) {
+    netnsTest(
+      `it forwards and resolves to the virtual MAC for ${family}, but does not answer itself`,
+      [],
+      async () => {
+        await withLab({ routers: 1 }, async (lab) => {
+          const speaker = await startFirsthop(lab, lab.routers[0]!, {
+            family,
+            priority: 150,
+            intervalMs: 100,
+            more: { accept: false },
+          });
+          await reach(speaker, "active", 5_000);
+          const [host] = lab.hosts;
+          const traffic = startTraffic(lab, { rate: 1000, family });
+          await eventually("packets come through", 5_000, () => {
+            return traffic.carriedBy(speaker.router.upstreamMac) > 500;
+          });
+          const gateway = speaker.options.addresses.map((one) => one.split("/")[0] as string);
+          await host!.run("ip", "neigh", "flush", "dev", "eth0");
+          const carried = traffic.carriedBy(speaker.router.upstreamMac);
+          await eventually("packets come through after the host forgot everything", 5_000, () => {
+            return traffic.carriedBy(speaker.router.upstreamMac) > carried + 500;
+          });
+          const neighbours = await host!.run("ip", "neigh");
+          const mac = family === "ipv4" ? "00:00:5e:00:01:0a" : "00:00:5e:00:02:0a";
+          expect(neighbours).toMatch(
+            new RegExp(`(${gateway.join("|").replaceAll(".", "\\.")}) dev eth0 lladdr ${mac}`),
+          );
+          const global = gateway.at(-1) as string;
+          await expect(host!.run("ping", "-c", "1", "-W", "1", global)).rejects.toThrow();
+          await traffic.stop();
+          await speaker.stop();
+        });
+      },
+      60_000,
+    );
+  }
+});
+
 describe("many virtual routers", () => {
   netnsTest(
     "255 on one interface start, advertise and leave together",
