@@ -76,17 +76,22 @@ export class Router {
   #closing: Promise<void> | null = null;
   #closed = false;
 
-  private constructor(config: Config, driver: Driver, options: RouterOptions) {
+  private constructor(
+    config: Config,
+    driver: Driver,
+    stateDirectory: string,
+    onEvent: RouterOptions["onEvent"],
+  ) {
     this.#config = config;
     this.#driver = driver;
-    if (options.onEvent) this.#listeners.add(options.onEvent);
+    if (onEvent) this.#listeners.add(onEvent);
     this.#heartbeat = driver.openHeartbeat({
       onReports: (reports) => this.#onReports(reports),
       controlTimeoutUs: config.controlTimeoutUs,
     });
     this.#kernel = driver.openKernel({
       onNews: (news) => this.#onNews(news),
-      stateDirectory: options.stateDirectory ?? DEFAULT_STATE_DIRECTORY,
+      stateDirectory,
     });
     this.#intake = new FrameIntake(this.#heartbeat, (name, reason, detail) =>
       this.#notice("warning", name, reason, detail),
@@ -99,8 +104,10 @@ export class Router {
    * @throws FirsthopError PERMISSION, NATIVE_UNAVAILABLE, KERNEL_REFUSED
    */
   static async open(config: Config, options: RouterOptions = {}): Promise<Router> {
-    const driver = options.driver ?? (await import("../driver/linux/index.js")).openLinuxDriver(options);
-    const router = new Router(config, driver, options);
+    const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
+    const driver =
+      options.driver ?? (await import("../driver/linux/index.js")).openLinuxDriver({ stateDirectory });
+    const router = new Router(config, driver, stateDirectory, options.onEvent);
     try {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());

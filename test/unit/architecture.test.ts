@@ -46,7 +46,7 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
   { folder: "driver/simulated/", allowed: /^(driver|core)\/|^errors\.js$/ },
   {
     folder: "driver/linux/",
-    allowed: /^(driver|core)\/|^errors\.js$|^native\.js$|^engine\/defaults\.js$|^node:/,
+    allowed: /^(driver|core)\/|^errors\.js$|^native\.js$|^node:/,
     types: /^native\//,
   },
 ];

@@ -1,18 +1,16 @@
 /** This machine: the native heartbeat engine and the Linux kernel behind the driver seam. */
-import { DEFAULT_STATE_DIRECTORY } from "../../engine/defaults.js";
 import type { Driver } from "../driver.js";
 import { type LinuxHeartbeat, openLinuxHeartbeat } from "./heartbeat.js";
 import { openLinuxKernel } from "./kernel.js";
 import { openStateStore } from "./state-store.js";
 
 export interface LinuxDriverOptions {
-  /** What must survive a restart; default /run/firsthop. */
-  readonly stateDirectory?: string;
+  /** Where what must survive a restart is kept. */
+  readonly stateDirectory: string;
 }
 
 /** @throws FirsthopError NATIVE_UNAVAILABLE */
-export function openLinuxDriver(options: LinuxDriverOptions = {}): Driver {
-  const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
+export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver {
   const closers: (() => Promise<void> | void)[] = [];
   let engine: LinuxHeartbeat | null = null;
   return {
