@@ -11,23 +11,25 @@ import type { IpPacket } from "../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../core/nd.js";
 import { GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
 import { familyOfPacket, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
-import { type RejectReason, receive, type VrrpReceiver } from "../core/vrrp/validate.js";
+import {
+  type RejectCounter,
+  type RejectReason,
+  receive,
+  rejectCounter,
+  type VrrpReceiver,
+} from "../core/vrrp/validate.js";
 import type { Heartbeat, PortCounters } from "../driver/driver.js";
 import type { GlobalStatistics } from "./status.js";
 import type { VirtualRouter } from "./virtual-router.js";
 
 type Countable = Exclude<keyof GlobalStatistics, "droppedUnread">;
 
-/** Which counter a rejected frame moves: one of the node, or one of the virtual router. RFC 8347. */
-const GLOBAL_COUNTER: Partial<Record<RejectReason, Countable>> = {
-  ttl: "ipTtlErrors",
-  version: "versionErrors",
-  checksum: "checksumErrors",
-  vrid: "vridErrors",
-  "auth-type-invalid": "authenticationErrors",
-  "auth-type-mismatch": "authenticationErrors",
-  "auth-failure": "authenticationErrors",
-};
+const NODE_COUNTERS: ReadonlySet<RejectCounter> = new Set<Countable>([
+  "checksumErrors",
+  "versionErrors",
+  "vridErrors",
+  "ipTtlErrors",
+]);
 
 /** At most one log line a reason and virtual router in this time. */
 const NOTICE_EVERY_US = 10_000_000;
@@ -44,7 +46,6 @@ export class FrameIntake {
     versionErrors: 0,
     vridErrors: 0,
     ipTtlErrors: 0,
-    authenticationErrors: 0,
   };
   readonly #noticedAtUs = new Map<string, number>();
 
@@ -152,29 +153,12 @@ export class FrameIntake {
     }
   }
 
+  /** Counters of the node, or of the virtual router whose VRID it is; where nobody has it, of nobody. */
   #count(router: VirtualRouter | null, reason: RejectReason): void {
-    const global = GLOBAL_COUNTER[reason];
-    if (global) {
-      this.#counters[global]++;
-      return;
-    }
-    switch (reason) {
-      case "type":
-        router?.reject("invalidTypePktsRcvd");
-        break;
-      case "length":
-        router?.reject("packetLengthErrors");
-        break;
-      case "interval":
-      case "interval-zero":
-        router?.reject("intervalErrors");
-        break;
-      case "address-list":
-      case "count-zero":
-      case "first-address-not-link-local":
-        router?.reject("addressListErrors");
-        break;
-    }
+    const counter = rejectCounter(reason);
+    if (counter === null) return;
+    if (isOfNode(counter)) this.#counters[counter]++;
+    else router?.reject(counter);
   }
 
   #notice(router: VirtualRouter | null, reason: string, detail: string, atUs: number): void {
@@ -202,6 +186,10 @@ export class FrameIntake {
 function isAddressedTo(router: VirtualRouter, source: string, destination: string): boolean {
   const { unicast, family } = router.config;
   return unicast ? unicast.peers.includes(source) : destination === GROUP_ADDRESS[family];
+}
+
+function isOfNode(counter: RejectCounter): counter is Countable {
+  return NODE_COUNTERS.has(counter);
 }
 
 /** For a VRID that nobody has here: every check up to that one is made, so that the right counter moves. */

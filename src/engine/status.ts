@@ -16,15 +16,18 @@ export interface VirtualRouterStatistics {
   readonly invalidTypePktsRcvd: number;
   readonly addressListErrors: number;
   readonly packetLengthErrors: number;
+  /** VRRPv2 authentication (RFC 2787); YANG has no leaves for it. */
+  readonly invalidAuthType: number;
+  readonly authTypeMismatch: number;
+  readonly authenticationFailures: number;
 }
 
-/** RFC 8347 `/vrrp/statistics`, and the v2 authentication errors of RFC 2787 that YANG has no leaf for. */
+/** RFC 8347 `/vrrp/statistics`. */
 export interface GlobalStatistics {
   readonly checksumErrors: number;
   readonly versionErrors: number;
   readonly vridErrors: number;
   readonly ipTtlErrors: number;
-  readonly authenticationErrors: number;
   /** Frames left out unread: over a sender's or a port's rate, or the socket's buffer was full. */
   readonly droppedUnread: number;
 }

@@ -21,7 +21,7 @@ import {
   type VrrpState,
   type VrrpStep,
 } from "../core/vrrp/machine.js";
-import type { VrrpReceiver } from "../core/vrrp/validate.js";
+import type { RejectCounter, VrrpReceiver } from "../core/vrrp/validate.js";
 import type {
   Heartbeat,
   HeartbeatReport,
@@ -33,6 +33,7 @@ import type {
 import { MachineSession } from "./machine-session.js";
 import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
 import type {
+  GlobalStatistics,
   StateChange,
   VirtualRouterStateName,
   VirtualRouterStatistics,
@@ -68,7 +69,7 @@ export interface NetworkView {
 }
 
 /** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
-type RejectCounter = "intervalErrors" | "invalidTypePktsRcvd" | "addressListErrors" | "packetLengthErrors";
+type OwnCounter = Exclude<RejectCounter, keyof GlobalStatistics>;
 
 const PREPARE_RETRY_US = 2_000_000;
 const LISTEN_MAX_US = 100_000;
@@ -100,11 +101,14 @@ export class VirtualRouter {
 
   #lastChange: StateChange | null = null;
   #shownState: VirtualRouterStateName = "initialize";
-  readonly #rejected: Record<RejectCounter, number> = {
+  readonly #rejected: Record<OwnCounter, number> = {
     intervalErrors: 0,
     invalidTypePktsRcvd: 0,
     addressListErrors: 0,
     packetLengthErrors: 0,
+    invalidAuthType: 0,
+    authTypeMismatch: 0,
+    authenticationFailures: 0,
   };
 
   constructor(config: VirtualRouterConfig, host: VirtualRouterHost) {
@@ -264,7 +268,7 @@ export class VirtualRouter {
     };
   }
 
-  reject(counter: RejectCounter): void {
+  reject(counter: OwnCounter): void {
     this.#rejected[counter]++;
   }
 

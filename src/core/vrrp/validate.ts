@@ -103,6 +103,19 @@ export const REJECT_REASONS = {
 
 export type RejectReason = keyof typeof REJECT_REASONS;
 
+type CamelCase<Leaf extends string> = Leaf extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Leaf;
+
+/** Counters that rejected advertisements move, as properties: `ip-ttl-errors` is `ipTtlErrors`. */
+export type RejectCounter = CamelCase<NonNullable<(typeof REJECT_REASONS)[RejectReason]["counter"]>>;
+
+/** The counter that a reason moves; null for the one that no standard counts. */
+export function rejectCounter(reason: RejectReason): RejectCounter | null {
+  const leaf = REJECT_REASONS[reason].counter;
+  return leaf && (leaf.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()) as RejectCounter);
+}
+
 export type ReceiveWarning =
   | "legacy-pseudo-header-checksum"
   | "duplicate-owner"

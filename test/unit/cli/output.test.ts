@@ -89,6 +89,9 @@ const ROUTER: VirtualRouterStatus = {
     invalidTypePktsRcvd: 0,
     addressListErrors: 0,
     packetLengthErrors: 0,
+    invalidAuthType: 0,
+    authTypeMismatch: 0,
+    authenticationFailures: 0,
   },
 };
 
