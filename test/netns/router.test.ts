@@ -1,6 +1,7 @@
 /** The daemon on a real kernel: what hosts notice, and what the kernel keeps, in each turn of a router's life. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect } from "vitest";
 import { daemonConfig, startDaemon } from "../../src/lab/daemon.js";
 import { reportTraffic } from "../../src/lab/statistics.js";
@@ -277,6 +278,60 @@ describe("unicast", () => {
     },
     60_000,
   );
+});
+
+describe("a blocked JavaScript thread", () => {
+  /** A library user: waits in Atomics.wait for so long, once it is Active. */
+  const program = (lab: Lab, blockMs: number): string => {
+    const file = join(lab.directory, "user.mjs");
+    const library = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+    writeFileSync(
+      file,
+      `import { defineConfig, openRouter } from ${JSON.stringify(library)};
+      const virtualRouter = { interface: "lan0", vrid: 10, priority: 150, addresses: ["192.0.2.1/24"], advertisementInterval: "10ms" };
+      const config = defineConfig({ controlTimeout: "1s", virtualRouters: [virtualRouter] });
+      const router = await openRouter(config, { stateDirectory: ${JSON.stringify(join(lab.directory, "user"))} });
+      let blocked = false;
+      router.on("stateChange", (change) => {
+        console.log(change.to, change.reason);
+        if (change.to !== "active" || blocked) return;
+        blocked = true;
+        setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${blockMs}), 300);
+      });
+      process.on("SIGTERM", () => router.close());`,
+    );
+    return file;
+  };
+
+  netnsTest("for less than controlTimeout is noticed by nobody", [], async () => {
+    await withLab({ routers: 1 }, async (lab) => {
+      const capture = captureLan(lab);
+      const user = lab.routers[0]!.spawn("user", process.execPath, [program(lab, 700)]);
+      await eventually("it is Active", 5_000, () => user.output().includes("active"));
+      const adverts = () => readAdverts(capture.frames()).length;
+      await eventually("150 advertisements have passed", 10_000, () => adverts() > 150);
+      expect(user.output().match(/^(active|backup|fault)/gm)).toEqual(["active"]);
+      expect(readAdverts(capture.frames()).filter((advert) => advert.priority === 0)).toEqual([]);
+      await capture.stop();
+      user.kill("SIGTERM");
+      await user.ended;
+    });
+  });
+
+  netnsTest("for longer makes the router resign, and it comes back by itself", [], async () => {
+    await withLab({ routers: 1 }, async (lab) => {
+      const capture = captureLan(lab);
+      const user = lab.routers[0]!.spawn("user", process.execPath, [program(lab, 2_500)]);
+      await eventually("it says priority 0", 10_000, () =>
+        readAdverts(capture.frames()).some((advert) => advert.priority === 0),
+      );
+      await eventually("it is Active again", 10_000, () => user.output().match(/^active/gm)?.length === 2);
+      expect(user.output()).toContain("fault control-lost");
+      await capture.stop();
+      user.kill("SIGTERM");
+      await user.ended;
+    });
+  });
 });
 
 describe("without accept mode", () => {
