@@ -1,5 +1,5 @@
 /** What goes wrong in a run: each fault begins at a moment, lasts for a while, and is undone. */
-import type { Random } from "../../src/driver/simulated/index.js";
+import { HEALTHY_LINK, type LinkFaults, type Random } from "../../src/driver/simulated/index.js";
 import type { Lan, LanRouter } from "./lan.js";
 import type { FaultKind } from "./scenario.js";
 
@@ -122,11 +122,20 @@ const BEGIN: Record<FaultKind, Begin> = {
   },
 };
 
-function degrade(lan: Lan, faults: Partial<Lan["segment"]["faults"]>): () => void {
-  const before = lan.segment.faults;
-  lan.segment.faults = { ...before, ...faults };
+/** What is wrong with the whole segment, in the order in which it began; the last word counts. */
+const DEGRADED = new WeakMap<Lan, Partial<LinkFaults>[]>();
+
+function degrade(lan: Lan, faults: Partial<LinkFaults>): () => void {
+  const all = DEGRADED.get(lan) ?? [];
+  DEGRADED.set(lan, all);
+  const apply = (): void => {
+    lan.segment.faults = Object.assign({}, HEALTHY_LINK, ...all);
+  };
+  all.push(faults);
+  apply();
   return () => {
-    lan.segment.faults = before;
+    all.splice(all.indexOf(faults), 1);
+    apply();
   };
 }
 
@@ -134,12 +143,16 @@ function healPartitions(lan: Lan): void {
   lan.segment.partition([lan.segment.cables]);
 }
 
+/** What happens in an orderly life: whoever is still there behaves as ever. */
+const ORDERLY: ReadonlySet<FaultKind> = new Set(["close", "kill", "power", "priority", "host-carrier"]);
+
 /** What is wrong at the moment: whether the LAN, or any machine, may behave oddly. */
 export class Faults {
   readonly #lan: Lan;
   readonly #undo = new Map<number, () => void>();
   #started = 0;
   #under = 0;
+  #turns = 0;
   /** When the last fault ended; meaningful while nothing is wrong. */
   quietSinceUs = 0;
 
@@ -147,8 +160,14 @@ export class Faults {
     this.#lan = lan;
   }
 
+  /** Whether the LAN and all machines that run work as they should. */
   get quiet(): boolean {
     return this.#under === 0;
+  }
+
+  /** Grows with everything that is done or undone. */
+  get turns(): number {
+    return this.#turns;
   }
 
   /** Makes the appointments of the whole run. */
@@ -168,15 +187,18 @@ export class Faults {
   #begin(kind: FaultKind, router: LanRouter, random: Random, lastsUs: number): void {
     const { world } = this.#lan;
     world.enterJavaScript();
+    const disturbs = ORDERLY.has(kind) ? 0 : 1;
+    this.#turns++;
     const undo = BEGIN[kind](this.#lan, random, router);
-    this.#under++;
+    this.#under += disturbs;
     const number = ++this.#started;
     const end = (): void => {
       if (!this.#undo.delete(number)) return;
       world.enterJavaScript();
+      this.#turns++;
       undo?.();
-      this.#under--;
-      this.quietSinceUs = world.nowUs;
+      this.#under -= disturbs;
+      if (disturbs > 0) this.quietSinceUs = world.nowUs;
     };
     this.#undo.set(number, end);
     world.schedule(lastsUs, end);

@@ -55,13 +55,15 @@ interface Track {
     LanRouter,
     { readonly atUs: number; readonly priority: number; readonly intervalUs: number }
   >;
+  /** Since when a router speaks that does not forward. */
+  readonly speaksSinceUs: Map<LanRouter, number>;
   /** Since when each router is Backup. */
   readonly backupSinceUs: Map<LanRouter, number>;
   /** When somebody began or ceased to forward last. */
   changedUs: number;
   overlapSinceUs: number | null;
-  /** Somebody said goodbye, and by then somebody else must forward. */
-  releaseDueUs: number | null;
+  /** Somebody said goodbye, and by then somebody else must forward, if nothing comes in between. */
+  release: { readonly dueUs: number; readonly turns: number } | null;
 }
 
 export class Invariants {
@@ -81,10 +83,11 @@ export class Invariants {
       open: new Map(),
       opening: new Map(),
       lastAdvertisement: new Map(),
+      speaksSinceUs: new Map(),
       backupSinceUs: new Map(),
       changedUs: 0,
       overlapSinceUs: null,
-      releaseDueUs: null,
+      release: null,
     }));
     lan.world.observe((happening) => this.#see(happening));
     lan.onEvent = (router, event) => {
@@ -136,8 +139,9 @@ export class Invariants {
     track.changedUs = happening.atUs;
     if (happening.open) {
       track.open.set(router, happening.atUs);
+      track.speaksSinceUs.delete(router);
       track.opening.set(router, ["advertisement", ...track.group.addresses]);
-      track.releaseDueUs = null;
+      track.release = null;
     } else {
       track.open.delete(router);
       track.opening.delete(router);
@@ -188,10 +192,7 @@ export class Invariants {
     const key = `${router.plan.name} ${ownerKey(track.group)}`;
     const release = spoken.kind === "advertisement" && spoken.priority === 0;
     const openedUs = track.open.get(router);
-    const failedUs = this.#failedUs.get(router) ?? -READY_US;
-    if (openedUs === undefined && !release && this.#lan.world.nowUs - failedUs > READY_US) {
-      this.#fail("g", `${key}: ${spoken.kind} sent while not forwarding`);
-    }
+    if (openedUs === undefined && !release) this.#spokeUnheard(track, router, spoken);
     const expected = track.opening.get(router);
     const atOnce = this.#lan.world.nowUs - (openedUs ?? 0) <= REACTION_US;
     if (!expected || expected.length === 0 || release || !atOnce) {
@@ -208,14 +209,31 @@ export class Invariants {
     else this.#fail("g", `${key}: ${spoken.address} announced where ${next} was due`);
   }
 
+  /**
+   * Frames that lead hosts here, although packets are not taken in. An answer to another claim may come while the
+   * kernel is about to open; an announcement never may.
+   */
+  #spokeUnheard(track: Track, router: LanRouter, spoken: Spoken): void {
+    const { nowUs } = this.#lan.world;
+    if (nowUs - (this.#failedUs.get(router) ?? -READY_US) <= READY_US) return;
+    const sinceUs = track.speaksSinceUs.get(router) ?? nowUs;
+    track.speaksSinceUs.set(router, sinceUs);
+    if (spoken.kind === "announcement" || nowUs - sinceUs > REACTION_US) {
+      this.#fail(
+        "g",
+        `${router.plan.name} ${ownerKey(track.group)}: ${spoken.kind} sent while not forwarding`,
+      );
+    }
+  }
+
   /** An opening is followed by all that is due, unless something was wrong, or it was the interface that came up. */
   #checkAnnounced(track: Track): void {
     for (const [router, missing] of track.opening) {
       const openedUs = track.open.get(router) ?? 0;
       if (this.#lan.world.nowUs - openedUs <= REACTION_US) continue;
       track.opening.delete(router);
-      if (missing.length === 0 || !this.#faults.quiet || openedUs - this.#faults.quietSinceUs < REACTION_US)
-        continue;
+      if (missing.length === 0 || !router.machine.running || !this.#faults.quiet) continue;
+      if (openedUs - this.#faults.quietSinceUs < REACTION_US) continue;
       this.#fail(
         "g",
         `${router.plan.name} ${ownerKey(track.group)}: opened, but ${missing.join(", ")} not sent`,
@@ -233,7 +251,8 @@ export class Invariants {
       .flatMap((router) => router.status(group) ?? [])
       .filter((status) => status.state === "backup")
       .map((status) => status.skewTimeMs * 1000);
-    if (skews.length > 0) track.releaseDueUs = this.#lan.world.nowUs + Math.min(...skews) + REACTION_US;
+    const dueUs = this.#lan.world.nowUs + Math.min(...skews) + REACTION_US;
+    if (skews.length > 0) track.release = { dueUs, turns: this.#faults.turns };
   }
 
   /** To be called now and then, so that what does not happen is noticed. */
@@ -241,10 +260,12 @@ export class Invariants {
     for (const track of this.#tracks) {
       this.#checkOverlap(track);
       this.#checkAnnounced(track);
-      if (!this.#faults.quiet) track.releaseDueUs = null;
-      if (track.releaseDueUs === null || this.#lan.world.nowUs <= track.releaseDueUs) continue;
-      this.#fail("e", `nobody took over ${ownerKey(track.group)} within the skew time of a release`);
-      track.releaseDueUs = null;
+      const { release } = track;
+      if (release && release.turns !== this.#faults.turns) track.release = null;
+      else if (release && this.#lan.world.nowUs > release.dueUs) {
+        this.#fail("e", `nobody took over ${ownerKey(track.group)} within the skew time of a release`);
+        track.release = null;
+      }
     }
   }
 
@@ -325,6 +346,15 @@ export class Invariants {
         );
         this.#fail("a", `Active for ${ownerKey(group)}: ${names(actives)}; ${states.join(", ")}`);
         continue;
+      }
+      const idle = this.#lan.routers.filter(
+        (one) => !["active", "backup"].includes(one.status(group)?.state ?? ""),
+      );
+      if (idle.length > 0) {
+        const why = idle.map(
+          (one) => `${one.plan.name} ${one.status(group)?.state} (${one.status(group)?.causes})`,
+        );
+        this.#fail("a", `${why.join(", ")} for ${ownerKey(group)} although nothing is wrong`);
       }
       const [active] = actives as [LanRouter];
       if (forwarding.length !== 1 || forwarding[0] !== active) {

@@ -253,6 +253,19 @@ describe.each([
   );
 });
 
+describe("a process that stood still", () => {
+  it("goes on where its interface went down and came back meanwhile", async () => {
+    const { lan, r2, state } = await stage(scenario(PAIR));
+    r2.machine.stop();
+    r2.machine.setUp("eth0", false);
+    await lan.world.runFor(1_000_000);
+    r2.machine.setUp("eth0", true);
+    r2.machine.continue();
+    await lan.world.runFor(2_000_000);
+    expect(state(r2)).toBe("backup");
+  });
+});
+
 describe("the election", () => {
   it("the owner of the addresses takes over from whoever is Active, whatever preempt says", async () => {
     const members = [{ priority: 254 }, { priority: 255, preempt: false }];

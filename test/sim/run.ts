@@ -1,4 +1,5 @@
 /** One seed, one story: faults, healing, convergence. Gives back what was violated. */
+import type { Happening } from "../../src/driver/simulated/index.js";
 import { Faults } from "./faults.js";
 import { Invariants, REACTION_US, READY_US } from "./invariants.js";
 import { Lan } from "./lan.js";
@@ -8,8 +9,10 @@ import { describeScenario, makeScenario, type Scenario } from "./scenario.js";
 export interface RunOptions {
   /** Replaces the scenario that the seed would make. */
   readonly scenario?: Scenario;
-  /** Is told everything that happens; for looking at a failing seed. */
+  /** Is told what matters of all that happens; for looking at a failing seed. */
   readonly log?: (line: string) => void;
+  /** The same, unabridged. */
+  readonly observe?: (happening: Happening) => void;
 }
 
 export interface RunResult {
@@ -23,6 +26,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   const lan = new Lan(seed, (random) => options.scenario ?? makeScenario(random));
   const faults = new Faults(lan);
   const invariants = new Invariants(lan, faults);
+  if (options.observe) lan.world.observe(options.observe);
   if (options.log) follow(lan, options.log);
   const { world, scenario } = lan;
   const watch = (): void => {

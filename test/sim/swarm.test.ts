@@ -3,6 +3,7 @@
  * `FIRSTHOP_SIM_SEED=n` one again, with everything that happens in it.
  */
 import { describe, expect, it } from "vitest";
+import { REGRESSIONS } from "./regressions.js";
 import { runSeed } from "./run.js";
 
 const SEED = process.env.FIRSTHOP_SIM_SEED;
@@ -21,10 +22,26 @@ async function mustHold(seed: number, log?: (line: string) => void): Promise<voi
   expect.fail(lines.join("\n"));
 }
 
+/** Everything that happens in a run, in words. */
+async function story(seed: number): Promise<string[]> {
+  const lines: string[] = [];
+  await runSeed(seed, {
+    observe: ({ atUs, ...happening }) => {
+      const frame = happening.type === "frame" ? Buffer.from(happening.frame).toString("hex") : "";
+      lines.push(`${atUs} ${JSON.stringify({ ...happening, frame })}`);
+    },
+  });
+  return lines;
+}
+
 describe.runIf(SEED !== undefined)("one seed", () => {
   it(`${SEED}`, { timeout: 600_000 }, () =>
     mustHold(Number(SEED), (line) => process.stdout.write(`${line}\n`)),
   );
+});
+
+describe.skipIf(SEED !== undefined)("seeds that found something", () => {
+  it.each(REGRESSIONS.map(({ seed, found }) => [seed, found] as const))("%i: %s", (seed) => mustHold(seed));
 });
 
 describe.skipIf(SEED !== undefined)("LANs under random faults", () => {
@@ -37,4 +54,10 @@ describe.skipIf(SEED !== undefined)("LANs under random faults", () => {
       for (let seed = first; seed < end; seed++) await mustHold(seed);
     },
   );
+
+  it("tell the same story twice", async () => {
+    const stories = await Promise.all([story(FIRST + 4), story(FIRST + 4)]);
+    expect(stories[0]?.length).toBeGreaterThan(1_000);
+    expect(stories[0]).toEqual(stories[1]);
+  });
 });

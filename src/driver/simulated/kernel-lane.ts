@@ -129,10 +129,8 @@ export class KernelLane {
     for (const place of this.#host.stack.places.values()) {
       if (!place.device || path !== disableIpv6Path(place.device.name)) continue;
       place.ipv6Enabled = value === "0";
-      if (!place.ipv6Enabled) {
-        for (const address of place.addresses.keys())
-          if (address.includes(":")) place.addresses.delete(address);
-      }
+      const gone = place.ipv6Enabled ? [] : [...place.addresses.keys()];
+      for (const address of gone) this.#host.stack.removePlaceAddress(place, address);
       this.#host.stack.changed(place);
       return null;
     }
@@ -143,13 +141,13 @@ export class KernelLane {
     const { stack } = this.#host;
     const place = stack.places.get(request.owner);
     if (!place) return "ENODEV";
-    const errno = change(place, request);
+    const errno = change(stack, place, request);
     stack.changed(place);
     return errno;
   }
 }
 
-function change(place: VirtualPlace, request: Request): string | null {
+function change(stack: NetworkStack, place: VirtualPlace, request: Request): string | null {
   switch (request.request) {
     case "mode":
       place.mode = request.mode;
@@ -157,10 +155,10 @@ function change(place: VirtualPlace, request: Request): string | null {
     case "addAddress":
       if (place.addresses.has(request.address)) return "EEXIST";
       if (place.device && place.family === "ipv6" && !place.ipv6Enabled) return "EACCES";
-      place.addresses.set(request.address, request.prefixLength);
+      stack.addPlaceAddress(place, request.address, request.prefixLength);
       return null;
     case "deleteAddress":
-      return place.addresses.delete(request.address) ? null : "EADDRNOTAVAIL";
+      return stack.removePlaceAddress(place, request.address) ? null : "EADDRNOTAVAIL";
   }
 }
 

@@ -180,11 +180,13 @@ export class NetworkStack {
 
   snapshot(): { readonly links: readonly LinkInfo[]; readonly addresses: readonly AddressInfo[] } {
     const links = [...this.interfaces.values()].map(linkInfo);
+    const addresses = [...this.#addresses];
     for (const place of this.places.values()) {
       const info = this.#deviceInfo(place);
       if (info) links.push(info);
+      for (const [address, length] of place.addresses) addresses.push(placeAddress(place, address, length));
     }
-    return { links, addresses: [...this.#addresses] };
+    return { links, addresses };
   }
 
   // ---- virtual interfaces -------------------------------------------------------------------------------
@@ -211,11 +213,26 @@ export class NetworkStack {
   removePlace(owner: string): void {
     const place = this.places.get(owner);
     if (!place) return;
+    for (const address of [...place.addresses.keys()]) this.removePlaceAddress(place, address);
     this.places.delete(owner);
     if (place.shownOpen)
       this.#host.world.note({ type: "forwarding", machine: this.#host.name, owner, open: false });
     if (place.device)
       this.#tell({ type: "linkGone", ifindex: place.device.ifindex, name: place.device.name });
+  }
+
+  addPlaceAddress(place: VirtualPlace, address: string, prefixLength: number): void {
+    place.addresses.set(address, prefixLength);
+    this.#tell({ type: "address", address: placeAddress(place, address, prefixLength) });
+  }
+
+  /** False when it is not there. */
+  removePlaceAddress(place: VirtualPlace, address: string): boolean {
+    const prefixLength = place.addresses.get(address);
+    if (prefixLength === undefined) return false;
+    place.addresses.delete(address);
+    this.#tell({ type: "addressGone", address: placeAddress(place, address, prefixLength) });
+    return true;
   }
 
   /** After any change of a place, or of what it stands on. */
@@ -352,6 +369,11 @@ export class NetworkStack {
   #tell(news: KernelNews): void {
     for (const listener of [...this.#listeners]) listener(news);
   }
+}
+
+function placeAddress(place: VirtualPlace, address: string, prefixLength: number): AddressInfo {
+  const ifindex = place.device?.ifindex ?? place.parentIfindex;
+  return { ifindex, address, prefixLength, family: place.family, tentative: false, secondary: false };
 }
 
 function linkInfo(link: SimulatedInterface): LinkInfo {
