@@ -7,10 +7,12 @@
  *     await router.close();
  */
 import type { Config } from "./config/index.js";
+import type { Driver } from "./driver/driver.js";
 import type { ReloadResult } from "./engine/router.js";
 import type { Explanation, RouterEvent, RouterStatus } from "./engine/status.js";
 
 export * from "./config/index.js";
+export type { Driver } from "./driver/driver.js";
 export type { ReloadResult } from "./engine/router.js";
 export type {
   Explanation,
@@ -37,6 +39,8 @@ export type EventOf<Type extends RouterEvent["type"]> = RouterEvent extends infe
 export interface OpenRouterOptions {
   /** What must survive a restart is kept here; default /run/firsthop. */
   readonly stateDirectory?: string;
+  /** Another machine than this one: `firsthop/simulated` has one on virtual time, for tests. */
+  readonly driver?: Driver;
 }
 
 export interface FirsthopRouter {
