@@ -101,7 +101,8 @@ class Heartbeat {
 
   // JavaScript is alive.
   void renew();
-  std::vector<Report> takeReports() { return reports_.take(); }
+  std::vector<Report> takeReports(size_t frames_max = SIZE_MAX) { return reports_.take(frames_max); }
+  bool hasReports() { return !reports_.empty(); }
 
  private:
   // What epoll says for descriptors that are no ports; ports go by their numbers.

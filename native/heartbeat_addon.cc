@@ -34,6 +34,10 @@ bool unsignedArgument(const Napi::CallbackInfo& info, size_t index, uint32_t* in
   return true;
 }
 
+// A frame that makes a new program costs JavaScript about a millisecond: a flood of those must keep out neither
+// timers nor the control socket.
+constexpr size_t kFramesPerTurn = 32;
+
 double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }
 
 // The engine and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv
@@ -103,8 +107,10 @@ class Bridge {
 
   void deliver() {
     if (closing_) return;
-    std::vector<Report> reports = engine_->takeReports();
+    std::vector<Report> reports = engine_->takeReports(kFramesPerTurn);
     if (reports.empty()) return;
+    // The rest comes after everybody else's turn of the loop.
+    if (engine_->hasReports()) uv_async_send(&async_);
     Napi::HandleScope scope(env_);
     Napi::Array list = Napi::Array::New(env_, reports.size());
     for (uint32_t i = 0; i < reports.size(); i++) list.Set(i, toObject(reports[i]));

@@ -1,8 +1,11 @@
 // From the native threads to JavaScript: bounded, in order of happening. Frames have a bound of their own, so
 // that no flood keeps out what the router must know (transitions, results of kernel plans). Those are few by
-// nature: what a session does while JavaScript is silent ends with `controlLost`.
+// nature: what a session does while JavaScript is silent ends with `controlLost`. Handed out in portions, so that
+// the event loop gets its turns however much there is to read; what waits is bounded in time by what a frame costs.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -35,7 +38,7 @@ struct Report {
 
 class ReportQueue {
  public:
-  static constexpr size_t kFramesMax = 4096;
+  static constexpr size_t kFramesMax = 1024;
   static constexpr size_t kFrameOctetsMax = 2 << 20;
 
   // False when the frame found no place.
@@ -53,18 +56,30 @@ class ReportQueue {
     reports_.push_back(std::move(report));
   }
 
-  std::vector<Report> take() {
+  // The oldest ones, up to and with the `frames_max`th frame.
+  std::vector<Report> take(size_t frames_max = SIZE_MAX) {
     std::vector<Report> taken;
     std::lock_guard<PiMutex> lock(mutex_);
-    taken.swap(reports_);
-    frames_ = 0;
-    frame_octets_ = 0;
+    for (size_t frames_taken = 0; !reports_.empty() && frames_taken < frames_max; reports_.pop_front()) {
+      Report& oldest = reports_.front();
+      if (oldest.kind == Report::Kind::Frame) {
+        frames_taken++;
+        frames_--;
+        frame_octets_ -= oldest.frame.size();
+      }
+      taken.push_back(std::move(oldest));
+    }
     return taken;
+  }
+
+  bool empty() {
+    std::lock_guard<PiMutex> lock(mutex_);
+    return reports_.empty();
   }
 
  private:
   PiMutex mutex_;
-  std::vector<Report> reports_;
+  std::deque<Report> reports_;
   size_t frames_ = 0;
   size_t frame_octets_ = 0;
 };

@@ -47,8 +47,30 @@ static void keepsTheOrderOfOneThread() {
   CHECK(expected == 50000);
 }
 
+static void handsOutPortionsThatEndWithAFrame() {
+  ReportQueue queue;
+  const auto push = [&queue](uint32_t epoch) {
+    Report one;
+    one.kind = Report::Kind::Transition;
+    one.epoch = epoch;
+    queue.push(std::move(one));
+  };
+  push(1);
+  for (int i = 0; i < 3; i++) CHECK(queue.pushFrame(frame()));
+  push(2);
+  CHECK(queue.take(2).size() == 3);
+  CHECK(!queue.empty());
+  const auto rest = queue.take(2);
+  CHECK(rest.size() == 2 && rest[1].epoch == 2);
+  CHECK(queue.empty());
+  size_t room = 0;
+  while (queue.pushFrame(frame())) room++;
+  CHECK(room == ReportQueue::kFramesMax);
+}
+
 int main() {
   TEST(boundsFramesButNothingElse);
+  TEST(handsOutPortionsThatEndWithAFrame);
   TEST(keepsTheOrderOfOneThread);
   return 0;
 }

@@ -30,6 +30,9 @@ export interface MachineOwner {
   stepped(before: VrrpState, made: VrrpStep, event: VrrpEvent, controlLost: boolean): void;
 }
 
+/** Advertisements that may wait until the engine's report is read; more are as good as lost on the line. */
+const DEFERRED_MAX = 32;
+
 /** Distinct frames of peers that the engine may match by itself. */
 const KNOWN_FRAMES_MAX = 6;
 
@@ -46,8 +49,8 @@ export class MachineSession {
   #posture: number | null = null;
   /** By sender and checksum form; insertion order is age. */
   readonly #known = new Map<string, KnownFrame>();
-  /** What could not be loaded because the engine was ahead of us; done after its report. */
-  #deferred: (() => void)[] = [];
+  /** What could not be loaded because the engine was ahead of us, in order; done after its report. True: it is done. */
+  readonly #deferred: (() => boolean)[] = [];
 
   constructor(heartbeat: Heartbeat, owner: MachineOwner) {
     this.#heartbeat = heartbeat;
@@ -83,24 +86,33 @@ export class MachineSession {
 
   /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
   dispatch(event: VrrpEvent, atUs: number): void {
+    // Once one waits for the report, the next would only be compiled in vain.
+    if (this.#deferred.length === 0 && this.#attempt(event, atUs)) return;
+    if (event.type === "advertisement" && this.#deferred.length >= DEFERRED_MAX) return;
+    this.#deferred.push(() => this.#attempt(event, atUs));
+  }
+
+  /** False when the engine made a transition that we have not read yet. */
+  #attempt(event: VrrpEvent, atUs: number): boolean {
     const before = this.#state;
     const foreseen = this.#foreseen(event);
     const made = foreseen ? foreseen.made : step(this.#owner.settings(), before, event);
     const loaded = foreseen ? this.#enter(foreseen.transition, atUs) : this.#load(before, made, atUs);
-    if (!loaded) {
-      this.#deferred.push(() => this.dispatch(event, atUs));
-      return;
-    }
+    if (!loaded) return false;
     this.#owner.record(atUs, event);
     this.#state = made.state;
     this.#owner.stepped(before, made, event, false);
+    return true;
   }
 
   /** The same state with other frames: settings, checksum forms or addresses changed. */
   reload(): void {
-    if (this.#state.name === "initialize" && !this.#state.handingOver) return;
-    const unchanged: VrrpStep = { state: this.#state, effects: [], reason: null };
-    if (!this.#load(this.#state, unchanged, this.#heartbeat.now())) this.#deferred.push(() => this.reload());
+    const attempt = (): boolean => {
+      if (this.#state.name === "initialize" && !this.#state.handingOver) return true;
+      const unchanged: VrrpStep = { state: this.#state, effects: [], reason: null };
+      return this.#load(this.#state, unchanged, this.#heartbeat.now());
+    };
+    if (this.#deferred.length > 0 || !attempt()) this.#deferred.push(attempt);
   }
 
   /** The engine carried out a transition that was foreseen. */
@@ -119,9 +131,11 @@ export class MachineSession {
     this.#state = after;
     if (this.#posture !== null) this.#posture = report.to;
     this.#owner.stepped(before, meaning.step, meaning.event, trigger.on === "controlLost");
-    const deferred = this.#deferred;
-    this.#deferred = [];
-    for (const run of deferred) run();
+    for (let next = this.#deferred.shift(); next; next = this.#deferred.shift()) {
+      if (next()) continue;
+      this.#deferred.unshift(next);
+      break;
+    }
   }
 
   /**
