@@ -42,6 +42,10 @@ export class NetworkCache {
     return this.#links.get(ifindex) ?? null;
   }
 
+  addressesOf(ifindex: number): readonly string[] {
+    return [...this.#addresses.values()].filter((one) => one.ifindex === ifindex).map((one) => one.address);
+  }
+
   /**
    * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
    * addresses; IPv6: its link-local address. A virtual address is none, unless this router owns it.

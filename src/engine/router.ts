@@ -28,6 +28,7 @@ import { FrameIntake } from "./intake.js";
 import { NetworkCache } from "./network.js";
 import { FlightRecorder } from "./recorder.js";
 import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
+import { tamperingWith } from "./tampering.js";
 import { VirtualRouter, type VirtualRouterHost } from "./virtual-router.js";
 
 export interface RouterOptions {
@@ -55,6 +56,10 @@ interface LanPort {
 
 const EVENTS_KEPT = 1000;
 const JOBS_TURN_US = 5_000;
+/** Strangers may teach a form with each frame; a file is not written for each. */
+const FORMS_SAVED_AFTER_US = 1_000_000;
+/** News of our own steps may come before the report of the transition that they belong to. */
+const INSPECTED_AFTER_US = 250_000;
 
 export class Router {
   readonly #driver: Driver;
@@ -71,6 +76,9 @@ export class Router {
   readonly #listeners = new Set<(event: RouterEvent) => void>();
   readonly #events: RouterEvent[] = [];
   readonly #jobs: (() => void)[] = [];
+  readonly #unsavedForms = new Map<string, LearnedForms>();
+  #cancelSaving: (() => void) | null = null;
+  readonly #inspections = new Map<VirtualRouter, () => void>();
   #config: Config;
   #reloading: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
@@ -189,6 +197,8 @@ export class Router {
     await this.#kernel.release(routers.map((one) => one.owner));
     for (const one of routers) {
       this.#virtualRouters.delete(one.name);
+      this.#inspections.get(one)?.();
+      this.#inspections.delete(one);
       this.#bySession.delete(one.session);
       one.dispose();
     }
@@ -224,6 +234,7 @@ export class Router {
       await this.#remove([...this.#virtualRouters.values()], handOver);
     } finally {
       this.#closed = true;
+      this.#saveForms();
       await this.#driver.close();
     }
   }
@@ -286,11 +297,33 @@ export class Router {
     if (this.#closed) return;
     const changed = this.#network.apply(news);
     for (const one of this.#virtualRouters.values()) {
-      if (news.type === "linkGone" && one.virtualInterface?.ifindex === changed) one.virtualInterfaceLost();
+      if (one.virtualInterface?.ifindex === changed) {
+        if (news.type === "linkGone") one.virtualInterfaceLost("was removed");
+        else this.#inspectSoon(one);
+      }
       const concerns =
         one.ifindex === changed || this.#network.linkByIndex(changed)?.name === one.config.interface;
       if (concerns) this.#showNetwork(one);
     }
+  }
+
+  /** Somebody else may have changed the device; what it looks like while our own steps take effect says nothing. */
+  #inspectSoon(one: VirtualRouter): void {
+    if (!one.config.virtualMac || this.#inspections.has(one)) return;
+    const { lastChange } = one.status();
+    const inspect = (): void => {
+      this.#inspections.delete(one);
+      const ifindex = one.virtualInterface?.ifindex;
+      if (this.#closed || ifindex === undefined) return;
+      if (one.status().lastChange !== lastChange) {
+        this.#inspectSoon(one);
+        return;
+      }
+      const link = this.#network.linkByIndex(ifindex);
+      const wrong = link && tamperingWith(one, link, this.#network.addressesOf(ifindex));
+      if (wrong) one.virtualInterfaceLost(wrong);
+    };
+    this.#inspections.set(one, this.#driver.setTimer(INSPECTED_AFTER_US, inspect));
   }
 
   #showNetwork(one: VirtualRouter): void {
@@ -386,9 +419,22 @@ export class Router {
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
       notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
-      loadForms: (name) => decodeForms(this.#driver.store.read(formsKey(name))),
-      saveForms: (name, forms) => this.#driver.store.write(formsKey(name), encodeForms(forms)),
+      loadForms: (name) =>
+        this.#unsavedForms.get(name) ?? decodeForms(this.#driver.store.read(formsKey(name))),
+      saveForms: (name, forms) => {
+        this.#unsavedForms.set(name, forms);
+        this.#cancelSaving ??= this.#driver.setTimer(FORMS_SAVED_AFTER_US, () => this.#saveForms());
+      },
     };
+  }
+
+  #saveForms(): void {
+    this.#cancelSaving?.();
+    this.#cancelSaving = null;
+    for (const [name, forms] of this.#unsavedForms) {
+      this.#driver.store.write(formsKey(name), encodeForms(forms));
+    }
+    this.#unsavedForms.clear();
   }
 
   #emit(event: RouterEvent): void {

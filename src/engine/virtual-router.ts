@@ -181,13 +181,13 @@ export class VirtualRouter {
   }
 
   /** The virtual interface vanished or was changed by somebody else. */
-  virtualInterfaceLost(): void {
+  virtualInterfaceLost(how: string): void {
     if (!this.#virtualInterface || this.#stopping) return;
     this.#host.notice(
       "warning",
       this.name,
       "virtual-interface-lost",
-      `${this.#virtualInterface.name} was removed; making it anew`,
+      `${this.#virtualInterface.name} ${how}; making it anew`,
     );
     this.#virtualInterface = null;
     this.#plan = null;
@@ -558,6 +558,8 @@ export class VirtualRouter {
     const waiters = this.#handOverWaiters;
     this.#handOverWaiters = [];
     for (const wake of waiters) wake();
+    // The cause may have gone while the engine was ahead of us and the shutdown had to wait.
+    if (made.reason === "shutdown" && !this.#stopping && this.#causes().size === 0) this.#evaluate();
   }
 
   #tellChange(before: VrrpState, reason: VrrpReason, event: VrrpEvent): void {

@@ -4,15 +4,19 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectControl } from "../../src/control/client.js";
+import { GROUP_ADDRESS, GROUP_MAC } from "../../src/core/vrrp/advertisement.js";
+import { encodeAdvertisementFrame } from "../../src/core/vrrp/packet.js";
 import type { RouterEvent, RouterStatus } from "../../src/engine/status.js";
 import {
   bequeath,
   ipBatch,
   type LabProcess,
+  namespacePath,
   newEstateName,
   runIn,
   spawnIn,
 } from "../../src/lab/namespaces.js";
+import { loadNative } from "../../src/native.js";
 import { execute, firsthop, MAIN, ONE_LINE } from "./command.js";
 
 const IS_ROOT = process.getuid?.() === 0;
@@ -116,6 +120,28 @@ async function startActive(): Promise<LabProcess> {
 }
 
 const ask = (...args: string[]) => firsthop([...args, "--socket", socketPath()]);
+
+/** An advertisement of priority 99 for VRID 10, from one of many senders. */
+function strangersFrame(number: number): Uint8Array {
+  const source = `192.0.2.${20 + number}`;
+  return encodeAdvertisementFrame({
+    advertisement: {
+      version: 3,
+      family: "ipv4",
+      vrid: 10,
+      priority: 99,
+      intervalUs: 50_000,
+      addresses: ["192.0.2.10"],
+      authType: 0,
+      authData: new Uint8Array(0),
+    },
+    source,
+    destination: GROUP_ADDRESS.ipv4,
+    checksumForm: number % 2 === 0 ? "message-only" : "pseudo-header",
+    sourceMac: `02:00:00:00:01:${number.toString(16).padStart(2, "0")}`,
+    destinationMac: GROUP_MAC.ipv4,
+  });
+}
 
 /** Log lines as objects. */
 function logOf(daemon: LabProcess): { level: string; msg: string }[] {
@@ -406,6 +432,50 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect((await ask("show")).code).toBe(0);
     for (const socket of [flood, half, garbage]) socket.destroy();
     expect((await ask("show")).code).toBe(0);
+  });
+
+  it.each([
+    ["is set down", "link set fh10-lan0 down", "was set down"],
+    ["loses its address", "addr del 192.0.2.10/24 dev fh10-lan0", "lost the address 192.0.2.10"],
+    ["gets another MAC address", "link set fh10-lan0 address 02:00:00:00:00:77", "got another MAC address"],
+    ["is removed", "link delete fh10-lan0", "was removed"],
+  ])("makes a device anew that %s by somebody else's hand", async (_, command, words) => {
+    const daemon = await startActive();
+    await ipBatch([command], namespace);
+    await until("it is told", daemon, () => daemon.output().includes(`fh10-lan0 ${words}`));
+    await until("it is Active again", daemon, () =>
+      /initialize -> backup.*backup -> active/s.test(daemon.output().slice(daemon.output().indexOf(words))),
+    );
+    const device = await runIn(namespace, "ip", "-o", "addr", "show", "dev", "fh10-lan0", "up");
+    expect(device).toContain("192.0.2.10/24");
+    expect(await runIn(namespace, "ip", "-o", "link", "show", "fh10-lan0")).toContain("00:00:5e:00:01:0a");
+  });
+
+  it("stays Active, answers and ends in time while hundreds of strangers advertise", async () => {
+    configure(virtualRouter(10));
+    writeFileSync(configPath(), readFileSync(configPath(), "utf8").replace("{", '{"controlTimeout":"1s",'));
+    const daemon = startDaemon();
+    await reached(daemon, "lan0/10", "active");
+    const frames = Array.from({ length: 200 }, (_, at) => strangersFrame(at));
+    const { TrafficSource } = loadNative();
+    const strangers = new TrafficSource({
+      namespace: namespacePath(namespace),
+      interface: "lan1",
+      frames,
+      packetsPerSecond: 10_000,
+      capacity: 200_000,
+    });
+    try {
+      await until("they were heard for a while", daemon, () => strangers.status().sent > 30_000);
+      expect((await ask("show")).code).toBe(0);
+      expect((await status())?.virtualRouters[0]?.state).toBe("active");
+      expect(daemon.output()).not.toContain("JavaScript was silent");
+      daemon.kill("SIGTERM");
+      expect(await daemon.ended).toEqual({ code: 0, signal: null });
+      expect(strangers.status().sent).toBeLessThan(200_000);
+    } finally {
+      strangers.stop();
+    }
   });
 
   it("show | head does not complain", async () => {
