@@ -37,8 +37,11 @@ export function readConfig(file: string): Config {
 function readText(file: string): string {
   let octets: Buffer;
   try {
-    const { size } = statSync(file);
-    if (size > CONFIG_SIZE_MAX)
+    const found = statSync(file);
+    // To open a pipe that nobody writes to would stop the daemon at a reload, and so end its being Active.
+    if (!found.isFile() && !found.isDirectory())
+      throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is no regular file`);
+    if (found.size > CONFIG_SIZE_MAX)
       throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is larger than 1 MiB`);
     octets = readFileSync(file);
   } catch (cause) {
