@@ -499,6 +499,8 @@ export class VirtualRouter {
         });
         this.#refused = false;
         this.#lastRefusal = "";
+        this.#cancelRetry?.();
+        this.#cancelRetry = null;
         if (this.#network.link?.ifindex === link.ifindex) this.#virtualInterface = place;
       } catch (error) {
         this.#prepareFailed(error);

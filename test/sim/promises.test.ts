@@ -266,6 +266,23 @@ describe("a process that stood still", () => {
   });
 });
 
+describe("an interface that vanishes", () => {
+  it("and returns soon is used again, and no attempt from before disturbs it later", async () => {
+    const { lan, r1, group, state, changes } = await stage(scenario(PAIR));
+    r1.machine.removeInterface("eth0");
+    await lan.world.runFor(100_000);
+    r1.machine.returnInterface("eth0");
+    await lan.world.runFor(1_500_000);
+    expect([state(r1), r1.forwards(group)]).toEqual(["active", true]);
+    const sinceUs = lan.world.nowUs;
+    for (let step = 0; step < 400; step++) {
+      await lan.world.runFor(10_000);
+      expect(r1.forwards(group)).toBe(true);
+    }
+    expect(changes(r1, sinceUs)).toEqual([]);
+  });
+});
+
 describe("the election", () => {
   it("the owner of the addresses takes over from whoever is Active, whatever preempt says", async () => {
     const members = [{ priority: 254 }, { priority: 255, preempt: false }];

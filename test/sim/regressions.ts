@@ -5,6 +5,10 @@
 export const REGRESSIONS: readonly { readonly seed: number; readonly found: string }[] = [
   { seed: 15, found: "a take-over whose kernel steps failed stayed Active and forwarded nothing, for ever" },
   { seed: 30, found: "timers of the former state went on running when an interface went away" },
+  {
+    seed: 116,
+    found: "an attempt to prepare, left over from before, parked a healthy Active's device two seconds later",
+  },
   { seed: 228, found: "a shutdown that had to wait for the engine was carried out after its cause was gone" },
   {
     seed: 508,
