@@ -269,10 +269,14 @@ describe("a process that stood still", () => {
 describe("an interface that vanishes", () => {
   it("and returns soon is used again, and no attempt from before disturbs it later", async () => {
     const { lan, r1, group, state, changes } = await stage(scenario(PAIR));
-    r1.machine.removeInterface("eth0");
-    await lan.world.runFor(100_000);
-    r1.machine.returnInterface("eth0");
-    await lan.world.runFor(1_500_000);
+    for (const refusal of ["out of memory", null]) {
+      r1.machine.refusePrepare = refusal;
+      r1.machine.removeInterface("eth0");
+      await lan.world.runFor(50_000);
+      r1.machine.returnInterface("eth0");
+      await lan.world.runFor(50_000);
+    }
+    await lan.world.runFor(1_000_000);
     expect([state(r1), r1.forwards(group)]).toEqual(["active", true]);
     const sinceUs = lan.world.nowUs;
     for (let step = 0; step < 400; step++) {
