@@ -53,7 +53,7 @@ export interface Judgement {
 const IGNORED_TEXT: Readonly<Record<string, string>> = {
   "not-vrrp": "this is no VRRP frame",
   fragment: "this is a fragment; VRRP messages are never fragmented",
-  "ip-header": "the checksum of the IPv4 header is wrong, or the source is no host's address",
+  "ip-header": "the checksum of the IPv4 header is wrong",
   own: "this is the receiver's own advertisement",
 };
 

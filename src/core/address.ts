@@ -111,6 +111,13 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Whether a datagram may come from there: RFC 1122 section 3.2.1.3, RFC 4291 section 2.7. */
+export function namesOneHost(source: Uint8Array): boolean {
+  const first = source[0] as number;
+  if (source.length === 4) return first !== 0 && first !== 127 && first < 224;
+  return first !== 0xff && source.some((octet, index) => octet !== 0 && (index < 15 || octet !== 1));
+}
+
 /** fe80::/10 */
 export function isLinkLocal(address: string): boolean {
   const bytes = parseIpv6(address);

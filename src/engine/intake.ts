@@ -4,7 +4,7 @@
  * kernel does not.
  */
 
-import { formatIp } from "../core/address.js";
+import { formatIp, namesOneHost } from "../core/address.js";
 import { answerArp, readArp } from "../core/arp.js";
 import type { PortId } from "../core/automaton.js";
 import type { IpPacket } from "../core/ethernet.js";
@@ -100,6 +100,10 @@ export class FrameIntake {
     const router =
       this.#routers.get(`${interfaceName}/${message?.vrid ?? ip.payload[1] ?? 0}/${family}`) ?? null;
     const source = formatIp(ip.source);
+    if (!namesOneHost(ip.source)) {
+      this.#notice(router, "no-host", `advertisement from ${source}, which names no host, ignored`, atUs);
+      return;
+    }
     if (router && !isAddressedTo(router, source, formatIp(ip.destination))) {
       this.#notice(
         router,

@@ -140,7 +140,7 @@ const discard = (reason: RejectReason): Verdict => ({ verdict: "discard", reason
 export function receive(ip: IpPacket, message: RawMessage | null, receiver: VrrpReceiver): Verdict {
   if (ip.protocol !== VRRP_PROTOCOL) return { verdict: "ignore", reason: "not-vrrp" };
   if (ip.fragment) return { verdict: "ignore", reason: "fragment" };
-  if (!ip.headerChecksumValid || !namesOneHost(ip.source)) return { verdict: "ignore", reason: "ip-header" };
+  if (!ip.headerChecksumValid) return { verdict: "ignore", reason: "ip-header" };
   const source = formatIp(ip.source);
   if (source === receiver.primaryAddress) return { verdict: "ignore", reason: "own" };
   if (ip.ttl < (receiver.minimumTtl ?? 255)) return discard("ttl");
@@ -149,13 +149,6 @@ export function receive(ip: IpPacket, message: RawMessage | null, receiver: Vrrp
   const flaw = checkMessage(message, family, receiver) ?? checkAuthentication(ip, message, receiver);
   if (flaw) return discard(flaw);
   return checkConsistency(message, family, source, receiver);
-}
-
-/** RFC 1122 section 3.2.1.3, RFC 4291 section 2.7: what no datagram may come from. */
-function namesOneHost(source: Uint8Array): boolean {
-  const first = source[0] as number;
-  if (source.length === 4) return first !== 0 && first !== 127 && first < 224;
-  return first !== 0xff && source.some((octet, index) => octet !== 0 && (index < 15 || octet !== 1));
 }
 
 function checkMessage(message: RawMessage, family: IpFamily, receiver: VrrpReceiver): RejectReason | null {

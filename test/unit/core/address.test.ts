@@ -11,6 +11,7 @@ import {
   ipv6MulticastMac,
   isLinkLocal,
   macToBytes,
+  namesOneHost,
   parseIp,
   parseMac,
   prefixContains,
@@ -157,4 +158,22 @@ describe("MAC addresses", () => {
     expect(parseMac(text)).toBeNull();
     expect(() => macToBytes(text)).toThrow(RangeError);
   });
+});
+
+describe("a source address", () => {
+  const named = (text: string): boolean => namesOneHost(ipToBytes(text));
+
+  it.each(["0.0.0.0", "127.0.0.1", "224.0.0.18", "255.255.255.255", "::", "::1", "ff02::12"])(
+    "%s names no host",
+    (source) => {
+      expect(named(source)).toBe(false);
+    },
+  );
+
+  it.each(["192.0.2.2", "10.0.0.1", "223.255.255.254", "fe80::2", "2001:db8::1", "::2"])(
+    "%s names one",
+    (source) => {
+      expect(named(source)).toBe(true);
+    },
+  );
 });
