@@ -4,6 +4,7 @@
  * happen at once the engine is right: it has acted already, so what JavaScript wanted is stepped again from there.
  */
 import type { Transition } from "../core/automaton.js";
+import { PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
 import {
   INITIAL_STATE,
   step,
@@ -49,6 +50,7 @@ export class MachineSession {
   #posture: number | null = null;
   /** By sender and checksum form; insertion order is age. */
   readonly #known = new Map<string, KnownFrame>();
+  #overheard: { readonly event: AdvertisementEvent; readonly atUs: number } | null = null;
   /** What could not be loaded because the engine was ahead of us, in order; done after its report. True: it is done. */
   readonly #deferred: (() => boolean)[] = [];
 
@@ -82,6 +84,23 @@ export class MachineSession {
       this.#known.delete(oldest);
     }
     this.#posture = null;
+  }
+
+  /** Heard while the machine waits for its start. */
+  overhear(event: AdvertisementEvent, atUs: number): void {
+    this.#overheard = event.priority === PRIORITY_RELEASE ? null : { event, atUs };
+  }
+
+  /**
+   * Starts the machine. Who was heard last counts as heard now: an Active may advertise more rarely than this router
+   * would, and would else be taken for dead before it speaks again.
+   */
+  start(): void {
+    const nowUs = this.#heartbeat.now();
+    const heard = this.#overheard;
+    this.#overheard = null;
+    this.dispatch({ type: "startup" }, nowUs);
+    if (heard && nowUs - heard.atUs < 3 * heard.event.intervalUs) this.dispatch(heard.event, nowUs);
   }
 
   /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */

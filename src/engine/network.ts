@@ -48,18 +48,19 @@ export class NetworkCache {
 
   /**
    * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
-   * addresses; IPv6: its link-local address. A virtual address is none, unless this router owns it.
+   * addresses; IPv6: its link-local address. What virtual routers put there is none (`borrowed`): it comes and goes,
+   * and the next Active would take our advertisements for its own.
    */
   primaryAddress(
     ifindex: number,
     family: IpFamily,
     virtual: readonly string[],
-    owner: boolean,
+    borrowed: ReadonlySet<string>,
   ): string | null {
     const candidates = [...this.#addresses.values()]
       .filter((one) => one.ifindex === ifindex && one.family === family && !one.tentative)
       .filter((one) => (family === "ipv6" ? isLinkLocal(one.address) : !one.address.startsWith("127.")))
-      .filter((one) => owner || !virtual.includes(one.address));
+      .filter((one) => !borrowed.has(one.address));
     const rank = (one: AddressInfo): number => {
       const covers = virtual.some((address) => prefixContains(one.address, one.prefixLength, address));
       return (covers ? 0 : 2) + (one.secondary ? 1 : 0);

@@ -327,7 +327,7 @@ export class Router {
   }
 
   #showNetwork(one: VirtualRouter): void {
-    const { interface: name, family, priority, addresses } = one.config;
+    const { interface: name, family, addresses } = one.config;
     const link = this.#network.linkByName(name);
     const known = this.#lanPorts.get(name);
     if (known && known.ifindex !== link?.ifindex) this.#dropLanPort(name);
@@ -335,9 +335,17 @@ export class Router {
     one.setNetwork({
       link,
       primaryAddress: link
-        ? this.#network.primaryAddress(link.ifindex, family, virtual, priority === 255)
+        ? this.#network.primaryAddress(link.ifindex, family, virtual, this.#borrowedOn(name))
         : null,
     });
+  }
+
+  /** Virtual addresses of an interface that this machine does not own. */
+  #borrowedOn(name: string): ReadonlySet<string> {
+    const others = this.#config.virtualRouters.filter(
+      (one) => one.interface === name && one.priority !== 255,
+    );
+    return new Set(others.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
   #onPortError(port: PortId, errno: string): void {

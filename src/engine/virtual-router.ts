@@ -237,8 +237,8 @@ export class VirtualRouter {
     if (advertisement.priority !== 0) this.#machine.remember(`${source}/${form}`, event, frame);
     // Before the start it is only remembered: so the first program knows the peers, and hundreds of virtual routers
     // at 10 ms may start one after the other although none has three intervals to spare.
-    if (this.state.name === "initialize" && !this.state.handingOver) return;
-    this.#machine.dispatch(event, atUs);
+    if (this.state.name === "initialize" && !this.state.handingOver) this.#machine.overhear(event, atUs);
+    else this.#machine.dispatch(event, atUs);
   }
 
   /** How advertisements for this virtual router are judged. */
@@ -474,7 +474,7 @@ export class VirtualRouter {
     this.#starting = false;
     const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
     if (ready && this.state.name === "initialize") {
-      this.#machine.dispatch({ type: "startup" }, this.#host.heartbeat.now());
+      this.#machine.start();
     }
     const waiters = this.#startWaiters;
     this.#startWaiters = [];

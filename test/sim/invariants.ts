@@ -401,6 +401,7 @@ export class Invariants {
         (packet) =>
           packet.atUs >= sinceUs &&
           packet.atUs < untilUs &&
+          (packet.gatewayMac !== null || packet.atUs >= changedUs + RESOLVED_US) &&
           (packet.forwardedBy.length !== 1 || packet.forwardedBy[0] !== active?.plan.name),
       );
       const [first] = wrong;

@@ -399,18 +399,11 @@ function contest(
   heardIntervalUs: number,
 ): { state: ActiveState; effects: VrrpEffect[] } {
   const contenderIntervalUs = settings.version === 3 ? heardIntervalUs : settings.intervalUs;
-  const quietUs = Math.ceil((contenderIntervalUs * 3) / 2);
-  switch (state.contest) {
-    case "none":
-      return {
-        state: { ...state, contest: "fresh", contenderIntervalUs },
-        effects: [arm("refresh", CONTEST_REFRESH_US)],
-      };
-    case "fresh":
-      return { state: { ...state, contenderIntervalUs }, effects: [] };
-    case "answered":
-      return { state: { ...state, contenderIntervalUs }, effects: [arm("refresh", quietUs)] };
-  }
+  if (state.contest === "fresh") return { state: { ...state, contenderIntervalUs }, effects: [] };
+  // A contender that speaks again has led hosts away again since; no more often than it advertises.
+  const afterUs =
+    state.contest === "none" ? CONTEST_REFRESH_US : Math.max(CONTEST_REFRESH_US, contenderIntervalUs);
+  return { state: { ...state, contest: "fresh", contenderIntervalUs }, effects: [arm("refresh", afterUs)] };
 }
 
 function cancelActiveTimers(state: ActiveState): VrrpEffect[] {

@@ -373,7 +373,9 @@ export class NetworkStack {
 
 function placeAddress(place: VirtualPlace, address: string, prefixLength: number): AddressInfo {
   const ifindex = place.device?.ifindex ?? place.parentIfindex;
-  return { ifindex, address, prefixLength, family: place.family, tentative: false, secondary: false };
+  // On the parent it comes after the interface's own.
+  const secondary = place.device === null && place.family === "ipv4";
+  return { ifindex, address, prefixLength, family: place.family, tentative: false, secondary };
 }
 
 function linkInfo(link: SimulatedInterface): LinkInfo {

@@ -296,7 +296,7 @@ describe("announcements", () => {
     expect(timersOf(state)).toEqual(["adver"]);
   });
 
-  it("follow a contest: soon, and again when the contender has been silent", () => {
+  it("follow a contest: soon, with each further claim, and again when the contender has been silent", () => {
     const contested = step(V3, ACTIVE, heard(50, "192.0.2.3", 200_000)).state;
     const soon = step(V3, contested, { type: "timer", timer: "refresh" });
     expect(words(soon.effects)).toEqual([
@@ -305,8 +305,10 @@ describe("announcements", () => {
       "arm(refresh 300000)",
     ]);
     const again = step(V3, soon.state, heard(50, "192.0.2.3", 200_000));
-    expect(words(again.effects)).toContain("arm(refresh 300000)");
-    const alone = step(V3, again.state, { type: "timer", timer: "refresh" });
+    expect(words(again.effects)).toContain("arm(refresh 200000)");
+    const answered = step(V3, again.state, { type: "timer", timer: "refresh" });
+    expect(answered).toEqual(soon);
+    const alone = step(V3, answered.state, { type: "timer", timer: "refresh" });
     expect(words(alone.effects)).toEqual(["announce(192.0.2.1)", "announce(192.0.2.254)"]);
     expect(alone.state).toEqual(ACTIVE);
   });
