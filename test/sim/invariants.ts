@@ -22,7 +22,7 @@ import { readVrrpFrame } from "../../src/core/vrrp/packet.js";
 import type { Happening } from "../../src/driver/simulated/index.js";
 import type { Faults } from "./faults.js";
 import type { Lan, LanRouter } from "./lan.js";
-import { type Group, ownerKey } from "./scenario.js";
+import { type Group, ownerKey, routerName } from "./scenario.js";
 
 /** A refused preparation is tried again every 2 s; an IPv6 address is tentative for 1 s. */
 export const READY_US = 3_200_000;
@@ -136,7 +136,8 @@ export class Invariants {
     const track = this.#tracks.find((one) => ownerKey(one.group) === happening.owner);
     const router = this.#lan.routers.find((one) => one.plan.name === happening.machine);
     if (!track || !router) return;
-    track.changedUs = happening.atUs;
+    // What a dead process left is taken away while the next one opens; that changes nothing for the others.
+    if (happening.open || router.router) track.changedUs = happening.atUs;
     if (happening.open) {
       track.open.set(router, happening.atUs);
       track.speaksSinceUs.delete(router);
@@ -272,7 +273,8 @@ export class Invariants {
   // ---- (d) ----------------------------------------------------------------------------------------------
 
   #stateChanged(router: LanRouter, name: string, to: string, reason: string): void {
-    const group = this.#lan.scenario.groups.find((one) => router.status(one)?.name === name);
+    const { groups } = this.#lan.scenario;
+    const group = groups.find((one) => routerName(one, groups) === name);
     const track = this.#tracks.find((one) => one.group === group);
     if (!group || !track) return;
     this.#lastStateChange = `${router.plan.name} ${name} became ${to} (${reason})`;

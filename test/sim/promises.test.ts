@@ -309,6 +309,38 @@ describe("the election", () => {
     expect(state(r2)).toBe("active");
   });
 
+  it("without preemption, a slow Active that was heard before the start is not taken for dead", async () => {
+    const members = [
+      { priority: 100, intervalMs: 1_000 },
+      { priority: 200, intervalMs: 100, preempt: false },
+    ];
+    const { lan, r1, r2, spoken, state, changes } = await stage(scenario(members), false);
+    const lastUs = (): number => spoken.at(-1)?.atUs ?? 0;
+    // So that the next advertisement is heard while r2 listens, and the one after that comes after 360 ms.
+    await lan.world.runUntil(lastUs() + 950_000);
+    r2.start();
+    await lan.world.runFor(5_000_000);
+    expect([state(r1), state(r2)]).toEqual(["active", "backup"]);
+    expect(changes(r2)).toEqual(["initialize -> backup"]);
+  });
+
+  it("sources of advertisements are no addresses that come and go with another virtual router", async () => {
+    const one = scenario(PAIR, { family: "ipv6", virtualMac: false });
+    const [group] = one.groups as [Group];
+    const other: Group = { ...group, vrid: 20, addresses: ["fe80::2"] };
+    const both: Scenario = {
+      ...one,
+      groups: [group, other],
+      routers: one.routers.map((router) => ({
+        ...router,
+        members: [...router.members, ...router.members.map((member) => ({ ...member, group: other }))],
+      })),
+    };
+    const { r1 } = await stage(both);
+    expect(r1.status(group)?.primaryAddress).toBe(routerAddress("ipv6", 0));
+    expect(r1.status(other)?.primaryAddress).toBe(routerAddress("ipv6", 0));
+  });
+
   it("the preempt delay passes before a higher priority takes over", async () => {
     const members = [{ priority: 100 }, { priority: 200, preemptDelayMs: 3_000 }];
     const { lan, r2, state } = await stage(scenario(members), false);

@@ -15,4 +15,18 @@ export const REGRESSIONS: readonly { readonly seed: number; readonly found: stri
     found: "without virtual MAC, a winner that never heard the loser left the hosts with the loser",
   },
   { seed: 1336, found: "an interface that vanished before the news of it ended the daemon (ENODEV)" },
+  {
+    seed: 3436,
+    found: "a router that had just heard a slow Active took over from it, by its own shorter interval",
+  },
+  {
+    seed: 3587,
+    found:
+      "a virtual address of another virtual router was taken as source: two Actives that took each other for themselves",
+  },
+  {
+    seed: 5367,
+    found:
+      "a contender that announced itself again after the survivor's refresh kept the hosts for 1.5 intervals",
+  },
 ];
