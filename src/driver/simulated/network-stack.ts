@@ -140,6 +140,7 @@ export class NetworkStack {
   addAddress(name: string, address: string, prefixLength: number, tentative = address.includes(":")): void {
     const link = this.find(name);
     if (!link) return;
+    if (this.addressesOf(link.ifindex).some((one) => one.address === address)) return;
     const family = address.includes(":") ? "ipv6" : "ipv4";
     const secondary = this.addressesOf(link.ifindex).some(
       (one) => one.family === family && family === "ipv4",
