@@ -1,5 +1,6 @@
 /** What a new configuration changes about a running one. */
-import type { Config, VirtualRouterConfig } from "./types.js";
+import type { Config } from "./schema.js";
+import type { VirtualRouterConfig } from "./types.js";
 
 export interface VirtualRouterChange {
   readonly name: string;
@@ -15,6 +16,8 @@ export interface ConfigDiff {
   readonly removed: readonly VirtualRouterConfig[];
   readonly changed: readonly VirtualRouterChange[];
   readonly unchanged: readonly VirtualRouterConfig[];
+  /** What else differs, beside the virtual routers. */
+  readonly settings: readonly Exclude<keyof Config, "virtualRouters">[];
 }
 
 /** What the machine, or the frames it sends, takes over without leaving. */
@@ -33,7 +36,7 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
   for (const [name, was] of before) {
     const is = after.get(name);
     if (!is) continue;
-    const fields = changedFields(was, is);
+    const fields = changedKeys(was, is);
     if (fields.length === 0) unchanged.push(is);
     else
       changed.push({
@@ -49,6 +52,7 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
     removed: [...before.values()].filter((one) => !after.has(one.name)),
     changed,
     unchanged,
+    settings: settingsOf(old, next),
   };
 }
 
@@ -62,7 +66,12 @@ function isLive(
   return LIVE.has(field);
 }
 
-function changedFields(a: VirtualRouterConfig, b: VirtualRouterConfig): (keyof VirtualRouterConfig)[] {
-  const keys = Object.keys(a) as (keyof VirtualRouterConfig)[];
-  return keys.filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+function settingsOf(old: Config, next: Config): ConfigDiff["settings"] {
+  const { virtualRouters: _old, ...was } = old;
+  const { virtualRouters: _next, ...is } = next;
+  return changedKeys(was, is);
+}
+
+function changedKeys<T extends object>(a: T, b: T): (keyof T)[] {
+  return (Object.keys(a) as (keyof T)[]).filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }

@@ -1,8 +1,10 @@
 /** A configuration from a file, and its problems as a compiler would print them. */
 import { readFileSync, statSync } from "node:fs";
 import { FirsthopError } from "../errors.js";
-import { CONFIG_SIZE_MAX, formatPath, parseConfig } from "./parse.js";
-import type { Config, ConfigProblem } from "./types.js";
+import { CONFIG_SIZE_MAX } from "./document.js";
+import { formatPath, parseConfig } from "./parse.js";
+import type { Config } from "./schema.js";
+import type { ConfigProblem } from "./types.js";
 
 /** A file's problems; `text` is what they point into. */
 export interface CheckedFile {
@@ -56,13 +58,45 @@ function readText(file: string): string {
   }
 }
 
-/** One line a problem: `file:12:7: error: vrid: 999 is not a whole number from 1 to 255`. */
-export function formatProblems(file: string, problems: readonly ConfigProblem[]): string {
+export interface ProblemFormat {
+  /** The text that the problems point into: each is followed by its line and a caret. */
+  readonly text?: string;
+  /** Colours for a terminal; default none. */
+  readonly color?: boolean;
+}
+
+/** One line a problem, `file:12:7: error: vrid: 999 is not …`, and with a text the line that it is about. */
+export function formatProblems(
+  file: string,
+  problems: readonly ConfigProblem[],
+  { text, color = false }: ProblemFormat = {},
+): string {
+  const paint =
+    (code: number) =>
+    (words: string): string =>
+      color ? `\x1b[${code}m${words}\x1b[0m` : words;
+  const [bold, red, yellow, cyan] = [paint(1), paint(31), paint(33), paint(36)] as const;
+  const source = text?.split(/\r?\n/);
   return problems
-    .map(({ severity, path, message, line, column }) => {
+    .flatMap(({ severity, path, message, line, column }) => {
       const place = line === null ? file : `${file}:${line}:${column}`;
       const key = path.length === 0 ? "" : `${formatPath(path)}: `;
-      return `${place}: ${severity}: ${key}${message}`;
+      const kind = severity === "error" ? red("error") : yellow("warning");
+      const said = `${bold(place)}: ${kind}: ${key}${message}`;
+      const excerpt = line === null ? undefined : source?.[line - 1];
+      if (excerpt === undefined) return [said];
+      const { shown, caret } = excerptOf(excerpt, column ?? 1);
+      const gutter = `${line} | `;
+      return [said, `  ${cyan(gutter)}${shown}`, `  ${" ".repeat(gutter.length + caret)}${cyan("^")}`];
     })
     .join("\n");
+}
+
+const EXCERPT_MAX = 100;
+
+/** The part of a long line around a column; no control characters, a tab as one space. */
+function excerptOf(line: string, column: number): { readonly shown: string; readonly caret: number } {
+  const from = column > EXCERPT_MAX - 20 ? column - EXCERPT_MAX / 2 : 0;
+  const shown = line.slice(from, from + EXCERPT_MAX).replace(/\p{Cc}/gu, " ");
+  return { shown, caret: column - 1 - from };
 }

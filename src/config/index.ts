@@ -3,6 +3,6 @@ export * from "./diff.js";
 export * from "./file.js";
 export { configJsonSchema } from "./json-schema.js";
 export { defineConfig, formatPath, type ParseResult, parseConfig } from "./parse.js";
-export { type ConfigInput, configSchema, type VirtualRouterInput } from "./schema.js";
+export { type Config, type ConfigInput, configSchema, type VirtualRouterInput } from "./schema.js";
 export * from "./types.js";
 export { formatDuration, parseDuration } from "./units.js";

@@ -2,59 +2,42 @@
  * Reading a configuration: YAML (and so JSON) text to the engine's form, or every problem in one go, each with its
  * line and column and what would be right.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { z } from "zod";
 import { FirsthopError } from "../errors.js";
-import { normalize } from "./normalize.js";
-import { type ConfigInput, configSchema, PLANNED_KEYS } from "./schema.js";
-import { closest } from "./suggest.js";
-import type { Config, ConfigProblem } from "./types.js";
-
-/** Larger texts are no configurations of this kind. */
-export const CONFIG_SIZE_MAX = 1 << 20;
-/** Aliases may repeat a node, not multiply the document. */
-const ALIASES_MAX = 100;
+import { type Locate, readDocument } from "./document.js";
+import { type Config, type ConfigInput, configSchema, PLANNED_KEYS, sectionList } from "./schema.js";
+import { type Finding, isBlock, type Path } from "./section.js";
+import { meant } from "./suggest.js";
+import type { ConfigProblem } from "./types.js";
 
 export type ParseResult =
   | { readonly config: Config; readonly problems: readonly ConfigProblem[] }
   | { readonly config: null; readonly problems: readonly ConfigProblem[] };
 
-type Path = readonly (string | number)[];
-
-/** Where a path stands in the text; the key itself with `key`. */
-type Locate = (path: Path, key?: boolean) => Pick<ConfigProblem, "line" | "column">;
+/** Nobody reads on; a file that is no configuration at all may have a problem in each line. */
+const PROBLEMS_MAX = 200;
 
 const NOWHERE: Locate = () => ({ line: null, column: null });
 
 /** Parses a text. `problems` holds warnings also when there is a configuration. */
 export function parseConfig(text: string): ParseResult {
-  if (text.length > CONFIG_SIZE_MAX) return failed([at(1, 1, "the file is larger than 1 MiB")]);
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
-  if (document.errors.length > 0) {
-    return failed(
-      document.errors.map((error) => {
-        const { line, col } = lines.linePos(error.pos[0]);
-        return at(line, col, `not valid YAML: ${error.message}`);
-      }),
-    );
+  const document = readDocument(text);
+  if ("problems" in document) return failed(document.problems);
+  const { value, locate } = document;
+  if (value === undefined) {
+    const message = "the file is empty: virtualRouters is needed";
+    return failed([{ severity: "error", path: [], message, line: 1, column: 1 }]);
   }
-  if (document.contents === null) return failed([at(1, 1, "the file is empty: virtualRouters is needed")]);
-  let value: unknown;
-  try {
-    value = document.toJS({ maxAliasCount: ALIASES_MAX });
-  } catch {
-    return failed([at(1, 1, `aliases repeat more than ${ALIASES_MAX} nodes`)]);
-  }
-  return check(value, locator(document.contents, lines));
-}
-
-function at(line: number, column: number, message: string): ConfigProblem {
-  return { severity: "error", path: [], message, line, column };
+  return check(value, locate);
 }
 
 function failed(problems: readonly ConfigProblem[]): ParseResult {
-  return { config: null, problems };
+  const inOrder = [...problems].sort(byPlace);
+  if (inOrder.length <= PROBLEMS_MAX) return { config: null, problems: inOrder };
+  const message = `and ${inOrder.length - PROBLEMS_MAX} more problems from here on`;
+  const { line, column } = inOrder[PROBLEMS_MAX] as ConfigProblem;
+  const rest: ConfigProblem = { severity: "error", path: [], message, line, column };
+  return { config: null, problems: [...inOrder.slice(0, PROBLEMS_MAX), rest] };
 }
 
 /**
@@ -79,12 +62,21 @@ export function formatPath(path: Path): string {
 
 function check(value: unknown, locate: Locate): ParseResult {
   const checked = configSchema.safeParse(value);
-  if (!checked.success) {
-    return failed(checked.error.issues.flatMap((issue) => describeIssue(issue, value, locate)).sort(byPlace));
-  }
-  const { config, findings } = normalize(checked.data);
-  const problems = findings.map((finding) => ({ ...finding, ...locate(finding.path) })).sort(byPlace);
-  return config ? { config, problems } : failed(problems);
+  const problems: ConfigProblem[] = checked.success
+    ? []
+    : checked.error.issues.flatMap((issue) => describeIssue(issue, value, locate));
+  const document = isBlock(value) ? value : {};
+  const report = (severity: Finding["severity"], path: Path, message: string, other?: Path): void => {
+    const there = other ? locate(other).line : null;
+    const words = there === null ? message : `${message} (line ${there})`;
+    problems.push({ severity, path, message: words, ...locate(path) });
+  };
+  for (const [key, one] of sectionList) one.check?.(document[key], report, document);
+  if (!checked.success || problems.some((one) => one.severity === "error")) return failed(problems);
+  const parts = sectionList.map(([key, one]) =>
+    one.normalize((checked.data as Readonly<Record<string, unknown>>)[key]),
+  );
+  return { config: Object.assign({}, ...parts) as Config, problems: problems.sort(byPlace) };
 }
 
 function byPlace(a: ConfigProblem, b: ConfigProblem): number {
@@ -99,14 +91,13 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown, locate: Locate):
       return { severity: "error", path: full, message: unknownKey(full, key), ...locate(full, true) };
     });
   }
-  const missing = valueAt(value, path) === undefined;
-  if (missing) {
-    const key = path.at(-1);
+  if (valueAt(value, path) === undefined) {
     const parent = path.slice(0, -1);
-    return [{ severity: "error", path: parent, message: `${key} is missing`, ...locate(parent) }];
+    const message = `${path.at(-1)} is missing`;
+    return [{ severity: "error", path: parent, message, ...locate(parent) }];
   }
   const generic = issue.code === "invalid_type" && issue.message.startsWith("Invalid input");
-  const message = generic ? `a ${expectation(issue.expected)} is expected here` : issue.message;
+  const message = generic ? `a ${expectation(issue.expected)} is expected` : issue.message;
   return [{ severity: "error", path, message, ...locate(path) }];
 }
 
@@ -117,8 +108,8 @@ function expectation(type: string): string {
 function unknownKey(path: Path, key: string): string {
   const place = path.map((one) => (typeof one === "number" ? "*" : one)).join(".");
   if (PLANNED_KEYS.has(place)) return `${key} is not available in this version`;
-  const suggestion = closest(key, knownKeys(path.slice(0, -1)));
-  return suggestion ? `unknown key ${key}: did you mean ${suggestion}?` : `unknown key ${key}`;
+  const advice = meant(key, knownKeys(path.slice(0, -1)));
+  return advice === null ? `unknown key ${key}` : `unknown key ${key}: ${advice}`;
 }
 
 /** The keys that the schema knows at a path. */
@@ -147,31 +138,4 @@ function valueAt(value: unknown, path: Path): unknown {
     (inner, key) => (inner as Record<string | number, unknown> | null | undefined)?.[key],
     value,
   );
-}
-
-/** Finds where a path stands: the value, its key, or the nearest thing around it. */
-function locator(root: Node, lines: LineCounter): Locate {
-  const place = (node: unknown, fallback: number): number => (node as Node | null)?.range?.[0] ?? fallback;
-  return (path, key = false) => {
-    let node: unknown = root;
-    let offset = place(root, 0);
-    path.forEach((step, index) => {
-      if (isAlias(node)) return;
-      if (isMap(node)) {
-        const pair = node.items.find((one) => isScalar(one.key) && one.key.value === step);
-        if (!pair) {
-          node = null;
-          return;
-        }
-        const last = index === path.length - 1;
-        offset = key && last ? place(pair.key, offset) : place(pair.value, place(pair.key, offset));
-        node = pair.value;
-      } else if (isSeq(node)) {
-        node = node.items[step as number] ?? null;
-        offset = place(node, offset);
-      }
-    });
-    const { line, col } = lines.linePos(offset);
-    return { line, column: col };
-  };
 }

@@ -3,8 +3,10 @@ import { configJsonSchema } from "./json-schema.js";
 
 interface Property {
   readonly type?: string;
+  readonly title?: string;
   readonly description?: string;
   readonly default?: unknown;
+  readonly examples?: readonly unknown[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly anyOf?: readonly Property[];
@@ -37,7 +39,8 @@ export function configurationPage(): string {
     "<!-- Generated from src/config/schema.ts by `npm run docs`; a test compares. -->",
     "",
     "One YAML file (JSON is YAML), by default `/etc/firsthop/firsthop.yaml`. `firsthop check -c FILE` names every problem",
-    "with its line and what would be right. Durations are written `10ms`, `1s`, `1.5s` or `2m`. Unknown keys are errors.",
+    "with its line and what would be right. Durations are written `500us`, `10ms`, `1.5s` or `2m`. Unknown keys are errors;",
+    "anchors and `<<` may be used for what several virtual routers share.",
     "Editors complete and check the file with the JSON Schema that the package ships: put",
     "`# yaml-language-server: $schema=<path>/firsthop.schema.json` on its first line.",
     "",
@@ -45,15 +48,7 @@ export function configurationPage(): string {
     EXAMPLE.trimEnd(),
     "```",
     "",
-    ...section("Top level", schema),
-    ...section("virtualRouters[]", schema.properties?.virtualRouters?.items),
-    ...section(
-      "virtualRouters[].authentication",
-      schema.properties?.virtualRouters?.items?.properties?.authentication,
-    ),
-    ...section("virtualRouters[].unicast", schema.properties?.virtualRouters?.items?.properties?.unicast),
-    ...section("control", schema.properties?.control),
-    ...section("log", schema.properties?.log),
+    ...sections("Top level", "", schema),
     "## What a reload changes",
     "",
     "`priority` (but not to or from 255), `preempt`, `preemptDelay` and `checksum` are taken over by a running virtual",
@@ -63,25 +58,35 @@ export function configurationPage(): string {
   ].join("\n");
 }
 
-function section(title: string, property: Property | undefined): string[] {
-  if (!property?.properties) throw new Error(`the schema has no ${title}`);
-  const rows = Object.entries(property.properties).map(([key, one]) => {
-    const needed = property.required?.includes(key) ? "**needed**" : defaultOf(one);
-    return `| \`${key}\` | ${valuesOf(one)} | ${needed} | ${one.description ?? ""} |`;
+/** A block of keys, and then the blocks inside it. */
+function sections(title: string, path: string, block: Property): string[] {
+  const keys = Object.entries(block.properties ?? {});
+  const rows = keys.map(([key, one]) => {
+    const cells = [`\`${key}\``, valuesOf(one), defaultOf(key, one, block), examplesOf(one)];
+    return `| ${cells.join(" | ")} | ${one.description ?? ""} |`;
   });
-  return [
-    `## ${title}`,
-    "",
-    "| key | values | default | meaning |",
-    "| --- | --- | --- | --- |",
-    ...rows,
-    "",
-  ];
+  const inner = keys.flatMap(([key, one]) => {
+    if (one.properties) return sections(`${path}${key}`, `${path}${key}.`, one);
+    if (one.items?.properties) return sections(`${path}${key}[]`, `${path}${key}[].`, one.items);
+    return [];
+  });
+  const head = ["| key | values | default | example | meaning |", "| --- | --- | --- | --- | --- |"];
+  return [`## ${title}`, "", ...head, ...rows, "", ...inner];
 }
 
-function defaultOf(property: Property): string {
+function defaultOf(key: string, property: Property, block: Property): string {
+  if (block.required?.includes(key)) return "**needed**";
   if (property.default === undefined || property.properties) return "";
-  return `\`${typeof property.default === "string" ? property.default : JSON.stringify(property.default)}\``;
+  return `\`${inYaml(property.default)}\``;
+}
+
+function examplesOf({ examples = [] }: Property): string {
+  return examples.map((one) => `\`${inYaml(one)}\``).join(", ");
+}
+
+/** As people write it, without quotes. */
+function inYaml(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(inYaml).join(", ")}]` : String(value);
 }
 
 function valuesOf(property: Property): string {
@@ -91,13 +96,15 @@ function valuesOf(property: Property): string {
   switch (property.type) {
     case "integer":
       return `${property.minimum} to ${property.maximum}`;
-    case "array":
-      return "list";
+    case "array": {
+      const of = property.items?.title;
+      return of ? `list of ${of}` : "list, see below";
+    }
     case "object":
       return "see below";
     case "boolean":
       return "`true`, `false`";
     default:
-      return "text";
+      return property.title ?? "text";
   }
 }

@@ -1,7 +1,52 @@
 /** What somebody who mistyped a word may have meant. */
 
+/** What other programs call a key of ours, in lower case without separators. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  virtualrouterid: "vrid",
+  vrrpid: "vrid",
+  id: "vrid",
+  dev: "interface",
+  iface: "interface",
+  ifname: "interface",
+  prio: "priority",
+  virtualipaddress: "addresses",
+  ip: "addresses",
+  vip: "addresses",
+  vips: "addresses",
+  advertint: "advertisementInterval",
+  interval: "advertisementInterval",
+  vrrpversion: "version",
+  nopreempt: "preempt",
+  preemptmode: "preempt",
+  acceptmode: "accept",
+  usevmac: "virtualMac",
+  vmac: "virtualMac",
+  auth: "authentication",
+  authpass: "password",
+  authtype: "type",
+  unicastpeer: "peers",
+  unicastsrcip: "source",
+  vrrpinstance: "virtualRouters",
+  instances: "virtualRouters",
+  routers: "virtualRouters",
+};
+
+/** What to write in place of an unknown key, if that can be told. */
+export function meant(key: string, known: readonly string[]): string | null {
+  const plain = key.toLowerCase().replace(/[_.-]/g, "");
+  if (plain === "state" && known.includes("priority"))
+    return "there is no initial state, the highest priority becomes Active";
+  const elsewhere = Object.hasOwn(ELSEWHERE, plain) ? ELSEWHERE[plain] : undefined;
+  const word = elsewhere && known.includes(elsewhere) ? elsewhere : closest(key, known);
+  return word === null || word === undefined ? null : `did you mean ${word}?`;
+}
+
+/** Words longer than this are not compared. */
+const WORD_MAX = 64;
+
 /** The closest of `words`, if it is close: at most a third of its letters differ. */
 export function closest(word: string, words: readonly string[]): string | null {
+  if (word.length > WORD_MAX) return null;
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of words) {

@@ -1,4 +1,4 @@
-/** A configuration as the engine uses it: every default filled in, every unit made integer microseconds. */
+/** A virtual router as the engine uses it (every default filled in, integer microseconds), and problems. */
 import type { IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
 import type { ChecksumMode } from "../core/vrrp/checksum-policy.js";
 
@@ -24,14 +24,6 @@ export interface VirtualRouterConfig {
   readonly checksum: ChecksumMode;
   readonly authentication: { readonly type: "simple"; readonly password: string } | null;
   readonly unicast: { readonly source: string | null; readonly peers: readonly string[] } | null;
-}
-
-export interface Config {
-  readonly virtualRouters: readonly VirtualRouterConfig[];
-  /** How long a router stays Active without its JavaScript. */
-  readonly controlTimeoutUs: number;
-  readonly control: { readonly socket: string };
-  readonly log: { readonly level: LogLevel; readonly format: LogFormat | null };
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";

@@ -23,9 +23,9 @@ export function parseDuration(value: unknown): number | { readonly error: string
 
 /** The shortest way to write a duration. */
 export function formatDuration(us: number): string {
-  for (const unit of ["m", "s", "ms"] as const) {
+  for (const unit of ["h", "m", "s", "ms"] as const) {
     const size = UNIT_US[unit] as number;
-    if (us >= size && us % (unit === "m" ? size : size / 1000) === 0) return `${us / size}${unit}`;
+    if (us >= size && us % (size > 1_000_000 ? size : size / 1000) === 0) return `${us / size}${unit}`;
   }
   return `${us}us`;
 }

@@ -171,7 +171,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     "another authentication",
     router(...GOOD, "version: 2", "authentication: { type: ah, password: x }"),
     "6:29",
-    /only 'simple' is known/,
+    /simple is expected/,
   ],
   [
     "an interface name with a slash",
@@ -200,7 +200,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     /own source address/,
   ],
   ["a list for a block", "virtualRouters: {}\n", "1:17", /a list of virtual routers is expected/],
-  ["a key twice", router(...GOOD, "vrid: 11"), "5:5", /unique/i],
+  ["a key twice", router(...GOOD, "vrid: 11"), "5:5", /vrid is given twice/],
   ["broken YAML", "virtualRouters: [\n", "2:1", /not valid YAML/],
   ["an empty file", "# nothing\n", "1:1", /the file is empty/],
   ["a number for a file", "42\n", "1:1", /expected/],
@@ -234,22 +234,98 @@ describe("mistakes", () => {
     expect(parseConfig(text).problems.map((one) => one.line)).toEqual([2, 3, 5]);
   });
 
+  it("of shape and of fit are told together", () => {
+    const text = router(...GOOD, "priority: 999", "advertisementInterval: 15ms", "preempt: 7");
+    expect(parseConfig(text).problems.map((one) => one.line)).toEqual([5, 6, 7]);
+  });
+
   it("a VRID or an address used twice names the other one", () => {
     const text = `virtualRouters:\n${[...GOOD.slice(0, 2), "addresses: [192.0.2.1]"].map((line, index) => `${index ? "    " : "  - "}${line}`).join("\n")}\n  - { interface: eth0, vrid: 10, addresses: [192.0.2.1] }\n`;
     expect(parseConfig(text).problems.map((one) => one.message)).toEqual([
-      "VRID 10 is used on eth0 for ipv4 already, by virtualRouters[0]",
-      "192.0.2.1 belongs to virtualRouters[0] on eth0 already",
+      "VRID 10 is used on eth0 for ipv4 already, by virtualRouters[0] (line 3)",
+      "192.0.2.1 belongs to virtualRouters[0] on eth0 already (line 4)",
     ]);
   });
 
   it("aliases that multiply are refused", () => {
     const bomb = [
       "a: &a [x,x,x,x,x,x,x,x,x]",
-      ...["b", "c", "d", "e", "f"].map(
-        (key, index) => `${key}: &${key} [${`*${"abcdef"[index]},`.repeat(9)}x]`,
+      ...["b", "c", "d", "e", "f", "g", "h"].map(
+        (key, index) => `${key}: &${key} [${`*${"abcdefgh"[index]},`.repeat(9)}x]`,
       ),
     ];
-    expect(parseConfig(bomb.join("\n")).problems[0]?.message).toMatch(/aliases repeat/);
+    expect(parseConfig(bomb.join("\n")).problems[0]?.message).toMatch(/this makes more than 600000 values/);
+  });
+});
+
+describe("anchors", () => {
+  it("share keys among any number of virtual routers", () => {
+    const routers = Array.from(
+      { length: 200 },
+      (_, i) => `  - { <<: *all, vrid: ${i + 1}, addresses: [10.0.0.${i + 1}] }`,
+    );
+    const first = "  - &all { interface: eth0, vrid: 255, addresses: [10.0.1.1], priority: 150 }";
+    const { config } = parseConfig(`virtualRouters:\n${first}\n${routers.join("\n")}\n`);
+    expect(config?.virtualRouters).toHaveLength(201);
+    expect(new Set(config?.virtualRouters.map((one) => one.priority))).toEqual(new Set([150]));
+  });
+
+  it.each([
+    ["a: *nowhere\n", /stands for nothing/],
+    ["a: &a [*a]\n", /contains itself/],
+    ["a: { <<: 5 }\n", /<< takes the alias/],
+  ])("%j is refused", (text, message) => {
+    expect(parseConfig(text).problems[0]?.message).toMatch(message);
+  });
+});
+
+describe("hostile texts", () => {
+  const SIZE = 1 << 17;
+  it.each([
+    [
+      "keys",
+      Array.from({ length: SIZE / 10 }, (_, i) => `k${i}: 1`)
+        .join("\n")
+        .slice(0, SIZE),
+    ],
+    ["aliases", `x: &a 1\ny: [${"*a,".repeat(SIZE / 3 - 10)}]`],
+    ["brackets", "[".repeat(SIZE)],
+    ["commas", `[${",".repeat(SIZE - 1)}`],
+    ["anchors", "&a ".repeat(SIZE / 3)],
+    ["wrong virtual routers", `virtualRouters: [${"1,".repeat(SIZE / 2 - 20)}]`],
+  ])("of %s are refused in bounded time", { timeout: 30_000 }, (_, text) => {
+    const { config, problems } = parseConfig(text);
+    expect(config).toBeNull();
+    expect(problems.length).toBeLessThanOrEqual(201);
+  });
+
+  it("larger than 1 MiB are refused", () => {
+    expect(parseConfig("#".repeat((1 << 20) + 1)).problems[0]?.message).toBe("the file is larger than 1 MiB");
+  });
+});
+
+describe("warnings", () => {
+  it.each([
+    ["version: 2", "authentication: { type: simple, password: secret }", /no security/],
+    ["priority: 255", "preempt: false", /no effect: the owner/],
+    ["preempt: false", "preemptDelay: 1s", /no effect without preempt/],
+    ["version: 2", "checksum: message-only", /no effect: VRRPv2/],
+  ])("%s with %s", (one, other, message) => {
+    const { config, problems } = parseConfig(router(...GOOD, one, other));
+    expect(config).not.toBeNull();
+    expect(problems).toMatchObject([
+      { severity: "warning", line: 6, message: expect.stringMatching(message) },
+    ]);
+  });
+});
+
+describe("keys of other programs", () => {
+  it.each([
+    ["advert_int: 1", /did you mean advertisementInterval\?/],
+    ["virtual_ipaddress: []", /did you mean addresses\?/],
+    ["state: MASTER", /no initial state/],
+  ])("%s", (line, message) => {
+    expect(parseConfig(router(...GOOD, line)).problems[0]?.message).toMatch(message);
   });
 });
 
