@@ -1,7 +1,8 @@
-/** `firsthop decode`: what an advertisement says, and whether a router would take it. */
+/** `firsthop decode`: what an advertisement or a BFD control packet says, and whether a router would take it. */
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { canonicalIp, familyOf } from "../core/address.js";
+import { diagnosticText } from "../core/bfd/fields.js";
 import { FirsthopError } from "../errors.js";
 import {
   type Capture,
@@ -18,7 +19,7 @@ interface DecodeOptions {
   readonly json?: true;
   readonly pcap?: string;
   readonly layer: Layer;
-  readonly protocol: "vrrp";
+  readonly protocol: "vrrp" | "bfd";
   readonly source?: string;
   readonly destination?: string;
   readonly vrid?: number;
@@ -33,7 +34,7 @@ interface DecodeOptions {
 export function decodeCommand(): Command {
   return new Command("decode")
     .description(
-      "Decodes advertisements and judges them as a receiving router does. What is not said about the receiver is " +
+      "Decodes VRRP advertisements and BFD control packets and judges them as a receiving router does. What is not said about the receiver is " +
         "taken from the frame, as if it were configured like the sender.",
     )
     .argument("[hex...]", "frames in hex, with or without spaces or colons; - reads them from standard input")
@@ -45,7 +46,9 @@ export function decodeCommand(): Command {
         .default("ethernet"),
     )
     .addOption(
-      new Option("--protocol <name>", "with --layer payload: what it is").choices(["vrrp"]).default("vrrp"),
+      new Option("--protocol <name>", "with --layer payload: what it is")
+        .choices(["vrrp", "bfd"])
+        .default("vrrp"),
     )
     .option("--source <address>", "with --layer payload: IP source, for the checksum", ipAddress)
     .option("--destination <address>", "with --layer payload: IP destination (default: the group)", ipAddress)
@@ -99,6 +102,7 @@ function decode(words: readonly string[], options: DecodeOptions): void {
   const capture = options.pcap === undefined ? fromHex(words, options.layer) : fromFile(options.pcap, words);
   const receiver = receiverOf(options);
   const header: AssumedHeader = {
+    protocol: options.protocol,
     ...(options.source === undefined ? {} : { source: options.source, family: familyOf(options.source) }),
     ...(options.destination === undefined ? {} : { destination: options.destination }),
   };
@@ -215,7 +219,7 @@ function verdictText({ verdict, reason, text, section, counter }: Judgement): st
 
 function frameLines({ decoded }: Judgement): string[] {
   const lines: string[] = [];
-  const { eth, ip, ah, vrrp } = decoded;
+  const { eth, ip, ah, vrrp, udp, bfd } = decoded;
   if (eth) {
     const vlan = eth.vlan === undefined ? "" : `, VLAN ${[eth.vlan].flat().join(".")}`;
     lines.push(`eth   ${eth.src} -> ${eth.dst}${vlan}`);
@@ -226,6 +230,8 @@ function frameLines({ decoded }: Judgement): string[] {
   }
   if (ah) lines.push(`ah    SPI ${ah.spi}, sequence ${ah.sequence}, ICV ${ah.icv}`);
   if (vrrp) lines.push(...messageLines(vrrp));
+  if (udp) lines.push(`udp   ${udp.srcPort} -> ${udp.dstPort}`);
+  if (bfd) lines.push(...controlLines(bfd));
   return lines;
 }
 
@@ -239,6 +245,19 @@ function messageLines(vrrp: Readonly<Record<string, unknown>>): string[] {
     `vrrp  version ${version}, type ${type}, VRID ${vrid}, priority ${priority}${priorityNote(priority)}`,
     `      every ${intervalText(vrrp)}, checksum ${vrrp.checksum} (${checksumText(vrrp)})${auth}`,
     `      addresses ${listed}${announced}`,
+  ];
+}
+
+function controlLines(bfd: Readonly<Record<string, unknown>>): string[] {
+  const set = Object.entries(bfd.flags as Readonly<Record<string, boolean>>).filter(([, on]) => on);
+  const flags = set.length === 0 ? "" : `, flags ${set.map(([name]) => name).join(" ")}`;
+  const hex = (value: unknown): string => `0x${Number(value).toString(16)}`;
+  const ms = (value: unknown): string => shortDuration(Number(value) / 1000);
+  return [
+    `bfd   version ${bfd.version}, state ${bfd.state}, ${diagnosticText(Number(bfd.diag))}${flags}`,
+    `      discriminators: mine ${hex(bfd.myDiscriminator)}, yours ${hex(bfd.yourDiscriminator)}`,
+    `      sends every ${ms(bfd.desiredMinTxUs)} x ${bfd.detectMult}, receives every ${ms(bfd.requiredMinRxUs)}, ` +
+      `echo ${bfd.requiredMinEchoRxUs === 0 ? "none" : ms(bfd.requiredMinEchoRxUs)}`,
   ];
 }
 

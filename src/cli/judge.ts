@@ -4,6 +4,15 @@
  * the sender.
  */
 import { ipToBytes } from "../core/address.js";
+import { type BfdFields, bfdFields } from "../core/bfd/fields.js";
+import {
+  BFD_CONTROL_PORT,
+  BFD_SOURCE_PORT_MIN,
+  type BfdFrame,
+  readBfdPacket,
+  readControl,
+} from "../core/bfd/packet.js";
+import { BFD_REJECT_REASONS, type BfdReceiver, receive as receiveBfd } from "../core/bfd/validate.js";
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, type IpPacket, readEthernet, readIp } from "../core/ethernet.js";
 import {
   type ChecksumForm,
@@ -28,8 +37,10 @@ export interface AssumedReceiver {
   readonly ipv4Checksum?: "either" | ChecksumForm;
 }
 
-/** For the payload alone: what the IP header would have said. */
+/** For the payload alone: what it is, and what the IP header would have said. */
 export interface AssumedHeader {
+  /** Default: vrrp. */
+  readonly protocol?: "vrrp" | "bfd";
   readonly family?: IpFamily;
   readonly source?: string;
   readonly destination?: string;
@@ -47,7 +58,7 @@ export interface Judgement {
   readonly counter: string | null;
   readonly warnings: readonly string[];
   /** The fields as they are on the wire. */
-  readonly decoded: FrameFields;
+  readonly decoded: FrameFields & BfdFields;
 }
 
 const IGNORED_TEXT: Readonly<Record<string, string>> = {
@@ -55,13 +66,18 @@ const IGNORED_TEXT: Readonly<Record<string, string>> = {
   fragment: "this is a fragment; VRRP messages are never fragmented",
   "ip-header": "the checksum of the IPv4 header is wrong",
   own: "this is the receiver's own advertisement",
+  "udp-checksum": "the UDP checksum is wrong",
 };
 
 export function judge(frame: CapturedFrame, receiver: AssumedReceiver, header: AssumedHeader): Judgement {
   const ethernet = frame.layer === "ethernet" ? readEthernet(frame.bytes) : null;
   const eth = ethernet ? { eth: ethernetFields(ethernet) } : {};
+  if (frame.layer === "payload" && header.protocol === "bfd")
+    return judgeBfd(assumedDatagram(frame.bytes), {});
   const ip = ipOf(frame, header);
   if (!ip) return ignored("not-vrrp", eth);
+  const bfd = readBfdPacket(ip);
+  if (bfd) return judgeBfd(bfd, { ...eth, ip: packetFields(ip).ip });
   const message = ip.protocol === VRRP_PROTOCOL && !ip.fragment ? readMessage(ip) : null;
   const uncheckable = message !== null && frame.layer === "payload" && header.source === undefined;
   const judged = uncheckable ? trustPseudoHeader(message, familyOfPacket(ip)) : message;
@@ -76,7 +92,65 @@ export function judge(frame: CapturedFrame, receiver: AssumedReceiver, header: A
   return conclude(verdict, decoded, judged !== message);
 }
 
-function ignored(reason: string, decoded: FrameFields): Judgement {
+/** A control packet, as a session would judge it that is configured like the sender and that the packet is for. */
+function judgeBfd(
+  frame: BfdFrame,
+  carrier: { readonly [K in keyof FrameFields]?: FrameFields[K] | undefined },
+): Judgement {
+  const { udp, bfd } = bfdFields(frame);
+  const decoded = {
+    ...carrier,
+    ...(carrier.ip && udp ? { udp } : {}),
+    ...(bfd ? { bfd } : {}),
+  } as Judgement["decoded"];
+  const signed = frame.control?.flags.authPresent === true;
+  // Its key is not known here; that the section is there is all that can be seen.
+  const unsigned = frame.control && signed ? withoutAuthentication(frame) : frame;
+  const session: BfdReceiver = { authentication: null, lastSequence: null };
+  const any = (): BfdReceiver => session;
+  const verdict = receiveBfd(unsigned, { byDiscriminator: any, bySource: any, byHead: any });
+  switch (verdict.verdict) {
+    case "ignore":
+      return ignored(verdict.reason, decoded);
+    case "discard": {
+      const { text, section } = BFD_REJECT_REASONS[verdict.reason];
+      return {
+        verdict: "discard",
+        reason: verdict.reason,
+        text,
+        section,
+        counter: null,
+        warnings: [],
+        decoded,
+      };
+    }
+    case "accept": {
+      const warnings = signed ? ["authentication-unchecked"] : [];
+      return { verdict: "accept", reason: null, text: null, section: null, counter: null, warnings, decoded };
+    }
+  }
+}
+
+/** The same packet judged without its signature, unless the section itself can't be one. */
+function withoutAuthentication(frame: BfdFrame): BfdFrame {
+  const { control } = frame;
+  if (!control || control.authentication.length < 2) return frame;
+  return { ...frame, control: { ...control, flags: { ...control.flags, authPresent: false } } };
+}
+
+function assumedDatagram(payload: Uint8Array): BfdFrame {
+  const ip = assumedPacket(payload, {});
+  const udp = {
+    sourcePort: BFD_SOURCE_PORT_MIN,
+    destinationPort: BFD_CONTROL_PORT,
+    checksum: 0,
+    checksumValid: true,
+    payload,
+  };
+  return { ip, udp, control: readControl(payload) };
+}
+
+function ignored(reason: string, decoded: Judgement["decoded"]): Judgement {
   const text = IGNORED_TEXT[reason] ?? null;
   return { verdict: "ignore", reason, text, section: null, counter: null, warnings: [], decoded };
 }

@@ -5,9 +5,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readArp } from "../core/arp.js";
+import { readBfdFrame } from "../core/bfd/packet.js";
 import { readNeighbourMessage } from "../core/nd.js";
 import { readVrrpFrame } from "../core/vrrp/packet.js";
 import { checkArpNd } from "./arp-nd.js";
+import { checkBfd } from "./bfd.js";
 import { hexAt, isObject, type Json, VectorError } from "./format.js";
 import { checkMachine } from "./machine.js";
 import { checkTimers } from "./timers.js";
@@ -38,6 +40,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   vrrp2: (vector) => checkTimers(vector, 2),
   vrrp3: (vector) => checkTimers(vector, 3),
   "vrrp-fsm": checkMachine,
+  bfd: checkBfd,
 };
 
 /** All *.json files below `directory`, in the order of their names. @throws the file system's error */
@@ -129,9 +132,12 @@ function protocolOf(vector: Json, ofFile: string | null): string {
   const expect = isObject(vector.expect) ? vector.expect : {};
   const layers = isObject(expect.decoded) ? Object.keys(expect.decoded) : [];
   const top = layers.findLast((one) => !CARRIERS.has(one));
+  // Of a broken message the datagram may be all that could be decoded.
+  if (top === "udp" && readBfdFrame(hexAt(vector, "hex"))) return "bfd";
   if (top !== undefined) return top === "arp" || top === "icmpv6" ? "arp-nd" : top;
   const frame = hexAt(vector, "hex");
   if (readVrrpFrame(frame)) return "vrrp";
+  if (readBfdFrame(frame)) return "bfd";
   if (readArp(frame) || readNeighbourMessage(frame)) return "arp-nd";
   // A frame that cannot be read may still be for a receiver that can be told.
   const receiver = isObject(vector.receiver) ? vector.receiver : {};
