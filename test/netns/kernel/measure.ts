@@ -1,6 +1,6 @@
 /**
  * Measures the kernel side in a namespace and prints a table: `npm exec` is not needed, it is
- * `node --import ./test/netns/kernel/support/typescript-loader.mjs test/netns/kernel/measure.ts` (as root).
+ * `node --import ./scripts/lib/typescript-loader.mjs test/netns/kernel/measure.ts` (as root).
  */
 import { execFileSync } from "node:child_process";
 import { virtualMac } from "../../../src/core/vrrp/advertisement.js";

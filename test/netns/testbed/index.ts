@@ -1,13 +1,17 @@
 /**
- * The testbed of every namespace test and bench: a lab that vanishes afterwards, speakers of three makes, and the
- * measuring of a failover. See src/lab for the lab itself.
+ * The testbed of every namespace test: a lab that vanishes afterwards, speakers of three makes, and the measuring of a
+ * failover. It is the benchmarks' (bench/testbed), with what the test runner needs. See src/lab for the lab itself.
  */
 import { it, type TestContext } from "vitest";
-import { type Lab, type LabOptions, openLab } from "../../../src/lab/topology.js";
-import { frrInstalled } from "./frr.js";
-import { keepalivedInstalled } from "./keepalived.js";
-import type { SpeakerKind } from "./speaker.js";
+import { frrInstalled } from "../../../bench/testbed/frr.js";
+import { keepalivedInstalled } from "../../../bench/testbed/keepalived.js";
+import type { SpeakerKind } from "../../../bench/testbed/speaker.js";
 
+export * from "../../../bench/testbed/failover.js";
+export { startFirsthop } from "../../../bench/testbed/firsthop.js";
+export { withLab } from "../../../bench/testbed/lab.js";
+export * from "../../../bench/testbed/pair.js";
+export * from "../../../bench/testbed/speaker.js";
 export type { Lab, LabRouter } from "../../../src/lab/topology.js";
 export { LAB_ADDRESSES } from "../../../src/lab/topology.js";
 export {
@@ -20,26 +24,12 @@ export {
   type Traffic,
 } from "../../../src/lab/traffic.js";
 export { eventually, pause } from "../../../src/lab/wait.js";
-export * from "./failover.js";
-export { startFirsthop } from "./firsthop.js";
-export * from "./pair.js";
-export * from "./speaker.js";
 
 const INSTALLED: Readonly<Record<SpeakerKind, () => boolean>> = {
   firsthop: () => true,
   keepalived: keepalivedInstalled,
   frr: frrInstalled,
 };
-
-/** Runs `use` in a lab of its own, which is removed afterwards whatever happened. */
-export async function withLab<T>(options: LabOptions, use: (lab: Lab) => Promise<T>): Promise<T> {
-  const lab = await openLab(options);
-  try {
-    return await use(lab);
-  } finally {
-    lab.close();
-  }
-}
 
 /** Why namespace tests can't run here; null when they can. */
 export function whyNoNamespaces(): string | null {

@@ -84,7 +84,7 @@ export function createWorld(): World {
       return execFileSync("ip", ["netns", "exec", namespace(name), command, ...args], { encoding: "utf8" });
     },
     async agent(name, directory = stateDirectory) {
-      const loader = here("typescript-loader.mjs");
+      const loader = here("../../../../scripts/lib/typescript-loader.mjs");
       const child = spawnHere(name, process.execPath, "--import", loader, here("agent.ts"), directory);
       const agent = speakWith(child);
       await agent.snapshot();

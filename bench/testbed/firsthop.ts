@@ -1,5 +1,5 @@
 /** Our own daemon as a speaker. */
-import { daemonConfig, startDaemon } from "../../../src/lab/daemon.js";
+import { daemonConfig, startDaemon } from "../../src/lab/daemon.js";
 import { type Speaker, type StartSpeaker, withDefaults } from "./speaker.js";
 
 /** Starts the built daemon (dist) in a router and waits until it answers. */

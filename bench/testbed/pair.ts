@@ -1,5 +1,5 @@
 /** Two speakers that share one virtual router. */
-import type { Lab } from "../../../src/lab/topology.js";
+import type { Lab } from "../../src/lab/topology.js";
 import { startFirsthop } from "./firsthop.js";
 import { startFrr } from "./frr.js";
 import { startKeepalived } from "./keepalived.js";

@@ -1,7 +1,7 @@
 /** keepalived as a peer: configuration, process, state from its log. */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually } from "../../../src/lab/wait.js";
+import { eventually } from "../../src/lab/wait.js";
 import { familyProcesses } from "./processes.js";
 import {
   type FullSpeakerOptions,

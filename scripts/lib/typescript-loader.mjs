@@ -1,6 +1,6 @@
 /**
- * Lets plain `node` run this repository's TypeScript: for processes that must live in a network namespace of their
- * own, where the test runner is not. `node --import ./typescript-loader.mjs file.ts`
+ * Lets plain `node` run this repository's TypeScript: for the benchmarks, and for test processes that must live in a
+ * network namespace of their own, where the test runner is not. `node --import ./typescript-loader.mjs file.ts`
  */
 import { existsSync, readFileSync } from "node:fs";
 import { register } from "node:module";

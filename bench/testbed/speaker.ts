@@ -1,8 +1,8 @@
 /** What speaks VRRP in a router of the lab: firsthop or a peer of another make, behind one face. */
-import { activeDownIntervalUs, skewTimeUs } from "../../../src/core/vrrp/timing.js";
-import type { Lab, LabFamily, LabRouter } from "../../../src/lab/topology.js";
-import { LAB_ADDRESSES } from "../../../src/lab/topology.js";
-import { eventually } from "../../../src/lab/wait.js";
+import { activeDownIntervalUs, skewTimeUs } from "../../src/core/vrrp/timing.js";
+import type { Lab, LabFamily, LabRouter } from "../../src/lab/topology.js";
+import { LAB_ADDRESSES } from "../../src/lab/topology.js";
+import { eventually } from "../../src/lab/wait.js";
 
 export type SpeakerKind = "firsthop" | "keepalived" | "frr";
 export type SpeakerState = "active" | "backup" | "other";

@@ -1,8 +1,8 @@
 /** How long a host's packets had no way, measured on the wire. */
-import { firstArrivalAfter, median, reportTraffic } from "../../../src/lab/statistics.js";
-import type { CutKind, Lab, Legs } from "../../../src/lab/topology.js";
-import { captureAt, readAdverts, type Traffic } from "../../../src/lab/traffic.js";
-import { eventually } from "../../../src/lab/wait.js";
+import { firstArrivalAfter, median, reportTraffic } from "../../src/lab/statistics.js";
+import type { CutKind, Lab, Legs } from "../../src/lab/topology.js";
+import { captureAt, readAdverts, type Traffic } from "../../src/lab/traffic.js";
+import { eventually } from "../../src/lab/wait.js";
 import { downIntervals, reach, type Speaker } from "./speaker.js";
 
 export interface Failover {

@@ -1,9 +1,9 @@
 /** FRRouting (zebra and vrrpd) as a peer. It expects its macvlan to be there: we make and remove it. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeSysctls } from "../../../src/lab/namespaces.js";
-import type { LabRouter } from "../../../src/lab/topology.js";
-import { eventually } from "../../../src/lab/wait.js";
+import { writeSysctls } from "../../src/lab/namespaces.js";
+import type { LabRouter } from "../../src/lab/topology.js";
+import { eventually } from "../../src/lab/wait.js";
 import { familyProcesses } from "./processes.js";
 import { type FullSpeakerOptions, type SpeakerState, type StartSpeaker, withDefaults } from "./speaker.js";
 
