@@ -21,6 +21,8 @@ struct Timer {
   Session* session = nullptr;
   uint32_t position = kOutside;
   uint8_t index = 0;
+  // The deadline passed while nobody was there, and was put off for it.
+  bool extended = false;
 
   static constexpr uint32_t kOutside = UINT32_MAX;
   bool running() const { return deadline_ns != kNever; }

@@ -18,6 +18,7 @@
 #include <memory>
 #include <vector>
 
+#include "bpf/ownership_abi.h"
 #include "classifier.h"
 #include "deadline_heap.h"
 #include "kernel_lane.h"
@@ -40,6 +41,16 @@ struct EngineTiming {
   bool memory_locked = false;
 };
 
+// Where a session's lease lies: memory that the kernel's filter reads with each packet.
+struct LeasePlace {
+  std::shared_ptr<fh_lease> lease;
+  std::shared_ptr<const fh_table_head> head;
+  // From this long after a renewal on, the filter believes a successor.
+  int64_t overdue_ns = 0;
+  // This long after a renewal it lets nothing in any more; 0: never.
+  int64_t limit_ns = 0;
+};
+
 // A virtual router, as far as the engine is concerned.
 struct Session {
   uint32_t id = 0;
@@ -50,8 +61,13 @@ struct Session {
   std::vector<uint32_t> listening;
   std::array<Timer, kTimers> timers;
   std::array<uint64_t, kCounters> counters{};
+  LeasePlace place;
+  // The lease ends when what this wake-up sends has left.
+  bool closing = false;
 
   Session();
+  // Whether the filter gave this session's ownership to a successor.
+  bool gaveWay() const;
   const Posture* current() const { return program ? &program->postures[posture] : nullptr; }
   // What a timer's passing does now; null for nothing.
   const Transition* onTimer(int timer) const;
@@ -91,6 +107,8 @@ class Heartbeat {
                   const std::vector<Operation>& operations, int64_t base_ns, uint32_t epoch);
   // The program that a session has; null without one. Only `load` replaces it.
   std::shared_ptr<const Program> program(uint32_t session);
+  // Where the session's lease is from now on; an empty place for none. False when there is no such session.
+  bool bindLease(uint32_t session, LeasePlace place);
   bool counters(uint32_t session, double* into);
   bool portCounters(uint32_t port, PortCounters* into);
   EngineTiming timing();
@@ -137,7 +155,7 @@ class Heartbeat {
 
   // What operations are carried out for: their base time and now.
   struct Moment {
-    enum class Cause : uint8_t { Timer, Frame, Entry, Control };
+    enum class Cause : uint8_t { Timer, Frame, Entry, Control, GaveWay };
     Cause cause;
     int64_t base_ns;
     int64_t now_ns;
@@ -168,6 +186,12 @@ class Heartbeat {
   void carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment);
   void armTimer(Session& session, const Operation& operation, const Moment& moment);
   void submitPlan(const Session& session, uint32_t plan);
+  void setLease(Session& session, bool open);
+  void endLeases();
+  void renewLeases(uint32_t port);
+  void checkYields(int64_t now_ns);
+  void giveWay(Session& session, int64_t now_ns);
+  bool listenAgain(Timer& timer, int64_t now_ns);
   void loseControl(int64_t now_ns);
   void checkControl(int64_t now_ns);
   void checkPorts(int64_t now_ns);
@@ -200,6 +224,19 @@ class Heartbeat {
   DeadlineHeap heap_;
   // Timers whose transition must wait for frames that are still in a socket.
   std::vector<Timer*> deferred_;
+  // Who sends in this wake-up, and by which port: what leaves renews a lease.
+  struct Sending {
+    Session* session;
+    uint32_t port;
+    size_t place;
+  };
+  std::vector<Sending> sending_;
+  std::vector<size_t> refused_;
+  // Whose lease ends after that.
+  std::vector<Session*> closing_;
+  // Of the table that leases are in; null while there is none.
+  std::shared_ptr<const fh_table_head> lease_head_;
+  uint64_t yields_seen_ = 0;
   // Frames for JavaScript of this wake-up.
   std::vector<Report> frames_;
   EngineTiming timing_;

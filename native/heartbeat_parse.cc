@@ -98,7 +98,12 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     into->kind = Operation::Kind::Kernel;
     return getIndex(from, "plan", program.kernel_plans.size(), where, &into->index);
   }
-  return fail(from.Env(), where + ".op is '" + kind + "'; it must be send, arm, cancel, count or kernel");
+  if (kind == "lease") {
+    into->kind = Operation::Kind::Lease;
+    into->slot = from.Get("open").ToBoolean() ? 1 : 0;
+    return !from.Env().IsExceptionPending();
+  }
+  return fail(from.Env(), where + ".op is '" + kind + "'; it must be send, arm, cancel, count, kernel or lease");
 }
 
 bool parseTrigger(Napi::Object from, const Program& program, const std::string& where, int16_t index, Posture* posture) {
@@ -115,8 +120,10 @@ bool parseTrigger(Napi::Object from, const Program& program, const std::string& 
     slot = &posture->by_pattern[pattern];
   } else if (on == "controlLost") {
     slot = &posture->on_control_lost;
+  } else if (on == "gaveWay") {
+    slot = &posture->on_gave_way;
   } else {
-    return fail(from.Env(), where + ".on is '" + on + "'; it must be timer, pattern or controlLost");
+    return fail(from.Env(), where + ".on is '" + on + "'; it must be timer, pattern, controlLost or gaveWay");
   }
   if (*slot != kNone) return fail(from.Env(), where + " is the trigger of another transition already");
   *slot = index;

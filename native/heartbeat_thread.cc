@@ -39,6 +39,8 @@ constexpr int64_t kPortBurstNs = 512 * kPortCostNs;
 constexpr int64_t kWatchNs = 250'000;
 // How long the kernel lane stays awake for what follows from it.
 constexpr int64_t kLaneAwakeNs = 250'000;
+// Who comes this late itself can't judge somebody else's silence: the machine may have stood still, or this process.
+constexpr int64_t kAbsentNs = 5'000'000;
 // How often a port whose interface is down is asked whether the interface is there at all.
 constexpr int64_t kPortCheckNs = 250'000'000;
 
@@ -64,6 +66,7 @@ void Heartbeat::run() {
     const int count = wait(events, 32);
     std::lock_guard<PiMutex> lock(mutex_);
     timing_.wakeups++;
+    checkYields(nowNs());
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 >= kStopEvent) continue;
       auto port = ports_.find(static_cast<uint32_t>(events[i].data.u64));
@@ -261,6 +264,7 @@ void Heartbeat::fireTimers(int64_t now_ns) {
         deferred_.push_back(timer);
         continue;
       }
+      if (listenAgain(*timer, now_ns)) continue;
     }
     fireTimer(session, *timer, now_ns);
     fired = true;
@@ -269,6 +273,17 @@ void Heartbeat::fireTimers(int64_t now_ns) {
     if (timer->running()) heap_.arm(*timer, timer->deadline_ns);
   }
   deferred_.clear();
+}
+
+// Who was away when a deadline passed listens for as long as it was away, at most for as long as the deadline gave, and
+// once only: the frames that would have put it off may have been lost meanwhile, or not been sent by one that was away
+// for the same reason.
+bool Heartbeat::listenAgain(Timer& timer, int64_t now_ns) {
+  const int64_t late_ns = now_ns - timer.deadline_ns;
+  if (late_ns < kAbsentNs || timer.extended) return false;
+  heap_.arm(timer, now_ns + std::min(late_ns, timer.deadline_ns - timer.base_ns));
+  timer.extended = true;
+  return true;
 }
 
 Heartbeat::Heard Heartbeat::heardUntil(const Session& session, int64_t deadline_ns) {
@@ -328,7 +343,9 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
     switch (one.kind) {
       case Operation::Kind::Send: {
         auto port = ports_.find(one.port);
-        if (port != ports_.end()) port->second->outgoing.push_back(&session.program->frames[one.index]);
+        if (port == ports_.end()) break;
+        if (session.place.lease != nullptr) sending_.push_back({&session, one.port, port->second->outgoing.size()});
+        port->second->outgoing.push_back(&session.program->frames[one.index]);
         break;
       }
       case Operation::Kind::Arm:
@@ -342,6 +359,9 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
         break;
       case Operation::Kind::Kernel:
         submitPlan(session, one.index);
+        break;
+      case Operation::Kind::Lease:
+        setLease(session, one.slot != 0);
         break;
     }
   }
@@ -370,9 +390,11 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
       break;
     case Moment::Cause::Frame:
     case Moment::Cause::Control:
+    case Moment::Cause::GaveWay:
       break;
   }
   timer.base_ns = base_ns;
+  timer.extended = false;
   heap_.arm(timer, base_ns + operation.after_ns);
 }
 
@@ -388,6 +410,52 @@ void Heartbeat::submitPlan(const Session& session, uint32_t plan) {
                   reports_.push(std::move(done));
                   options_.wake();
                 });
+}
+
+// ---- leases -----------------------------------------------------------------------------------------------------
+
+// To open is one store, before anything is sent. To close waits until what this wake-up sends has left, because the
+// filter keeps in what a router sends that is not the owner.
+void Heartbeat::setLease(Session& session, bool open) {
+  fh_lease* lease = session.place.lease.get();
+  if (lease == nullptr) return;
+  session.closing = !open;
+  if (!open) {
+    closing_.push_back(&session);
+    return;
+  }
+  const auto now = static_cast<fh_u64>(nowNs());
+  __atomic_store_n(&lease->renewed_ns, now, __ATOMIC_RELAXED);
+  // The time serves as the number of this opening: it only grows, also from one process to the next.
+  __atomic_store_n(&lease->claim, now, __ATOMIC_RELEASE);
+}
+
+void Heartbeat::endLeases() {
+  for (Session* session : closing_) {
+    if (!session->closing || session->place.lease == nullptr) continue;
+    session->closing = false;
+    __atomic_store_n(&session->place.lease->claim, 0, __ATOMIC_RELEASE);
+  }
+  closing_.clear();
+}
+
+// Before anything else is done in a wake-up: a process that was stopped learns here that it was succeeded, and neither
+// advertises nor judges what it hears by what it was.
+void Heartbeat::checkYields(int64_t now_ns) {
+  if (lease_head_ == nullptr) return;
+  const uint64_t yields = __atomic_load_n(&lease_head_->yields, __ATOMIC_ACQUIRE);
+  if (yields == yields_seen_) return;
+  yields_seen_ = yields;
+  for (auto& [id, session] : sessions_) {
+    if (session->gaveWay()) giveWay(*session, now_ns);
+  }
+}
+
+void Heartbeat::giveWay(Session& session, int64_t now_ns) {
+  const Posture* posture = session.current();
+  if (posture == nullptr || posture->on_gave_way == kNone) return;
+  const Transition& transition = posture->transitions[static_cast<size_t>(posture->on_gave_way)];
+  fireTransition(session, transition, {Moment::Cause::GaveWay, now_ns, now_ns});
 }
 
 void Heartbeat::checkControl(int64_t now_ns) {
@@ -408,8 +476,10 @@ void Heartbeat::loseControl(int64_t now_ns) {
 void Heartbeat::flush() {
   for (auto& [id, port] : ports_) {
     if (port->outgoing.empty()) continue;
-    const int error = port->socket->send(port->outgoing.data(), port->outgoing.size());
+    refused_.clear();
+    const int error = port->socket->send(port->outgoing.data(), port->outgoing.size(), &refused_);
     port->outgoing.clear();
+    renewLeases(id);
     if (!port->socket->receives()) continue;
     const bool down = error == ENETDOWN || error == ENXIO || error == ENODEV;
     if (!down) {
@@ -417,6 +487,18 @@ void Heartbeat::flush() {
     } else if (port->line == Line::Up) {
       notePortError(id, *port, error);
     }
+  }
+  sending_.clear();
+  endLeases();
+}
+
+// Only what really left tells the others that this router is there.
+void Heartbeat::renewLeases(uint32_t port) {
+  if (sending_.empty()) return;
+  const auto now = static_cast<fh_u64>(nowNs());
+  for (const Sending& one : sending_) {
+    if (one.port != port || std::find(refused_.begin(), refused_.end(), one.place) != refused_.end()) continue;
+    __atomic_store_n(&one.session->place.lease->renewed_ns, now, __ATOMIC_RELAXED);
   }
 }
 

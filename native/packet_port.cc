@@ -108,8 +108,9 @@ int PacketPort::openDatagram(bool ipv6, int ifindex) {
   return 0;
 }
 
-int PacketPort::send(const Bytes* const* frames, size_t count) {
+int PacketPort::send(const Bytes* const* frames, size_t count, std::vector<size_t>* refused) {
   int error = 0;
+  size_t place = 0;
   while (count > 0) {
     mmsghdr messages[kSendBatch] = {};
     iovec parts[kSendBatch];
@@ -144,12 +145,14 @@ int PacketPort::send(const Bytes* const* frames, size_t count) {
         done += static_cast<size_t>(result);
       } else if (errno != EINTR) {
         error = errno;
+        if (refused != nullptr) refused->push_back(place + done);
         send_errors.fetch_add(1, std::memory_order_relaxed);
         done++;
       }
     }
     frames += batch;
     count -= batch;
+    place += batch;
   }
   return error;
 }

@@ -44,8 +44,8 @@ class PacketPort {
   bool receives() const { return receives_; }
 
   // Sends frames in as few system calls as they take. Usable from any thread. Returns the errno of the last
-  // frame that was refused, or 0.
-  int send(const Bytes* const* frames, size_t count);
+  // frame that was refused, or 0; `refused` gets the place of each of those.
+  int send(const Bytes* const* frames, size_t count, std::vector<size_t>* refused = nullptr);
   // Takes the kernel's count of frames that found the socket's buffer full.
   uint64_t takeKernelDrops();
   // Whether the interface was removed: the socket will never carry a frame again.

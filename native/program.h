@@ -35,9 +35,9 @@ struct KernelPlan {
 };
 
 struct Operation {
-  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel };
+  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel, Lease };
   Kind kind = Kind::Send;
-  uint8_t slot = 0;     // timer or counter
+  uint8_t slot = 0;     // timer or counter; lease: 1 opens, 0 closes
   uint32_t index = 0;   // frame or plan
   uint32_t port = 0;    // send
   int64_t after_ns = 0; // arm
@@ -54,6 +54,7 @@ struct Posture {
   int16_t by_timer[kTimers];
   std::vector<int16_t> by_pattern;  // one for each pattern of the program
   int16_t on_control_lost = kNone;
+  int16_t on_gave_way = kNone;
 
   Posture() {
     for (auto& one : by_timer) one = kNone;

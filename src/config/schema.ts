@@ -4,11 +4,12 @@
  */
 import { z } from "zod";
 import { control, controlTimeout, log } from "./daemon.js";
+import { ownership, ownershipLimit } from "./ownership.js";
 import type { Section } from "./section.js";
 import { virtualRouters } from "./virtual-routers.js";
 
 /** The keys of the top level. */
-export const SECTIONS = { virtualRouters, controlTimeout, control, log };
+export const SECTIONS = { virtualRouters, ownership, ownershipLimit, controlTimeout, control, log };
 
 /** Keys that have their place in the format, but nothing behind them in this version. By path, * for any index. */
 export const PLANNED_KEYS: ReadonlySet<string> = new Set([
@@ -16,8 +17,6 @@ export const PLANNED_KEYS: ReadonlySet<string> = new Set([
   "trackers",
   "mask",
   "gateways",
-  "ownership",
-  "ownershipLimit",
   "metrics",
   "virtualRouters.*.bfd",
   "virtualRouters.*.syncGroup",

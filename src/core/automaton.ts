@@ -47,14 +47,21 @@ export type Operation =
   /** Add one to counter `counter` (0..31) of the session. */
   | { readonly op: "count"; readonly counter: number }
   /** Hand `kernelPlans[plan]` to the kernel lane: a thread of its own, because rtnetlink may block. */
-  | { readonly op: "kernel"; readonly plan: number };
+  | { readonly op: "kernel"; readonly plan: number }
+  /**
+   * Open or close what the kernel's filter lets in for the session (see `Heartbeat.bindLease`). It opens at once, and
+   * closes when the frames of the same transition have left; each frame that leaves while it is open renews it.
+   */
+  | { readonly op: "lease"; readonly open: boolean };
 
 /** What sets a transition off. */
 export type Trigger =
   | { readonly on: "timer"; readonly timer: number }
   | { readonly on: "pattern"; readonly pattern: number }
   /** JavaScript did not renew its lease for `controlTimeout`; also sent when the environment ends. */
-  | { readonly on: "controlLost" };
+  | { readonly on: "controlLost" }
+  /** The kernel's filter gave the session's lease up for a successor, because it had not been renewed for long. */
+  | { readonly on: "gaveWay" };
 
 export interface Transition {
   readonly trigger: Trigger;

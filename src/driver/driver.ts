@@ -102,12 +102,29 @@ export interface Heartbeat {
    * program that the session has, and only enters it elsewhere.
    */
   load(session: SessionId, program: HeartbeatProgram | null, entry: ProgramEntry, epoch: number): boolean;
+  /**
+   * Where the session's `lease` operations take effect, and how long the filter believes in them. Null ends what was
+   * bound before.
+   */
+  bindLease(session: SessionId, lease: Lease | null, terms: LeaseTerms): void;
   /** The session's counters since it was created (MAX_COUNTERS numbers). */
   counters(session: SessionId): Float64Array;
   portCounters(port: PortId): PortCounters;
   timing(): EngineTiming;
   /** Sends frames outside any program (ARP answers); not for heartbeats. */
   send(port: PortId, frame: Uint8Array): void;
+}
+
+/** A place in the table that the kernel's filter consults for each packet. Made by `Kernel.prepare`; opaque. */
+export interface Lease {
+  readonly slot: number;
+}
+
+export interface LeaseTerms {
+  /** From this long after the last renewal on, a successor's claim is believed. */
+  readonly overdueUs: number;
+  /** How long after the last renewal packets are let in if no successor is heard; null: for ever. */
+  readonly limitUs: number | null;
 }
 
 export interface HeartbeatOptions {
@@ -174,6 +191,18 @@ export interface VirtualInterface {
   readonly settle: readonly KernelStep[];
   /** The reverse of both. No link goes down in any of them. */
   readonly close: readonly KernelStep[];
+  /** What the filter asks before it lets packets in; null where there is no filter, and the device itself is closed. */
+  readonly lease: Lease | null;
+}
+
+/** Where an interface's packets are judged by ownership. */
+export type OwnershipHook = "xdp" | "xdp-generic" | "tc";
+
+/** What keeps packets out that this router does not own. */
+export interface OwnershipStatus {
+  readonly hook: OwnershipHook | "off";
+  /** Why there is no filter although one was wanted, or why it is not the one that was. */
+  readonly detail: string | null;
 }
 
 /** The kernel's configuration: links, addresses, sysctls. */
@@ -182,6 +211,8 @@ export interface Kernel {
   snapshot(): Promise<{ readonly links: readonly LinkInfo[]; readonly addresses: readonly AddressInfo[] }>;
   /** Creates or adopts what a virtual router needs, silent (parked). Throws a FirsthopError with the reason. */
   prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface>;
+  /** How the packets of a parent interface are judged; null where nothing was prepared on it. */
+  ownership(parentIfindex: number): OwnershipStatus | null;
   /** Undoes `prepare`. Links are removed together, because each removal alone costs a grace period. */
   release(owners: readonly string[]): Promise<void>;
   /** Finds and removes what a dead predecessor left (links, addresses, sysctls); says what it was. */
@@ -194,6 +225,8 @@ export interface Kernel {
 
 export interface KernelOptions {
   readonly onNews: (news: KernelNews) => void;
+  /** Which hook judges packets by ownership; "auto" finds one. */
+  readonly ownership: OwnershipHook | "auto" | "off";
   /** Directory for what must survive a crash: old sysctl values, learned checksum forms. */
   readonly stateDirectory: string;
 }

@@ -27,7 +27,8 @@ export interface Foreseen<Event> {
 export type ForeseenTrigger =
   | { readonly on: "timer"; readonly timer: number }
   | { readonly on: "pattern"; readonly pattern: FramePattern }
-  | { readonly on: "controlLost" };
+  | { readonly on: "controlLost" }
+  | { readonly on: "gaveWay" };
 
 /** A machine as the compiler sees it. */
 export interface Foreseeable<State, Event, Step extends { readonly state: State }> {

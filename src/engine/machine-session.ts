@@ -91,6 +91,11 @@ export class MachineSession {
     this.#overheard = event.priority === PRIORITY_RELEASE ? null : { event, atUs };
   }
 
+  /** Who followed this router when it left may be the one to follow when it is back. */
+  #rememberSuccessor(event: VrrpEvent, atUs: number): void {
+    if (this.#state.name === "initialize" && event.type === "advertisement") this.overhear(event, atUs);
+  }
+
   /**
    * Starts the machine. Who was heard last counts as heard now: an Active may advertise more rarely than this router
    * would, and would else be taken for dead before it speaks again.
@@ -120,6 +125,7 @@ export class MachineSession {
     if (!loaded) return false;
     this.#owner.record(atUs, event);
     this.#state = made.state;
+    this.#rememberSuccessor(event, atUs);
     this.#owner.stepped(before, made, event, false);
     return true;
   }
@@ -149,6 +155,7 @@ export class MachineSession {
     this.#owner.record(report.atUs, meaning.event);
     this.#state = after;
     if (this.#posture !== null) this.#posture = report.to;
+    this.#rememberSuccessor(meaning.event, report.atUs);
     this.#owner.stepped(before, meaning.step, meaning.event, trigger.on === "controlLost");
     for (let next = this.#deferred.shift(); next; next = this.#deferred.shift()) {
       if (next()) continue;

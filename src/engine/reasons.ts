@@ -60,6 +60,8 @@ export function describeChange(
       return describeTakeover(reason, settings, before);
     case "higher-priority-heard":
       return `heard ${heard}, above our priority ${settings.priority}`;
+    case "gave-way":
+      return "was silent for so long that the kernel gave way to a successor's claim";
     case "tie-lost":
       return `heard ${heard}: same priority, and its address is above our ${settings.primaryAddress}`;
   }

@@ -20,6 +20,7 @@ import type {
   LinkInfo,
   PortCounters,
   PortOptions,
+  VirtualInterface,
 } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
@@ -78,6 +79,7 @@ export class Router {
   readonly #jobs: (() => void)[] = [];
   readonly #unsavedForms = new Map<string, LearnedForms>();
   #cancelSaving: (() => void) | null = null;
+  readonly #unfiltered = new Set<number>();
   readonly #inspections = new Map<VirtualRouter, () => void>();
   #config: Config;
   #reloading: Promise<unknown> = Promise.resolve();
@@ -99,6 +101,7 @@ export class Router {
     });
     this.#kernel = driver.openKernel({
       onNews: (news) => this.#onNews(news),
+      ownership: config.ownership,
       stateDirectory,
     });
     this.#intake = new FrameIntake(this.#heartbeat, (name, reason, detail) =>
@@ -427,6 +430,8 @@ export class Router {
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
       notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
+      ownershipLimitUs: () => this.#config.ownershipLimitUs,
+      ownershipPlaced: (link, place) => this.#tellOwnership(link, place),
       loadForms: (name) =>
         this.#unsavedForms.get(name) ?? decodeForms(this.#driver.store.read(formsKey(name))),
       saveForms: (name, forms) => {
@@ -434,6 +439,21 @@ export class Router {
         this.#cancelSaving ??= this.#driver.setTimer(FORMS_SAVED_AFTER_US, () => this.#saveForms());
       },
     };
+  }
+
+  /** Says once for each interface which promise is missing, and why. */
+  #tellOwnership(link: LinkInfo, { lease, ifindex }: VirtualInterface): void {
+    const status = this.#kernel.ownership(link.ifindex);
+    if (lease || ifindex === link.ifindex || status?.detail == null) return;
+    if (this.#unfiltered.has(link.ifindex)) return;
+    this.#unfiltered.add(link.ifindex);
+    this.#notice(
+      "warning",
+      null,
+      "ownership-off",
+      `${link.name}: ${status.detail}; packets are not filtered by ownership: a killed or stopped daemon goes on ` +
+        "forwarding beside its successor",
+    );
   }
 
   #saveForms(): void {
@@ -470,12 +490,15 @@ export class Router {
   #interfaceStatus(name: string): InterfaceStatus {
     const link = this.#network.linkByName(name);
     const lan = this.#lanPorts.get(name);
+    const judged = link && this.#kernel.ownership(link.ifindex);
     return {
       name,
       ifindex: link?.ifindex ?? null,
       up: link?.adminUp ?? false,
       carrier: link?.carrier ?? false,
       mac: link?.mac ?? null,
+      hook: judged?.hook ?? "off",
+      hookDetail: judged?.detail ?? null,
       counters: lan ? this.#heartbeat.portCounters(lan.port) : null,
     };
   }

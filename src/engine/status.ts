@@ -1,6 +1,6 @@
 /** What a running router says about itself: the shapes of `show --json`, `events --json` and `explain --json`. */
 import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
-import type { EngineTiming, PortCounters } from "../driver/driver.js";
+import type { EngineTiming, OwnershipStatus, PortCounters } from "../driver/driver.js";
 
 /** `fault`: the machine is in Initialize because `causes` forbid it to run. */
 export type VirtualRouterStateName = "initialize" | "backup" | "active" | "fault";
@@ -81,6 +81,10 @@ export interface InterfaceStatus {
   readonly up: boolean;
   readonly carrier: boolean;
   readonly mac: string | null;
+  /** Where packets are judged by ownership. */
+  readonly hook: OwnershipStatus["hook"];
+  /** Why it is not the hook that was wanted. */
+  readonly hookDetail: string | null;
   readonly counters: PortCounters | null;
 }
 

@@ -26,11 +26,14 @@ import type {
   Heartbeat,
   HeartbeatReport,
   Kernel,
+  LeaseTerms,
   LinkInfo,
   SessionId,
   VirtualInterface,
+  VirtualInterfaceRequest,
 } from "../driver/driver.js";
 import { MachineSession } from "./machine-session.js";
+import { Placement } from "./placement.js";
 import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
 import type {
   GlobalStatistics,
@@ -57,6 +60,10 @@ export interface VirtualRouterHost {
   schedule(run: () => void): void;
   stateChanged(name: string, change: StateChange): void;
   notice(level: "warning" | "info", name: string, code: string, detail: string): void;
+  /** How long the kernel goes on for a router that has fallen silent; null: for ever. */
+  ownershipLimitUs(): number | null;
+  /** Something was prepared on an interface, with or without a filter. */
+  ownershipPlaced(link: LinkInfo, place: VirtualInterface): void;
   loadForms(name: string): LearnedForms;
   saveForms(name: string, forms: LearnedForms): void;
 }
@@ -71,21 +78,16 @@ export interface NetworkView {
 /** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
 type OwnCounter = Exclude<RejectCounter, keyof GlobalStatistics>;
 
-const PREPARE_RETRY_US = 2_000_000;
 const LISTEN_MAX_US = 100_000;
+/** So many intervals without a renewal, and the kernel believes a successor. */
+const OVERDUE_INTERVALS = 1.5;
 
 export class VirtualRouter {
   readonly name: string;
   #config: VirtualRouterConfig;
   readonly #host: VirtualRouterHost;
   #network: NetworkView = { link: null, primaryAddress: null };
-  #virtualInterface: VirtualInterface | null = null;
-  /** Serialises preparing and releasing, which the kernel answers later. */
-  #kernelWork: Promise<void> = Promise.resolve();
-  #preparing = false;
-  #cancelRetry: (() => void) | null = null;
-  #lastRefusal = "";
-  #refused = false;
+  readonly #placement: Placement;
   #controlLost = false;
   #stopping = false;
   #starting = false;
@@ -122,6 +124,16 @@ export class VirtualRouter {
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
     this.#forms = host.loadForms(config.name);
+    this.#placement = new Placement({
+      session: this.#machine.id,
+      heartbeat: host.heartbeat,
+      kernel: host.kernel,
+      request: (link) => this.#placeRequest(link),
+      leaseTerms: () => this.#leaseTerms(),
+      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
+      placed: () => this.#placed(),
+      refused: (message) => host.notice("warning", config.name, "kernel-refused", message),
+    });
   }
 
   get config(): VirtualRouterConfig {
@@ -164,44 +176,41 @@ export class VirtualRouter {
     const before = this.#network;
     this.#network = network;
     this.#receiver = null;
-    if (before.link?.ifindex !== network.link?.ifindex && this.#virtualInterface) {
-      // The parent is gone or another one: what stood on it went with it.
-      this.#virtualInterface = null;
-      this.#plan = null;
-    }
+    if (this.#placement.setLink(network.link)) this.#plan = null;
     if (network.link && network.primaryAddress !== null) {
       const moved = before.primaryAddress !== network.primaryAddress || before.link?.mac !== network.link.mac;
       if (moved) this.#plan = null;
     }
     // Listen early: see onAdvertisement.
     if (network.link) this.#host.lanPort(network.link);
-    if (network.link && !this.#virtualInterface) this.#prepare();
+    this.#placement.prepare();
     this.#evaluate();
     if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
   }
 
   /** The virtual interface vanished or was changed by somebody else. */
   virtualInterfaceLost(how: string): void {
-    if (!this.#virtualInterface || this.#stopping) return;
+    const { virtualInterface } = this;
+    if (!virtualInterface || this.#stopping) return;
     this.#host.notice(
       "warning",
       this.name,
       "virtual-interface-lost",
-      `${this.#virtualInterface.name} ${how}; making it anew`,
+      `${virtualInterface.name} ${how}; making it anew`,
     );
-    this.#virtualInterface = null;
+    this.#placement.drop();
     this.#plan = null;
     this.#evaluate();
-    this.#prepare();
+    this.#placement.prepare();
   }
 
   get virtualInterface(): VirtualInterface | null {
-    return this.#virtualInterface;
+    return this.#placement.place;
   }
 
   /** Resolves when the virtual router runs, or when it is clear that something keeps it from running. */
   async started(): Promise<void> {
-    await this.#kernelWork;
+    await this.#placement.done();
     if (this.#starting) await new Promise<void>((resolve) => this.#startWaiters.push(resolve));
   }
 
@@ -284,10 +293,10 @@ export class VirtualRouter {
   onKernelReport(report: Extract<HeartbeatReport, { type: "kernel" }>): void {
     if (report.failures.length === 0 || this.#stopping) return;
     // What stood on an interface that is gone can't be opened or closed any more, and need not be.
-    if (!this.#network.link || !this.#virtualInterface) return;
+    if (!this.#network.link || !this.virtualInterface) return;
     const text = report.failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
     this.#host.notice("warning", this.name, "kernel-step-failed", text);
-    this.#refuse();
+    this.#placement.refuse();
     this.#evaluate();
   }
 
@@ -311,7 +320,7 @@ export class VirtualRouter {
   /** Leaves the virtual router; resolves when nothing is forwarded any more. */
   async stop(handOver: boolean): Promise<void> {
     this.#stopping = true;
-    this.#cancelRetry?.();
+    this.#placement.stop();
     if (this.state.name !== "initialize") {
       this.#machine.dispatch(
         { type: "shutdown", handOver: handOver && this.#causes().size === 0 },
@@ -321,7 +330,7 @@ export class VirtualRouter {
     while (this.state.name !== "initialize" || this.state.handingOver) {
       await new Promise<void>((resolve) => this.#handOverWaiters.push(resolve));
     }
-    await this.#kernelWork;
+    await this.#placement.done();
   }
 
   /** Stops waiting for a successor. */
@@ -354,7 +363,7 @@ export class VirtualRouter {
       addresses: settings.addresses,
       primaryAddress: this.primaryAddress,
       virtualMac: this.#config.virtualMac ? this.mac : null,
-      virtualInterface: this.#virtualInterface?.name ?? null,
+      virtualInterface: this.virtualInterface?.name ?? null,
       checksum: { configured: this.#config.checksum, sent: this.#formsToSend() },
       advertisementIntervalMs: settings.intervalUs / 1000,
       activeAdverIntervalMs: learnedUs / 1000,
@@ -385,13 +394,14 @@ export class VirtualRouter {
 
   #currentPlan(): VrrpPlan | null {
     const link = this.#network.link;
-    const place = this.#virtualInterface;
+    const place = this.virtualInterface;
     if (!link || !place || this.mac === null) return null;
     if (this.#plan) return this.#plan;
     const { unicast, family, authentication } = this.#config;
     const lanPort = this.#host.lanPort(link);
     const peerPort = unicast ? this.#host.datagramPort(family, link.ifindex) : lanPort;
     if (lanPort === null || peerPort === null) return null;
+    this.#host.heartbeat.bindLease(this.session, place.lease, this.#leaseTerms());
     this.#plan = new VrrpPlan({
       settings: this.#settings(),
       vrid: this.#config.vrid,
@@ -401,11 +411,19 @@ export class VirtualRouter {
       authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
       lanPort,
       unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
+      leased: place.lease !== null,
       open: place.open,
       settle: place.settle,
       close: place.close,
     });
     return this.#plan;
+  }
+
+  #leaseTerms(): LeaseTerms {
+    return {
+      overdueUs: Math.ceil(this.#config.advertisementIntervalUs * OVERDUE_INTERVALS),
+      limitUs: this.#host.ownershipLimitUs(),
+    };
   }
 
   #formsToSend(): readonly ChecksumForm[] {
@@ -441,7 +459,7 @@ export class VirtualRouter {
     else if (!link.adminUp) causes.add("interface-down");
     else if (!link.carrier) causes.add("no-carrier");
     if (link && this.primaryAddress === null) causes.add("no-primary-address");
-    if (this.#refused) causes.add("kernel-refused");
+    if (this.#placement.refused) causes.add("kernel-refused");
     if (this.#controlLost) causes.add("control-lost");
     return causes;
   }
@@ -449,7 +467,7 @@ export class VirtualRouter {
   /** Starts or stops the machine as the causes have it. */
   #evaluate(): void {
     const causes = this.#causes();
-    const ready = causes.size === 0 && this.#virtualInterface !== null;
+    const ready = causes.size === 0 && this.virtualInterface !== null;
     const nowUs = this.#host.heartbeat.now();
     if (this.state.name === "initialize") {
       if (ready && !this.#stopping) this.#scheduleStart();
@@ -472,7 +490,7 @@ export class VirtualRouter {
 
   #start(): void {
     this.#starting = false;
-    const ready = this.#causes().size === 0 && this.#virtualInterface !== null && !this.#stopping;
+    const ready = this.#causes().size === 0 && this.virtualInterface !== null && !this.#stopping;
     if (ready && this.state.name === "initialize") {
       this.#machine.start();
     }
@@ -481,56 +499,24 @@ export class VirtualRouter {
     for (const wake of waiters) wake();
   }
 
-  #prepare(): void {
-    if (this.#preparing || this.#stopping) return;
-    this.#preparing = true;
-    this.#kernelWork = this.#kernelWork.then(async () => {
-      const { link } = this.#network;
-      try {
-        if (!link) return;
-        const place = await this.#host.kernel.prepare({
-          owner: this.owner,
-          parentIfindex: link.ifindex,
-          family: this.#config.family,
-          vrid: this.#config.vrid,
-          mac: this.#config.virtualMac ? virtualMac(this.#config.family, this.#config.vrid) : null,
-          addresses: this.#config.addresses.map((one) => `${one.address}/${one.prefixLength}`),
-          accept: this.#config.accept,
-        });
-        this.#refused = false;
-        this.#lastRefusal = "";
-        this.#cancelRetry?.();
-        this.#cancelRetry = null;
-        if (this.#network.link?.ifindex === link.ifindex) this.#virtualInterface = place;
-      } catch (error) {
-        this.#prepareFailed(error);
-      } finally {
-        this.#preparing = false;
-      }
-      this.#evaluate();
-      // The interface came, went or was replaced while the kernel worked for the old one.
-      if (this.#network.link && !this.#virtualInterface && !this.#refused) this.#prepare();
-    });
+  #placeRequest(link: LinkInfo): VirtualInterfaceRequest {
+    const { family, vrid, virtualMac: wanted, addresses, accept } = this.#config;
+    return {
+      owner: this.owner,
+      parentIfindex: link.ifindex,
+      family,
+      vrid,
+      mac: wanted ? virtualMac(family, vrid) : null,
+      addresses: addresses.map((one) => `${one.address}/${one.prefixLength}`),
+      accept,
+    };
   }
 
-  #prepareFailed(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    if (message !== this.#lastRefusal) this.#host.notice("warning", this.name, "kernel-refused", message);
-    this.#lastRefusal = message;
-    this.#refuse();
-  }
-
-  /** The kernel does not do what it should: out of the election, and another attempt later. */
-  #refuse(): void {
-    this.#refused = true;
-    this.#cancelRetry?.();
-    this.#cancelRetry = this.#host.setTimer(PREPARE_RETRY_US, () => {
-      this.#cancelRetry = null;
-      if (!this.#network.link) return;
-      this.#virtualInterface = null;
-      this.#plan = null;
-      this.#prepare();
-    });
+  #placed(): void {
+    this.#plan = null;
+    const { link } = this.#network;
+    if (link && this.virtualInterface) this.#host.ownershipPlaced(link, this.virtualInterface);
+    this.#evaluate();
   }
 
   // ---- what others see ----------------------------------------------------------------------------------

@@ -38,6 +38,11 @@ export interface VrrpPlanInput {
   readonly lanPort: PortId;
   /** Unicast: where copies go instead of to the group. */
   readonly unicast: { readonly port: PortId; readonly peers: readonly string[] } | null;
+  /**
+   * The kernel's filter keeps out what is not owned, so the interface may stand open: opening is a store, and frames
+   * leave without waiting for the kernel lane.
+   */
+  readonly leased: boolean;
   readonly open: readonly KernelStep[];
   readonly settle: readonly KernelStep[];
   readonly close: readonly KernelStep[];
@@ -84,6 +89,9 @@ export class VrrpPlan {
         ),
         ...(state.name === "initialize" && !state.handingOver ? [] : foreseenFrames),
         { event: { type: "shutdown", handOver: true }, trigger: { on: "controlLost" } },
+        ...(this.#input.leased && forwards(state)
+          ? [{ event: { type: "gaveWay" }, trigger: { on: "gaveWay" } } as const]
+          : []),
       ],
       lower: (state, outcome, into) =>
         answersClaim(outcome) ? null : this.#lower(outcome.effects, state, outcome.state, into),
@@ -100,11 +108,14 @@ export class VrrpPlan {
     const operations: Operation[] = [];
     // Once the kernel is asked to open, frames wait for it: they would point hosts to a closed door.
     let opening: KernelStep[] | null = null;
+    let settling: readonly KernelStep[] = [];
     for (const effect of effects) {
       switch (effect.effect) {
         case "ownership":
-          if (effect.open) opening = [...this.#input.open];
-          else operations.push(builder.kernel("close", this.#input.close));
+          if (this.#input.leased) operations.push({ op: "lease", open: effect.open });
+          if (effect.open) settling = this.#input.settle;
+          if (!effect.open) operations.push(builder.kernel("close", this.#input.close));
+          else if (!this.#input.leased) opening = [...this.#input.open];
           break;
         case "sendAdvertisement":
           for (const { port, frame } of this.#advertisement(effect.priority)) {
@@ -131,8 +142,8 @@ export class VrrpPlan {
       }
     }
     // The plan of an opening depends on nothing but the priority that is advertised, which the input fixes.
-    if (opening)
-      operations.push(builder.kernel(`open:${from.name}:${to.name}`, [...opening, ...this.#input.settle]));
+    const steps = [...(opening ?? []), ...settling];
+    if (steps.length > 0) operations.push(builder.kernel(`open:${from.name}:${to.name}`, steps));
     return operations;
   }
 
@@ -189,6 +200,11 @@ export class VrrpPlan {
     }
     return frame;
   }
+}
+
+/** Whether packets are let in for a router in this state. */
+function forwards(state: VrrpState): boolean {
+  return state.name === "active" || (state.name === "initialize" && state.handingOver);
 }
 
 /**

@@ -295,6 +295,8 @@ export class Invariants {
       if (other === router || last.priority === 0 || !this.#calmFor(aliveUs + REACTION_US)) continue;
       // Who came after the last advertisement did not hear it, and waits as its own interval has it.
       if (last.atUs < backupSinceUs || !other.machine.running || !track.open.has(other)) continue;
+      // What answers the take-over was not there before it.
+      if (last.atUs > (track.open.get(router) ?? Number.POSITIVE_INFINITY)) continue;
       // Who became Active in the same moment is not pushed aside.
       if (this.#lan.world.nowUs - (track.open.get(other) ?? 0) < REACTION_US) continue;
       // Reports reach JavaScript late: the change itself was earlier.

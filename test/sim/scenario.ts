@@ -31,6 +31,7 @@ export interface RouterPlan {
   readonly addresses: readonly string[];
   readonly members: readonly Member[];
   readonly controlTimeoutMs: number;
+  readonly ownership: "auto" | "off";
 }
 
 export const FAULT_KINDS = [
@@ -113,6 +114,7 @@ export function makeScenario(random: Random): Scenario {
       addresses: addressesOf(index, chosen, owners),
       members,
       controlTimeoutMs: random.pick([200, 1_000, 5_000]),
+      ownership: random.pick(["auto", "auto", "off"]),
     };
   });
   const longestMs = Math.max(...routers.flatMap((one) => one.members.map((member) => member.intervalMs)));
@@ -168,6 +170,7 @@ function addressesOf(
 export function configOf(plan: RouterPlan, scenario: Scenario, priority?: number): ConfigInput {
   return {
     controlTimeout: `${plan.controlTimeoutMs}ms`,
+    ownership: plan.ownership,
     virtualRouters: plan.members.map((member) => {
       const { group } = member;
       const own = scenario.routers.indexOf(plan);
@@ -214,7 +217,7 @@ export function describeScenario({ routers, faultKinds }: Scenario): string {
         `${member.preempt ? "" : " no-preempt"}${member.preemptDelayMs ? ` delay ${member.preemptDelayMs}ms` : ""}` +
         `${group.virtualMac ? "" : " own-mac"}${group.accept ? "" : " no-accept"}${group.unicast ? " unicast" : ""}`,
     );
-    return `  ${router.name} (control ${router.controlTimeoutMs}ms): ${members.join("; ")}`;
+    return `  ${router.name} (control ${router.controlTimeoutMs}ms, ownership ${router.ownership}): ${members.join("; ")}`;
   });
   return [...lines, `  faults: ${faultKinds.join(" ")}`].join("\n");
 }

@@ -6,11 +6,12 @@
  * times are relative to the moment of the event, so states hold no time at all and compare equal whenever they
  * behave alike; `engine/compile.ts` relies on that to evaluate the machine ahead of time.
  *
- * Beyond the RFC's tables there are four things, each marked where it is done: the preempt delay (ietf-vrrp
+ * Beyond the RFC's tables there are five things, each marked where it is done: the preempt delay (ietf-vrrp
  * `hold-time`), the hand-over (an Active that leaves goes on forwarding until its successor is heard), the
  * repetition of gratuitous ARP / unsolicited NA, and the refresh after a contest (an Active that heard another
  * speaker claim its virtual router announces its addresses again once it is alone; where its advertisements alone
- * can't lead the hosts back, who yields makes itself heard before).
+ * can't lead the hosts back, who yields makes itself heard before), and the way given by the kernel (this router was
+ * silent for so long that the kernel's filter let a successor have the virtual router).
  */
 import { compareAddresses } from "../address.js";
 import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
@@ -92,6 +93,8 @@ export type VrrpEvent =
   /** `handOver`: the line works and others may follow, so say priority 0 and forward until one does. */
   | { readonly type: "shutdown"; readonly handOver: boolean }
   | { readonly type: "timer"; readonly timer: VrrpTimer }
+  /** The kernel ceased to forward for this router and in favour of a successor that it heard. */
+  | { readonly type: "gaveWay" }
   /** An advertisement that passed every check of section 7.1. */
   | {
       readonly type: "advertisement";
@@ -120,7 +123,8 @@ export type VrrpReason =
   | "active-released"
   | "preempted-lower-priority"
   | "higher-priority-heard"
-  | "tie-lost";
+  | "tie-lost"
+  | "gave-way";
 
 export interface VrrpStep {
   readonly state: VrrpState;
@@ -224,6 +228,8 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
       return event.timer === "handOver" && state.handingOver
         ? stay(INITIAL_STATE, ceaseForwarding)
         : stay(state);
+    case "gaveWay":
+      return state.handingOver ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
     case "shutdown":
       return event.handOver ? stay(state) : stay(INITIAL_STATE, ceaseForwarding);
   }
@@ -245,6 +251,7 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
       return stay(state);
     case "advertisement":
       return hearAsBackup(settings, state, event);
+    case "gaveWay":
     case "startup":
       return stay(state);
   }
@@ -312,6 +319,8 @@ function stepActive(settings: VrrpSettings, state: ActiveState, event: VrrpEvent
       return activeTimer(settings, state, event.timer);
     case "advertisement":
       return hearAsActive(settings, state, event);
+    case "gaveWay":
+      return giveWay(settings, state);
     case "startup":
       return stay(state);
   }
@@ -408,6 +417,19 @@ function contest(
 
 function cancelActiveTimers(state: ActiveState): VrrpEffect[] {
   return timersOf(state).map(cancel);
+}
+
+/** Not in the RFC: there is a successor, whose advertisements tell more. Until then it is waited for as at the start. */
+function giveWay(settings: VrrpSettings, state: ActiveState): VrrpStep {
+  const backup = becomeBackup(
+    settings,
+    { activeAdverIntervalUs: settings.intervalUs, active: null },
+    "gave-way",
+  );
+  return {
+    ...backup,
+    effects: [...cancelActiveTimers(state), { effect: "ownership", open: false }, ...backup.effects],
+  };
 }
 
 function leave(settings: VrrpSettings, state: ActiveState, handOver: boolean): VrrpStep {

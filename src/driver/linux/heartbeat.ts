@@ -64,6 +64,9 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
     removeSession: (session) => void engine.removeSession(session),
     load: (session, program, entry, epoch) =>
       engine.load(session, program, entry.posture, entry.operations, entry.baseUs, epoch),
+    bindLease(_session, lease) {
+      if (lease !== null) throw new RangeError("this driver makes no leases");
+    },
     counters: (session) => engine.counters(session),
     portCounters: (port) => engine.portCounters(port),
     timing: () => engine.timing(),

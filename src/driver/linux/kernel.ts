@@ -120,6 +120,10 @@ export class LinuxKernel implements Kernel {
     });
   }
 
+  ownership(): null {
+    return null;
+  }
+
   release(owners: readonly string[]): Promise<void> {
     return this.#inTurn(() => this.#releaseNow(owners));
   }
@@ -470,7 +474,15 @@ function contentsOf(
 
 function toVirtualInterface(place: Held, parent: LinkRow): VirtualInterface {
   const { ifindex, name, mac } = place.device ?? parent;
-  return { ifindex, name, mac, open: place.steps.open, settle: place.steps.settle, close: place.steps.close };
+  return {
+    ifindex,
+    name,
+    mac,
+    open: place.steps.open,
+    settle: place.steps.settle,
+    close: place.steps.close,
+    lease: null,
+  };
 }
 
 function labelOf(step: Exclude<KernelStep, { step: "send" }> | undefined): string {

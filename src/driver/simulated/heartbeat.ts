@@ -23,12 +23,15 @@ import type {
   Heartbeat,
   HeartbeatOptions,
   HeartbeatReport,
+  Lease,
+  LeaseTerms,
   PortCounters,
   PortOptions,
   SessionId,
 } from "../driver.js";
 import type { Context } from "./context.js";
 import type { StepFailure } from "./kernel-lane.js";
+import type { SimulatedLease } from "./lease.js";
 import type { NetworkStack } from "./network-stack.js";
 import { Port } from "./port.js";
 
@@ -72,11 +75,12 @@ interface Session {
   epoch: number;
   posture: number;
   program: HeartbeatProgram | null;
+  lease: SimulatedLease | null;
 }
 
 /** What operations are carried out for: what their times count from, and what made them due. */
 interface Moment {
-  readonly cause: "timer" | "frame" | "control" | "entry";
+  readonly cause: "timer" | "frame" | "control" | "entry" | "gaveWay";
   readonly baseUs: number;
   readonly nowUs: number;
   /** The timer that passed. */
@@ -156,7 +160,16 @@ export class SimulatedHeartbeat implements Heartbeat {
     const deadlines = new Array<number>(MAX_TIMERS).fill(NEVER);
     const counters = new Float64Array(MAX_COUNTERS);
     const bases = new Array<number>(MAX_TIMERS).fill(0);
-    this.#sessions.set(id, { id, deadlines, bases, counters, epoch: 0, posture: 0, program: null });
+    this.#sessions.set(id, {
+      id,
+      deadlines,
+      bases,
+      counters,
+      epoch: 0,
+      posture: 0,
+      program: null,
+      lease: null,
+    });
     return id;
   }
 
@@ -180,9 +193,17 @@ export class SimulatedHeartbeat implements Heartbeat {
     }
     session.posture = entry.posture;
     this.#carryOut(session, entry.operations, { cause: "entry", baseUs: entry.baseUs, nowUs: this.now() });
+    this.#checkYield(session);
     this.#noteSession(session, "load");
     this.#armWakeUp();
     return true;
+  }
+
+  bindLease(id: SessionId, lease: Lease | null, terms: LeaseTerms): void {
+    const session = this.#session(id);
+    if (lease === null) session.lease?.set(false, this.now());
+    session.lease = lease as SimulatedLease | null;
+    if (session.lease) session.lease.terms = terms;
   }
 
   counters(session: SessionId): Float64Array {
@@ -282,6 +303,8 @@ export class SimulatedHeartbeat implements Heartbeat {
     if (this.#closed) return;
     this.#wakeUpUs = NEVER;
     this.#timing.wakeups++;
+    // Whoever was succeeded while it stood still learns it before it does anything else.
+    for (const session of this.#sessions.values()) this.#checkYield(session);
     // What has come in is read before a deadline is acted on: the advertisement may be there already.
     for (const [id, port] of [...this.#ports]) this.#readPort(id, port);
     const nowUs = this.now();
@@ -403,11 +426,22 @@ export class SimulatedHeartbeat implements Heartbeat {
     this.#noteSession(session, "transition");
   }
 
+  #checkYield(session: Session): void {
+    if (!session.lease?.gaveWay) return;
+    const index = transitionOn(session, (trigger) => trigger.on === "gaveWay");
+    const nowUs = this.now();
+    if (index >= 0) this.#fire(session, index, { cause: "gaveWay", baseUs: nowUs, nowUs });
+  }
+
   #carryOut(session: Session, operations: readonly Operation[], moment: Moment): void {
     for (const one of operations) {
       switch (one.op) {
         case "send":
           this.send(one.port, session.program?.frames[one.frame] as Uint8Array);
+          session.lease?.renew(this.now());
+          break;
+        case "lease":
+          if (one.open) session.lease?.set(true, this.now());
           break;
         case "arm":
           this.#armTimer(session, one.timer, one.afterUs, moment);
@@ -427,6 +461,8 @@ export class SimulatedHeartbeat implements Heartbeat {
         }
       }
     }
+    // What this transition sends leaves before the filter keeps it in.
+    if (operations.some((one) => one.op === "lease" && !one.open)) session.lease?.set(false, this.now());
   }
 
   #armTimer(session: Session, timer: number, afterUs: number, moment: Moment): void {

@@ -5,6 +5,7 @@ import type {
   Kernel,
   KernelNews,
   KernelOptions,
+  OwnershipStatus,
   VirtualInterface,
   VirtualInterfaceRequest,
 } from "../driver.js";
@@ -64,14 +65,20 @@ export class SimulatedKernel implements Kernel {
       const name = `fh${request.vrid}${suffix}-${parent.name}`;
       const { owner, family, parentIfindex, mac } = request;
       const device = mac === null ? null : { name, mac };
-      const place = stack.addPlace({ owner, family, parentIfindex, maker: process, device });
+      const filtered = device !== null && this.#options.ownership !== "off";
+      const place = stack.addPlace({ owner, family, parentIfindex, maker: process, device, filtered });
       return {
         ifindex: place.device?.ifindex ?? parent.ifindex,
         name: place.device?.name ?? parent.name,
         mac: place.device?.mac ?? parent.mac,
-        ...stepsOf(request, name),
+        ...stepsOf(request, name, filtered),
+        lease: place.lease,
       };
     });
+  }
+
+  ownership(): OwnershipStatus {
+    return { hook: this.#options.ownership === "off" ? "off" : "tc", detail: null };
   }
 
   async release(owners: readonly string[]): Promise<void> {
@@ -146,6 +153,7 @@ function mode(owner: string, to: "source" | "private"): KernelStep {
 function stepsOf(
   { owner, family, addresses, accept, mac }: VirtualInterfaceRequest,
   device: string,
+  filtered: boolean,
 ): Pick<VirtualInterface, "open" | "settle" | "close"> {
   const parsed = (accept ? addresses : []).map((text) => {
     const [address = "", length] = text.split("/");
@@ -165,6 +173,7 @@ function stepsOf(
       label: `remove ${address}`,
     }),
   );
+  if (filtered) return { open: [], settle: add, close: remove.reverse() };
   if (family === "ipv4" || mac === null) {
     const close = [mode(owner, "source"), ...remove.reverse()];
     return { open: [mode(owner, "private")], settle: add, close };

@@ -232,6 +232,7 @@ export class SimulatedMachine {
     const stack: NetworkStack = new NetworkStack({
       name: this.name,
       world: this.world,
+      now: () => this.now(),
       intake: (ifindex, frame) => {
         if (!this.#holds.has("frozen")) stack.receive(ifindex, frame);
         else if (this.#ring.length < RING_FRAMES) this.#ring.push({ ifindex, frame });

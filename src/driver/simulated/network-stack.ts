@@ -11,6 +11,7 @@ import { answerArp, readArp } from "../../core/arp.js";
 import { buildEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../../core/nd.js";
 import type { AddressInfo, KernelNews, LinkInfo } from "../driver.js";
+import { SimulatedLease } from "./lease.js";
 import type { Cable, SimulatedSegment } from "./segment.js";
 import type { SimulatedWorld } from "./world.js";
 
@@ -51,6 +52,8 @@ export interface VirtualPlace {
   ipv6Enabled: boolean;
   /** Addresses that are on it now. */
   readonly addresses: Map<string, number>;
+  /** Null where the device itself is closed instead of filtered. */
+  lease: SimulatedLease | null;
   /** What observers were told last. */
   shownOpen: boolean;
 }
@@ -58,6 +61,8 @@ export interface VirtualPlace {
 export interface StackHost {
   readonly name: string;
   readonly world: SimulatedWorld;
+  /** The machine's monotonic clock, microseconds. */
+  now(): number;
   /** A frame at an interface; to be handed to `NetworkStack.receive` when the machine gets to it. */
   intake(ifindex: number, frame: Uint8Array): void;
   /** A frame that this machine takes on, to send it to where it wants to go. */
@@ -193,16 +198,21 @@ export class NetworkStack {
   // ---- virtual interfaces -------------------------------------------------------------------------------
 
   addPlace(
-    request: Omit<VirtualPlace, "device" | "mode" | "ipv6Enabled" | "addresses" | "shownOpen"> & {
+    request: Omit<VirtualPlace, "device" | "mode" | "ipv6Enabled" | "addresses" | "lease" | "shownOpen"> & {
       readonly device: { readonly name: string; readonly mac: string } | null;
+      /** Whether a filter keeps out what is not owned, so that the device may stand open. */
+      readonly filtered: boolean;
     },
   ): VirtualPlace {
+    const { filtered, ...rest } = request;
     const device = request.device && { ...request.device, ifindex: this.#nextIfindex++ };
     const place: VirtualPlace = {
-      ...request,
+      ...rest,
       device,
-      mode: "source",
-      ipv6Enabled: false,
+      mode: filtered ? "private" : "source",
+      ipv6Enabled: filtered,
+      lease:
+        filtered && device ? new SimulatedLease(device.ifindex, device.mac, () => this.changed(place)) : null,
       addresses: new Map(),
       shownOpen: false,
     };
@@ -249,6 +259,7 @@ export class NetworkStack {
     const parent = this.interfaces.get(place.parentIfindex);
     if (!parent?.adminUp || this.places.get(place.owner) !== place) return false;
     if (!place.device) return place.mode === "private";
+    if (place.lease && !place.lease.lets(this.#host.now())) return false;
     return place.mode === "private" && (place.family === "ipv4" || place.ipv6Enabled);
   }
 
@@ -263,6 +274,9 @@ export class NetworkStack {
     const link = this.interfaces.get(ifindex);
     if (!link?.adminUp || frame.length < 14) return;
     const destination = formatMac(frame.subarray(0, 6));
+    for (const place of this.places.values()) {
+      if (place.parentIfindex === ifindex) place.lease?.hear(frame, this.#host.now());
+    }
     if (!this.#accepts(link, frame, destination)) return;
     for (const tap of [...link.taps]) tap.frame(frame);
     if (((frame[0] as number) & 1) === 1) {
@@ -322,6 +336,10 @@ export class NetworkStack {
     const link = this.interfaces.get(ifindex);
     if (!link) return "ENXIO";
     if (!link.adminUp) return "ENETDOWN";
+    for (const place of this.places.values()) {
+      if (place.parentIfindex !== ifindex || !place.lease?.sent(frame)) continue;
+      if (!place.lease.lets(this.#host.now())) return "ENOBUFS";
+    }
     link.cable.send(frame);
     return null;
   }

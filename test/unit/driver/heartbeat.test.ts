@@ -283,7 +283,7 @@ describe("JavaScript and the engine", () => {
 
   it("after a kill nothing more is sent or reported; what the kernel holds stays", async () => {
     const { world, machine, driver, engine, port, session, sent, reports } = bench();
-    const kernel = driver.openKernel({ onNews: () => undefined, stateDirectory: "" });
+    const kernel = driver.openKernel({ onNews: () => undefined, ownership: "off", stateDirectory: "" });
     const place = await world.settle(
       kernel.prepare({
         owner: "eth0/10/ipv4",
@@ -305,7 +305,9 @@ describe("JavaScript and the engine", () => {
     await world.runFor(1_000_000);
     expect([sent, reports]).toEqual([[], []]);
     expect(machine.forwardsFor("eth0/10/ipv4")).toBe(true);
-    const again = machine.openDriver().openKernel({ onNews: () => undefined, stateDirectory: "" });
+    const again = machine
+      .openDriver()
+      .openKernel({ onNews: () => undefined, ownership: "off", stateDirectory: "" });
     expect(await world.settle(again.recover())).toEqual(["removed fh10-eth0, left by a dead process"]);
     expect(machine.forwardsFor("eth0/10/ipv4")).toBe(false);
   });
@@ -314,7 +316,7 @@ describe("JavaScript and the engine", () => {
 describe("the kernel lane", () => {
   it("carries out plans step by step, sends when the steps before are done, and names what failed", async () => {
     const { world, machine, driver, engine, port, session, sent, reports } = bench();
-    const kernel = driver.openKernel({ onNews: () => undefined, stateDirectory: "" });
+    const kernel = driver.openKernel({ onNews: () => undefined, ownership: "off", stateDirectory: "" });
     const request = { owner: "eth0/10/ipv6", parentIfindex: 2, family: "ipv6", vrid: 10 } as const;
     const mac = "00:00:5e:00:02:0a";
     const place = await world.settle(

@@ -34,6 +34,7 @@ function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
     authData: new Uint8Array(8),
     lanPort: 3,
     unicast: null,
+    leased: false,
     open: [{ step: "write", path: "/open", value: "1" }],
     settle: [{ step: "write", path: "/settle", value: "1" }],
     close: [{ step: "write", path: "/close", value: "1" }],

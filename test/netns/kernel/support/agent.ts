@@ -11,6 +11,7 @@ const write = (message: object): void => void process.stdout.write(`${JSON.strin
 
 const kernel = openLinuxKernel({
   onNews: (news) => write({ news }),
+  ownership: "off",
   stateDirectory: process.argv[2] as string,
 });
 const places = new Map<string, VirtualInterface>();

@@ -1,0 +1,121 @@
+/**
+ * A virtual router's place in the kernel at run time: prepares it when its interface is there, again after a refusal
+ * or a loss, and knows what stands now.
+ */
+import type {
+  Heartbeat,
+  Kernel,
+  LeaseTerms,
+  LinkInfo,
+  SessionId,
+  VirtualInterface,
+  VirtualInterfaceRequest,
+} from "../driver/driver.js";
+
+export interface PlacementOwner {
+  readonly session: SessionId;
+  readonly heartbeat: Heartbeat;
+  readonly kernel: Kernel;
+  request(link: LinkInfo): VirtualInterfaceRequest;
+  leaseTerms(): LeaseTerms;
+  setTimer(afterUs: number, run: () => void): () => void;
+  /** What stands on the interface changed, or it became clear that nothing will for now. */
+  placed(): void;
+  refused(message: string): void;
+}
+
+const RETRY_US = 2_000_000;
+
+export class Placement {
+  readonly #owner: PlacementOwner;
+  #link: LinkInfo | null = null;
+  #place: VirtualInterface | null = null;
+  /** Serialises preparing and releasing, which the kernel answers later. */
+  #work: Promise<void> = Promise.resolve();
+  #preparing = false;
+  #cancelRetry: (() => void) | null = null;
+  #lastRefusal = "";
+  #refused = false;
+  #stopped = false;
+
+  constructor(owner: PlacementOwner) {
+    this.#owner = owner;
+  }
+
+  get place(): VirtualInterface | null {
+    return this.#place;
+  }
+
+  /** The kernel does not do what it should. */
+  get refused(): boolean {
+    return this.#refused;
+  }
+
+  /** The interface came, went, or is another one. True when what stood on it went with it. */
+  setLink(link: LinkInfo | null): boolean {
+    const gone = this.#link?.ifindex !== link?.ifindex && this.#place !== null;
+    this.#link = link;
+    if (gone) this.drop();
+    return gone;
+  }
+
+  /** Makes what is missing; `placed` follows. */
+  prepare(): void {
+    if (!this.#link || this.#place || this.#preparing || this.#stopped) return;
+    this.#preparing = true;
+    this.#work = this.#work.then(() => this.#prepare());
+  }
+
+  /** What stood in the kernel is lost, or is not what it should be. */
+  drop(): void {
+    const { session, heartbeat } = this.#owner;
+    if (this.#place?.lease) heartbeat.bindLease(session, null, this.#owner.leaseTerms());
+    this.#place = null;
+  }
+
+  /** Out of the election, and another attempt later. */
+  refuse(): void {
+    this.#refused = true;
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#owner.setTimer(RETRY_US, () => {
+      this.#cancelRetry = null;
+      if (!this.#link) return;
+      this.drop();
+      this.prepare();
+    });
+  }
+
+  /** Prepares nothing any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelRetry?.();
+  }
+
+  /** Resolves when the kernel is done with what it was asked for. */
+  done(): Promise<void> {
+    return this.#work;
+  }
+
+  async #prepare(): Promise<void> {
+    const link = this.#link;
+    try {
+      if (!link) return;
+      const place = await this.#owner.kernel.prepare(this.#owner.request(link));
+      this.#refused = false;
+      this.#lastRefusal = "";
+      this.#cancelRetry?.();
+      this.#cancelRetry = null;
+      if (this.#link?.ifindex === link.ifindex) this.#place = place;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (message !== this.#lastRefusal) this.#owner.refused(message);
+      this.#lastRefusal = message;
+      this.refuse();
+    } finally {
+      this.#preparing = false;
+    }
+    this.#owner.placed();
+    // The interface came, went or was replaced while the kernel worked for the old one.
+    if (!this.#refused) this.prepare();
+  }
+}
