@@ -69,11 +69,6 @@ bool becomeRealtime(int priority) {
 
 }  // namespace
 
-Failure Failure::ofErrno(std::string what) {
-  const int error = errno;
-  return {std::move(what) + ": " + std::strerror(error), error};
-}
-
 int64_t monotonicNs() { return clockNs(CLOCK_MONOTONIC); }
 
 template <typename T>

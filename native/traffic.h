@@ -18,17 +18,10 @@
 #include <thread>
 #include <vector>
 
+#include "util/failure.h"
 #include "util/unique_fd.h"
 
 namespace firsthop {
-
-// What went wrong, and the errno; `what` is empty when nothing did.
-struct Failure {
-  std::string what;
-  int error = 0;
-  explicit operator bool() const { return !what.empty(); }
-  static Failure ofErrno(std::string what);
-};
 
 // Where and how a thread runs.
 struct Place {

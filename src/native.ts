@@ -10,10 +10,15 @@ import { fileURLToPath } from "node:url";
 import { FirsthopError } from "./errors.js";
 import type { NativeHeartbeatApi } from "./native/heartbeat.js";
 import type { NativeNetlinkApi } from "./native/netlink.js";
+import type { NativeOwnershipApi } from "./native/ownership.js";
 import type { NativeTrafficApi } from "./native/traffic.js";
 
 /** Everything that the addon exports. */
-export interface NativeAddon extends NativeHeartbeatApi, NativeNetlinkApi, NativeTrafficApi {}
+export interface NativeAddon
+  extends NativeHeartbeatApi,
+    NativeNetlinkApi,
+    NativeOwnershipApi,
+    NativeTrafficApi {}
 
 let loaded: NativeAddon | null = null;
 

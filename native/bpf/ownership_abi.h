@@ -44,6 +44,10 @@ struct fh_table_head {
   fh_u64 reserved[6];
 };
 
+// A bit for every 16-bit hash of a MAC: set when a group may have it.
+#define FH_SCREEN_FACTOR 0x9e3779b97f4a7c15ull
+enum { FH_SCREEN_SHIFT = 48, FH_SCREEN_OCTETS = 1 << (64 - FH_SCREEN_SHIFT - 3) };
+
 // Which group a frame belongs to.
 struct fh_group_key {
   fh_u32 ifindex;

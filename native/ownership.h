@@ -1,0 +1,122 @@
+// Who forwards, as the kernel sees it: the maps and programs of native/bpf, loaded and attached, and the lease table in
+// this process' memory. The tables and attachments are one thread's; leases may be written by the heartbeat thread, for
+// as long as it holds the Ownership.
+//
+// What is attached outlives the process: `close` takes it off, the destructor does not. Who comes after a crash finds it
+// by `find`, and clears or adopts it.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "bpf/ownership_abi.h"
+#include "bpf_attach.h"
+#include "bpf_syscall.h"
+#include "util/failure.h"
+#include "util/unique_fd.h"
+
+namespace firsthop {
+
+struct OwnershipGroup {
+  fh_group_key key{};
+  std::vector<std::array<uint8_t, 16>> addresses;  // IPv4 as ::ffff:a.b.c.d
+  uint64_t overdueNs = 0;
+  uint64_t limitNs = 0;
+};
+
+struct FoundGroup {
+  uint32_t slot = 0;
+  fh_group_key key{};
+  fh_lease lease{};
+};
+
+// What some process attached, recognised by the table of leases that its programs look into.
+struct FoundOwnership {
+  uint32_t tableId = 0;  // the map's number
+  uint32_t abi = 0;
+  uint32_t token = 0;
+  uint64_t yields = 0;
+  std::vector<FoundGroup> groups;  // empty when its layout is not ours
+  std::vector<bpf::Attached> attached;
+};
+
+class Ownership {
+ public:
+  // How frames come in; the guard of what goes out is tc's always.
+  enum class Hook : uint8_t { kXdpNative, kXdpGeneric, kTc, kClsact };
+  enum class Program : uint8_t { kXdp, kIngress, kEgress, kBareXdpPass, kBareXdpDrop, kBareTcPass, kBareTcDrop };
+
+  static Failure open(uint32_t token, std::shared_ptr<Ownership>& made);
+  // Goes on with what another process made: its maps, groups, leases and attachments. ENOTSUP: of another layout.
+  static Failure adopt(const FoundOwnership& found, uint32_t token, std::shared_ptr<Ownership>& made);
+  static Failure find(const std::vector<uint32_t>& ifindexes, std::vector<FoundOwnership>& found);
+  static Failure clear(const FoundOwnership& found);
+
+  Ownership(const Ownership&) = delete;
+  Ownership& operator=(const Ownership&) = delete;
+  ~Ownership();
+
+  // The guard first, then the way in. EEXIST when attached already. `used` tells where frames are looked at: kTc becomes
+  // kClsact where the kernel has no tcx.
+  Failure attach(uint32_t ifindex, Hook hook, Hook& used);
+  Failure detach(uint32_t ifindex);
+  // An attachment that a bench or a test compares with.
+  Failure attachBare(uint32_t ifindex, bpf::Place place, Program program);
+
+  // From the first call on, frames for the group's MAC are dropped until its lease is opened. Called again: what has
+  // changed is changed, and the lease stays. EINVAL: no such slot. EEXIST: the MAC or an address is another slot's.
+  Failure setGroup(uint32_t slot, const OwnershipGroup& group);
+  Failure removeGroup(uint32_t slot);
+  const std::map<uint32_t, OwnershipGroup>& groups() const { return groups_; }
+  const std::vector<bpf::Attached>& attached() const { return attached_; }
+  int counters(uint32_t slot, fh_counters& sum) const;
+
+  // Null when there is no such slot. Valid while the Ownership lives.
+  fh_lease* lease(uint32_t slot) const { return slot > 0 && slot < FH_SLOTS ? &table_[slot] : nullptr; }
+  const fh_table_head* head() const { return reinterpret_cast<const fh_table_head*>(table_); }
+
+  // As the programs judge it, at a moment of CLOCK_MONOTONIC.
+  static bool isOwner(const fh_lease& lease, uint64_t nowNs) {
+    if (lease.claim == 0 || lease.yielded == lease.claim) return false;
+    if (lease.limit_ns == 0 || nowNs < lease.renewed_ns) return true;
+    return nowNs - lease.renewed_ns <= lease.limit_ns;
+  }
+
+  // Takes off everything. Leases stay readable.
+  Failure close();
+  bool closed() const { return closed_; }
+
+  Failure testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan) const;
+
+ private:
+  enum Map { kLeases, kGroups, kAddresses, kCounters, kScreen, kMaps };
+
+  Ownership() = default;
+  Failure createMaps();
+  Failure openMaps(const FoundOwnership& found);
+  Failure mapMemory();
+  Failure readGroups();
+  Failure load();
+  Failure attachGuard(uint32_t ifindex, bool clsact);
+  Failure put(uint32_t ifindex, bpf::Place place, int program, const char* name);
+  int programFd(Program program) const;
+  void screen(const fh_group_key& key, bool in);
+  Failure clearCounters(uint32_t slot);
+
+  std::array<UniqueFd, kMaps> maps_;
+  UniqueFd xdp_;
+  UniqueFd ingress_;
+  UniqueFd egress_;
+  fh_lease* table_ = nullptr;
+  uint8_t* screen_ = nullptr;
+  std::unordered_map<uint32_t, uint32_t> screenUses_;  // bit -> groups that set it
+  std::map<uint32_t, OwnershipGroup> groups_;
+  std::vector<bpf::Attached> attached_;
+  bool closed_ = false;
+};
+
+}  // namespace firsthop

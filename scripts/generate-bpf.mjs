@@ -1,0 +1,129 @@
+/**
+ * Compiles native/bpf/ownership.bpf.c with clang and writes native/bpf/ownership_program.h: the instructions of each
+ * program and the places where the loader puts maps in. The result is committed, so that nobody needs clang to
+ * install. `--check` writes nothing and fails when the committed file is another one.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "../native/bpf");
+const SOURCE = "ownership.bpf.c";
+const OUTPUT = join(FOLDER, "ownership_program.h");
+/** Section of each program, and what it is called in C++. */
+const PROGRAMS = { fh_xdp: "kXdp", fh_ingress: "kIngress", fh_egress: "kEgress" };
+/** In the order of `ProgramMap`. */
+const MAPS = ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_screen"];
+
+// elf(5), and the BPF psABI for the one relocation that programs without calls and data have.
+const EM_BPF = 247;
+const SHT_REL = 9;
+const R_BPF_64_64 = 1;
+const LOAD_IMMEDIATE_64 = 0x18;
+
+function compile() {
+  const folder = mkdtempSync(join(tmpdir(), "firsthop-bpf-"));
+  try {
+    const object = join(folder, "ownership.o");
+    // -g is left out: debugging data would name the folder, and no program here needs it.
+    const args = ["-target", "bpfel", "-mcpu=v3", "-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding"];
+    execFileSync(process.env.BPF_CLANG ?? "clang", [...args, "-c", SOURCE, "-o", object], {
+      cwd: FOLDER,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    return readFileSync(object);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const text = (bytes, at) => bytes.toString("latin1", at, bytes.indexOf(0, at));
+
+function readSections(elf) {
+  if (elf.readUInt32BE(0) !== 0x7f454c46 || elf.readUInt16LE(18) !== EM_BPF) throw new Error("no BPF object");
+  const table = Number(elf.readBigUInt64LE(40));
+  const sections = Array.from({ length: elf.readUInt16LE(60) }, (_, index) => {
+    const at = table + index * elf.readUInt16LE(58);
+    const offset = Number(elf.readBigUInt64LE(at + 24));
+    const size = Number(elf.readBigUInt64LE(at + 32));
+    return {
+      nameAt: elf.readUInt32LE(at),
+      type: elf.readUInt32LE(at + 4),
+      target: elf.readUInt32LE(at + 44),
+      data: elf.subarray(offset, offset + size),
+    };
+  });
+  const names = sections[elf.readUInt16LE(62)].data;
+  return sections.map((section) => ({ ...section, name: text(names, section.nameAt) }));
+}
+
+/** Instructions as 64-bit words, and where each map stands in them. */
+function readProgram(sections, name) {
+  const index = sections.findIndex((section) => section.name === name);
+  const { data } = sections[index];
+  const symbols = sections.find((section) => section.name === ".symtab").data;
+  const strings = sections.find((section) => section.name === ".strtab").data;
+  const words = Array.from({ length: data.length / 8 }, (_, at) => data.readBigUInt64LE(at * 8));
+  const uses = [];
+  for (const { data: entries } of sections.filter((one) => one.type === SHT_REL && one.target === index)) {
+    for (let at = 0; at < entries.length; at += 16) {
+      const instruction = Number(entries.readBigUInt64LE(at)) / 8;
+      const type = entries.readUInt32LE(at + 8);
+      const map = MAPS.indexOf(text(strings, symbols.readUInt32LE(entries.readUInt32LE(at + 12) * 24)));
+      if (type !== R_BPF_64_64 || map < 0 || Number(words[instruction] & 0xffn) !== LOAD_IMMEDIATE_64)
+        throw new Error(`${name}: instruction ${instruction} needs what the loader can't give`);
+      uses.push({ instruction, map });
+    }
+  }
+  // What calls another function of this file would need a loader that links.
+  const calls = words.filter((word) => (word & 0xffn) === 0x85n && ((word >> 12n) & 0xfn) !== 0n);
+  if (calls.length > 0) throw new Error(`${name} calls functions of its own: inline them`);
+  return { words, uses };
+}
+
+const rows = (items, perRow) =>
+  Array.from(
+    { length: Math.ceil(items.length / perRow) },
+    (_, row) => `  ${items.slice(row * perRow, (row + 1) * perRow).join(", ")},`,
+  ).join("\n");
+
+function render(sections) {
+  const parts = Object.entries(PROGRAMS).map(([section, name]) => {
+    const { words, uses } = readProgram(sections, section);
+    const code = rows(
+      words.map((word) => `0x${word.toString(16).padStart(16, "0")}`),
+      5,
+    );
+    const maps = rows(
+      uses.map(({ instruction, map }) => `{${instruction}, ${map}}`),
+      10,
+    );
+    return `inline constexpr uint64_t ${name}Code[] = {\n${code}\n};\ninline constexpr MapUse ${name}Maps[] = {\n${maps}\n};\n`;
+  });
+  return `// GENERATED from ${SOURCE} by \`npm run bpf\`; \`npm run bpf:check\` compares. Do not edit.
+#pragma once
+#include <cstdint>
+
+namespace firsthop::bpf {
+
+// Before loading, the map's file descriptor goes into the immediate of this instruction.
+struct MapUse {
+  uint16_t instruction;
+  uint8_t map;
+};
+inline constexpr const char* kMapNames[] = {${MAPS.map((name) => `"${name}"`).join(", ")}};
+
+${parts.join("\n")}
+}  // namespace firsthop::bpf
+`;
+}
+
+const generated = render(readSections(compile()));
+if (!process.argv.includes("--check")) {
+  writeFileSync(OUTPUT, generated);
+} else if (readFileSync(OUTPUT, "utf8") !== generated) {
+  console.error(`native/bpf/ownership_program.h is not what ${SOURCE} compiles to: run \`npm run bpf\``);
+  process.exitCode = 1;
+}
