@@ -1,6 +1,7 @@
 #include "heartbeat.h"
 
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -46,6 +47,7 @@ int Heartbeat::start() {
     if (::epoll_ctl(epoll, EPOLL_CTL_ADD, stop_event_.get(), &event) != 0) return errno;
   }
   if (!batch_.allocate()) return errno;
+  if (::getrandom(&random_, sizeof(random_), GRND_NONBLOCK) != sizeof(random_)) random_ = static_cast<uint64_t>(nowNs());
   timing_.memory_locked = batch_.locked();
   renewed_ns_ = nowNs();
   lane_ = std::make_unique<KernelLane>(
@@ -68,9 +70,10 @@ void Heartbeat::stop() {
 // ---- ports ------------------------------------------------------------------------------------------------------
 
 int Heartbeat::openLanPort(int ifindex, const std::vector<sock_filter>& filter, const std::vector<Bytes>& memberships,
-                           const std::vector<std::string>& groups, uint32_t* port) {
+                           const std::vector<std::string>& groups, uint32_t* port,
+                           const std::vector<uint16_t>& udp_ports) {
   auto socket = std::make_shared<PacketPort>();
-  const int error = socket->openLan(ifindex, filter, memberships, groups);
+  const int error = socket->openLan(ifindex, filter, memberships, groups, udp_ports);
   return error != 0 ? error : addPort(std::move(socket), port);
 }
 
@@ -224,6 +227,7 @@ Heartbeat::LoadResult Heartbeat::load(uint32_t id, std::shared_ptr<const Program
   const int64_t now_ns = nowNs();
   carryOut(session, operations, {Moment::Cause::Entry, base_ns, now_ns});
   if (session.gaveWay()) giveWay(session, now_ns);
+  deliverSignals();
   flush();
   armWakeup();
   if (woke_) options_.wake();

@@ -95,7 +95,7 @@ class Heartbeat {
 
   // 0 or an errno; `port` is set on success.
   int openLanPort(int ifindex, const std::vector<sock_filter>& filter, const std::vector<Bytes>& memberships,
-                  const std::vector<std::string>& groups, uint32_t* port);
+                  const std::vector<std::string>& groups, uint32_t* port, const std::vector<uint16_t>& udp_ports = {});
   int openDatagramPort(bool ipv6, int ifindex, uint32_t* port);
   bool closePort(uint32_t port);
   bool hasPort(uint32_t port);
@@ -162,6 +162,14 @@ class Heartbeat {
     int timer = -1;
   };
 
+  // One session's word to another.
+  struct Signal {
+    uint32_t session;
+    uint8_t signal;
+    int64_t base_ns;
+    int64_t now_ns;
+  };
+
   bool sendAll(uint32_t port, const Bytes* const* frames, size_t count);
 
   enum class Heard : uint8_t { All, ReadMore, Behind };
@@ -192,6 +200,9 @@ class Heartbeat {
   void checkYields(int64_t now_ns);
   void giveWay(Session& session, int64_t now_ns);
   bool listenAgain(Timer& timer, int64_t now_ns);
+  // Sets off what other sessions were signalled.
+  void deliverSignals();
+  int64_t draw(int64_t below_ns);
   void loseControl(int64_t now_ns);
   void checkControl(int64_t now_ns);
   void checkPorts(int64_t now_ns);
@@ -239,6 +250,9 @@ class Heartbeat {
   uint64_t yields_seen_ = 0;
   // Frames for JavaScript of this wake-up.
   std::vector<Report> frames_;
+  std::vector<Signal> signals_;
+  bool signalling_ = false;
+  uint64_t random_ = 0;
   EngineTiming timing_;
   bool control_lost_ = false;
   int64_t control_lost_ns_ = 0;

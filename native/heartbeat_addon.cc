@@ -237,7 +237,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     Bytes filter;
     if (!unsignedArgument(info, 0, &ifindex) || ifindex == 0 || ifindex > INT32_MAX || info.Length() < 4 ||
         !info[2].IsArray() || !info[3].IsArray()) {
-      return throwType(info.Env(), "openLanPort(ifindex, filter, memberships, groups)");
+      return throwType(info.Env(), "openLanPort(ifindex, filter, memberships, groups, udpPorts)");
     }
     if (!parseFilter(info[1], &filter)) return info.Env().Undefined();
     std::vector<sock_filter> program(filter.size() / sizeof(sock_filter));
@@ -253,8 +253,18 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
       if (!group.IsString()) return throwType(info.Env(), "a group must be an address in text form");
       groups[i] = group.As<Napi::String>().Utf8Value();
     }
+    std::vector<uint16_t> udp_ports;
+    if (info.Length() > 4 && info[4].IsArray()) {
+      const auto list = info[4].As<Napi::Array>();
+      for (uint32_t i = 0; i < list.Length(); i++) {
+        const Napi::Value number = list.Get(i);
+        const double value = number.IsNumber() ? number.As<Napi::Number>().DoubleValue() : 0;
+        if (!(value >= 1 && value <= UINT16_MAX)) return throwType(info.Env(), "a UDP port is a number from 1 to 65535");
+        udp_ports.push_back(static_cast<uint16_t>(value));
+      }
+    }
     uint32_t port = 0;
-    const int error = heartbeat->openLanPort(static_cast<int>(ifindex), program, memberships, groups, &port);
+    const int error = heartbeat->openLanPort(static_cast<int>(ifindex), program, memberships, groups, &port, udp_ports);
     if (error != 0) return throwErrno(info.Env(), "a packet socket can't be opened", error);
     return Napi::Number::New(info.Env(), port);
   }

@@ -86,6 +86,9 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     if (kind == "cancel") return true;
     if (!getNumber(from, "afterUs", kMicrosMax, where, &number)) return false;
     into->after_ns = static_cast<int64_t>(number * 1000);
+    if (!from.Has("jitterUs")) return true;
+    if (!getNumber(from, "jitterUs", number, where, &number)) return false;
+    into->jitter_ns = static_cast<int64_t>(number * 1000);
     return true;
   }
   if (kind == "count") {
@@ -103,7 +106,15 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     into->slot = from.Get("open").ToBoolean() ? 1 : 0;
     return !from.Env().IsExceptionPending();
   }
-  return fail(from.Env(), where + ".op is '" + kind + "'; it must be send, arm, cancel, count, kernel or lease");
+  if (kind == "signal") {
+    into->kind = Operation::Kind::Signal;
+    if (!getNumber(from, "session", UINT32_MAX, where, &number)) return false;
+    into->index = static_cast<uint32_t>(number);
+    if (!getNumber(from, "signal", kSignals - 1, where, &number)) return false;
+    into->slot = static_cast<uint8_t>(number);
+    return true;
+  }
+  return fail(from.Env(), where + ".op is '" + kind + "'; it must be send, arm, cancel, count, kernel, lease or signal");
 }
 
 bool parseTrigger(Napi::Object from, const Program& program, const std::string& where, int16_t index, Posture* posture) {
@@ -118,12 +129,15 @@ bool parseTrigger(Napi::Object from, const Program& program, const std::string& 
   } else if (on == "pattern") {
     if (!getIndex(from, "pattern", program.patterns.size(), where, &pattern)) return false;
     slot = &posture->by_pattern[pattern];
+  } else if (on == "signal") {
+    if (!getNumber(from, "signal", kSignals - 1, where, &number)) return false;
+    slot = &posture->by_signal[static_cast<size_t>(number)];
   } else if (on == "controlLost") {
     slot = &posture->on_control_lost;
   } else if (on == "gaveWay") {
     slot = &posture->on_gave_way;
   } else {
-    return fail(from.Env(), where + ".on is '" + on + "'; it must be timer, pattern, controlLost or gaveWay");
+    return fail(from.Env(), where + ".on is '" + on + "'; it must be timer, pattern, signal, controlLost or gaveWay");
   }
   if (*slot != kNone) return fail(from.Env(), where + " is the trigger of another transition already");
   *slot = index;

@@ -41,6 +41,8 @@ constexpr int64_t kWatchNs = 250'000;
 constexpr int64_t kLaneAwakeNs = 250'000;
 // Who comes this late itself can't judge somebody else's silence: the machine may have stood still, or this process.
 constexpr int64_t kAbsentNs = 5'000'000;
+// What one transition sets off by signals, and those by theirs: programs that signal each other in a circle are stopped.
+constexpr size_t kSignalsAtOnce = 4096;
 // How often a port whose interface is down is asked whether the interface is there at all.
 constexpr int64_t kPortCheckNs = 250'000'000;
 
@@ -53,7 +55,9 @@ int64_t wallClockNs() {
 // How much before its deadline a timer may be carried out together with another one.
 int64_t slackOf(const Transition& transition, int timer) {
   for (const Operation& one : transition.operations) {
-    if (one.kind == Operation::Kind::Arm && one.slot == timer) return std::min(one.after_ns / kSlackPart, kSlackMaxNs);
+    if (one.kind != Operation::Kind::Arm || one.slot != timer) continue;
+    // Jitter has its bounds, which being early would break.
+    return one.jitter_ns > 0 ? 0 : std::min(one.after_ns / kSlackPart, kSlackMaxNs);
   }
   return kSlackNs;
 }
@@ -336,6 +340,26 @@ void Heartbeat::fireTransition(Session& session, const Transition& transition, c
   }
   session.posture = transition.next;
   carryOut(session, transition.operations, moment);
+  deliverSignals();
+}
+
+void Heartbeat::deliverSignals() {
+  if (signalling_ || signals_.empty()) return;
+  signalling_ = true;
+  for (size_t i = 0; i < signals_.size() && i < kSignalsAtOnce; i++) {
+    const Signal one = signals_[i];
+    auto found = sessions_.find(one.session);
+    if (found == sessions_.end()) continue;
+    Session& session = *found->second;
+    firePassed(session, one.base_ns, one.now_ns);
+    const Posture* posture = session.current();
+    const int16_t index = posture == nullptr ? kNone : posture->by_signal[one.signal];
+    if (index == kNone) continue;
+    fireTransition(session, posture->transitions[static_cast<size_t>(index)],
+                   {Moment::Cause::Frame, one.base_ns, one.now_ns});
+  }
+  signals_.clear();
+  signalling_ = false;
 }
 
 void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment) {
@@ -363,22 +387,26 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
       case Operation::Kind::Lease:
         setLease(session, one.slot != 0);
         break;
+      case Operation::Kind::Signal:
+        signals_.push_back({one.index, one.slot, moment.base_ns, moment.now_ns});
+        break;
     }
   }
 }
 
 void Heartbeat::armTimer(Session& session, const Operation& operation, const Moment& moment) {
   Timer& timer = session.timers[operation.slot];
+  const int64_t after_ns = operation.after_ns - draw(operation.jitter_ns);
   int64_t base_ns = moment.base_ns;
   switch (moment.cause) {
     case Moment::Cause::Timer:
-      if (base_ns + operation.after_ns <= moment.now_ns) {
+      if (base_ns + after_ns <= moment.now_ns) {
         // More than a whole period late: what was missed is not made up for in a burst.
-        if (operation.slot == moment.timer && operation.after_ns > 0) {
-          timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / operation.after_ns);
+        if (operation.slot == moment.timer && after_ns > 0) {
+          timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / after_ns);
         }
         // Never due again within the same wake-up, so that no program keeps the thread in it.
-        base_ns = moment.now_ns + (operation.after_ns > 0 ? 0 : 1);
+        base_ns = moment.now_ns + (after_ns > 0 ? 0 : 1);
       }
       break;
     case Moment::Cause::Entry:
@@ -386,7 +414,7 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
       // what it would have heard by now, had it been faster, is not known, so no deadline passes because of
       // its delay.
       if (timer.running() && timer.base_ns / 1000 > base_ns / 1000) return;
-      if (base_ns + operation.after_ns < moment.now_ns) base_ns = moment.now_ns;
+      if (base_ns + after_ns < moment.now_ns) base_ns = moment.now_ns;
       break;
     case Moment::Cause::Frame:
     case Moment::Cause::Control:
@@ -395,7 +423,18 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
   }
   timer.base_ns = base_ns;
   timer.extended = false;
-  heap_.arm(timer, base_ns + operation.after_ns);
+  heap_.arm(timer, base_ns + after_ns);
+}
+
+// Uniform from 0 to below_ns (SplitMix64; what is left of modulo bias is far below a nanosecond).
+int64_t Heartbeat::draw(int64_t below_ns) {
+  if (below_ns <= 0) return 0;
+  random_ += 0x9e3779b97f4a7c15ULL;
+  uint64_t mixed = random_;
+  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebULL;
+  mixed ^= mixed >> 31;
+  return static_cast<int64_t>(mixed % (static_cast<uint64_t>(below_ns) + 1));
 }
 
 void Heartbeat::submitPlan(const Session& session, uint32_t plan) {

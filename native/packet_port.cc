@@ -36,7 +36,7 @@ bool option(int fd, int level, int name, const T& value) {
 }  // namespace
 
 int PacketPort::openLan(int ifindex, const std::vector<sock_filter>& filter, const std::vector<Bytes>& memberships,
-                        const std::vector<std::string>& groups) {
+                        const std::vector<std::string>& groups, const std::vector<uint16_t>& udp_ports) {
   // Protocol 0: nothing comes in before the filter is there.
   UniqueFd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return errno;
@@ -66,6 +66,10 @@ int PacketPort::openLan(int ifindex, const std::vector<sock_filter>& filter, con
   address.sll_ifindex = ifindex;
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return errno;
   for (const std::string& group : groups) joinGroup(group, ifindex);
+  for (const uint16_t udp_port : udp_ports) {
+    holdUdpPort(AF_INET, udp_port, ifindex);
+    holdUdpPort(AF_INET6, udp_port, ifindex);
+  }
   socket_ = std::move(fd);
   receives_ = true;
   return 0;
@@ -88,6 +92,33 @@ void PacketPort::joinGroup(const std::string& group, int ifindex) {
     if (::inet_pton(AF_INET6, group.c_str(), &request.ipv6mr_multiaddr) != 1) return;
     option(membership6_.get(), IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, request);
   }
+}
+
+// Where it fails, somebody else has the port, and no ICMP error is sent either.
+void PacketPort::holdUdpPort(int family, uint16_t port, int ifindex) {
+  UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return;
+  // What arrives is dropped without being kept: the packet socket has it.
+  sock_filter drop{BPF_RET | BPF_K, 0, 0, 0};
+  const sock_fprog program{1, &drop};
+  if (!option(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, program)) return;
+  char name[IF_NAMESIZE];
+  if (::if_indextoname(static_cast<unsigned>(ifindex), name) == nullptr) return;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name, static_cast<socklen_t>(std::strlen(name)));
+  sockaddr_storage any{};
+  socklen_t length = sizeof(sockaddr_in);
+  if (family == AF_INET6) {
+    option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    auto& address = reinterpret_cast<sockaddr_in6&>(any);
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(port);
+    length = sizeof(sockaddr_in6);
+  } else {
+    auto& address = reinterpret_cast<sockaddr_in&>(any);
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+  }
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any), length) == 0) held_.push_back(std::move(fd));
 }
 
 int PacketPort::openDatagram(bool ipv6, int ifindex) {

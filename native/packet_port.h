@@ -36,7 +36,7 @@ class PacketPort {
 
   // Each returns 0 or an errno.
   int openLan(int ifindex, const std::vector<sock_filter>& filter, const std::vector<Bytes>& memberships,
-              const std::vector<std::string>& groups);
+              const std::vector<std::string>& groups, const std::vector<uint16_t>& udp_ports);
   int openDatagram(bool ipv6, int ifindex);
 
   int fd() const { return socket_.get(); }
@@ -56,11 +56,14 @@ class PacketPort {
 
  private:
   void joinGroup(const std::string& group, int ifindex);
+  void holdUdpPort(int family, uint16_t port, int ifindex);
 
   UniqueFd socket_;
   // Sockets that only hold the IP membership, so that IGMP and MLD report it to snooping switches.
   UniqueFd membership4_;
   UniqueFd membership6_;
+  // Sockets that only hold UDP ports, so that the kernel does not answer what arrives there with ICMP errors.
+  std::vector<UniqueFd> held_;
   bool receives_ = false;
   bool ipv6_datagram_ = false;
   bool datagram_ = false;

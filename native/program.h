@@ -10,6 +10,7 @@ namespace firsthop {
 
 constexpr int kTimers = 8;
 constexpr int kCounters = 32;
+constexpr int kSignals = 8;
 constexpr int64_t kNever = INT64_MAX;
 constexpr int16_t kNone = -1;
 
@@ -35,12 +36,13 @@ struct KernelPlan {
 };
 
 struct Operation {
-  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel, Lease };
+  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel, Lease, Signal };
   Kind kind = Kind::Send;
-  uint8_t slot = 0;     // timer or counter; lease: 1 opens, 0 closes
-  uint32_t index = 0;   // frame or plan
-  uint32_t port = 0;    // send
-  int64_t after_ns = 0; // arm
+  uint8_t slot = 0;       // timer, counter or signal; lease: 1 opens, 0 closes
+  uint32_t index = 0;     // frame, plan or session
+  uint32_t port = 0;      // send
+  int64_t after_ns = 0;   // arm
+  int64_t jitter_ns = 0;  // arm: up to this much earlier
 };
 
 struct Transition {
@@ -52,12 +54,14 @@ struct Transition {
 struct Posture {
   std::vector<Transition> transitions;
   int16_t by_timer[kTimers];
+  int16_t by_signal[kSignals];
   std::vector<int16_t> by_pattern;  // one for each pattern of the program
   int16_t on_control_lost = kNone;
   int16_t on_gave_way = kNone;
 
   Posture() {
     for (auto& one : by_timer) one = kNone;
+    for (auto& one : by_signal) one = kNone;
   }
 };
 

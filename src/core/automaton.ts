@@ -41,8 +41,11 @@ export type KernelStep =
 export type Operation =
   /** Send `frames[frame]` through a port. Several in one wake-up leave in one system call. */
   | { readonly op: "send"; readonly port: PortId; readonly frame: number }
-  /** Set timer `timer` (0..7) to the trigger's time plus `afterUs`. */
-  | { readonly op: "arm"; readonly timer: number; readonly afterUs: number }
+  /**
+   * Set timer `timer` (0..7) to the trigger's time plus `afterUs`; with `jitterUs` up to that much earlier, drawn anew
+   * each time, every moment being as likely.
+   */
+  | { readonly op: "arm"; readonly timer: number; readonly afterUs: number; readonly jitterUs?: number }
   | { readonly op: "cancel"; readonly timer: number }
   /** Add one to counter `counter` (0..31) of the session. */
   | { readonly op: "count"; readonly counter: number }
@@ -52,12 +55,19 @@ export type Operation =
    * Open or close what the kernel's filter lets in for the session (see `Heartbeat.bindLease`). It opens at once, and
    * closes when the frames of the same transition have left; each frame that leaves while it is open renews it.
    */
-  | { readonly op: "lease"; readonly open: boolean };
+  | { readonly op: "lease"; readonly open: boolean }
+  /**
+   * Set off signal `signal` (0..7) of another session, once the operations of this transition are done. Where that
+   * session waits for no such signal, nothing happens. Sessions are numbers of the same engine.
+   */
+  | { readonly op: "signal"; readonly session: number; readonly signal: number };
 
 /** What sets a transition off. */
 export type Trigger =
   | { readonly on: "timer"; readonly timer: number }
   | { readonly on: "pattern"; readonly pattern: number }
+  /** Another session's `signal` operation; relative times count from what triggered that one. */
+  | { readonly on: "signal"; readonly signal: number }
   /** JavaScript did not renew its lease for `controlTimeout`; also sent when the environment ends. */
   | { readonly on: "controlLost" }
   /** The kernel's filter gave the session's lease up for a successor, because it had not been renewed for long. */
@@ -99,3 +109,4 @@ export interface ProgramEntry {
 
 export const MAX_TIMERS = 8;
 export const MAX_COUNTERS = 32;
+export const MAX_SIGNALS = 8;

@@ -4,10 +4,12 @@
  *
  * Let through, untagged only (a tag means another VLAN's interface): VRRP (IP protocol 112 and, for RFC 2338
  * authentication, AH) over IPv4 unless a later fragment; the same over IPv6, also behind extension headers when
- * sent to ff02::12; and, where this router answers itself, ARP requests and neighbour solicitations for its
- * addresses.
+ * sent to ff02::12; where this router answers itself, ARP requests and neighbour solicitations for its addresses; and
+ * where it is asked for, single-hop BFD from neighbours (RFC 5881: UDP to port 3784, TTL or hop limit 255).
  */
 import { ipToBytes } from "./address.js";
+import { BFD_CONTROL_PORT } from "./bfd/packet.js";
+import { UDP_PROTOCOL } from "./udp.js";
 import { VRRP_PROTOCOL } from "./vrrp/advertisement.js";
 
 const LD_W_ABS = 0x20;
@@ -47,7 +49,10 @@ const PASS: Instruction = { code: RET_K, k: 0xffff };
  * @param answered addresses (IPv4 or IPv6 text) whose ARP requests and neighbour solicitations are wanted.
  * @returns struct sock_filter instructions, 8 octets each, little-endian (both supported architectures are).
  */
-export function lanPortFilter(answered: readonly string[]): Uint8Array {
+export function lanPortFilter(
+  answered: readonly string[],
+  options: { readonly bfd?: boolean } = {},
+): Uint8Array {
   const v4 = answered.filter((address) => !address.includes(":"));
   const v6 = answered.filter((address) => address.includes(":"));
   return assemble([
@@ -61,9 +66,11 @@ export function lanPortFilter(answered: readonly string[]): Uint8Array {
     { code: JSET_K, k: 0x1fff, yes: "drop" },
     { code: LD_B_ABS, k: 23 },
     { code: JEQ_K, k: VRRP_PROTOCOL, yes: "pass" },
+    ...(options.bfd ? [{ code: JEQ_K, k: UDP_PROTOCOL, yes: "to-udp4" }] : []),
     { code: JEQ_K, k: IP_PROTOCOL_AH, yes: "pass", no: "drop" },
     { label: "ipv6", code: LD_B_ABS, k: 20 },
     { code: JEQ_K, k: VRRP_PROTOCOL, yes: "pass" },
+    ...(options.bfd ? [{ code: JEQ_K, k: UDP_PROTOCOL, yes: "to-udp6" }] : []),
     // Extension headers in front of VRRP: only where the destination is ff02::12.
     { code: JEQ_K, k: 0, yes: "group6" },
     { code: JEQ_K, k: 60, yes: "group6" },
@@ -76,6 +83,7 @@ export function lanPortFilter(answered: readonly string[]): Uint8Array {
     { label: "pass", ...PASS },
     { label: "to-arp", code: JA, k: 0, to: "arp" },
     { label: "to-icmp6", code: JA, k: 0, to: "icmp6" },
+    ...(options.bfd ? BFD : []),
     // ARP: operation request, then the target address.
     { label: "arp", code: LD_H_ABS, k: 20 },
     ...equals(1),
@@ -88,6 +96,22 @@ export function lanPortFilter(answered: readonly string[]): Uint8Array {
     ...anyOf(v6, 12),
   ]);
 }
+
+/** From neighbours only, and without IP options, which nobody sends. */
+const BFD: readonly Instruction[] = [
+  { label: "to-udp4", code: LD_B_ABS, k: 14 },
+  { code: JEQ_K, k: 0x45, no: "no-bfd" },
+  { code: LD_B_ABS, k: 22 },
+  { code: JEQ_K, k: 255, no: "no-bfd" },
+  { code: LD_H_ABS, k: 36 },
+  { code: JEQ_K, k: BFD_CONTROL_PORT, yes: "bfd", no: "no-bfd" },
+  { label: "to-udp6", code: LD_B_ABS, k: 21 },
+  { code: JEQ_K, k: 255, no: "no-bfd" },
+  { code: LD_H_ABS, k: 56 },
+  { code: JEQ_K, k: BFD_CONTROL_PORT, yes: "bfd", no: "no-bfd" },
+  { label: "no-bfd", ...DROP },
+  { label: "bfd", ...PASS },
+];
 
 /** Drops unless the accumulator is `value`. */
 function equals(value: number): Instruction[] {

@@ -18,6 +18,8 @@ export interface PortOptions {
   readonly memberships: readonly Uint8Array[];
   /** IP groups to join, so that snooping switches forward them: "224.0.0.18", "ff02::12". */
   readonly groups: readonly string[];
+  /** UDP ports that frames of this port are addressed to: the kernel is kept from answering that nobody listens. */
+  readonly udpPorts?: readonly number[];
 }
 
 /** A port that sends whole IP datagrams by the kernel's routing (unicast peers); it receives nothing. */

@@ -15,12 +15,16 @@ export interface PerformedReport {
  * whose `code` is the errno's name.
  */
 export interface NativeHeartbeat {
-  /** AF_PACKET socket on an interface; the filter is a classic BPF program, 8 octets an instruction. */
+  /**
+   * AF_PACKET socket on an interface; the filter is a classic BPF program, 8 octets an instruction. UDP ports are held
+   * there, so that the kernel does not answer with ICMP errors; one that somebody else has is left to them.
+   */
   openLanPort(
     ifindex: number,
     filter: Uint8Array,
     memberships: readonly Uint8Array[],
     groups: readonly string[],
+    udpPorts?: readonly number[],
   ): number;
   /** Raw socket that sends whole IP datagrams; ifindex 0 leaves the way to the routing table. */
   openDatagramPort(ipv6: boolean, ifindex: number): number;

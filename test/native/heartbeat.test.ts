@@ -421,3 +421,118 @@ describe("ends", () => {
     expect(after.threads).toBeLessThanOrEqual(before.threads);
   });
 });
+
+describe("jitter and signals", () => {
+  onCable("each period is drawn anew from its range", async (bench) => {
+    const port = await opened(bench);
+    const capture = bench.capture();
+    const beats: Operation = { op: "arm", timer: 0, afterUs: 8_000, jitterUs: 2_000 };
+    const program: HeartbeatProgram = {
+      frames: [testFrame(1, BEAT)],
+      patterns: [],
+      kernelPlans: [],
+      postures: [
+        {
+          transitions: [
+            {
+              trigger: { on: "timer", timer: 0 },
+              operations: [{ op: "send", port, frame: 0 }, beats],
+              next: 0,
+              report: false,
+            },
+          ],
+        },
+      ],
+    };
+    await started(bench, { program, operations: [beats] });
+    const times = await eventually("200 beats were seen", 10_000, () => {
+      const seen = timesOf(capture, BEAT);
+      return seen.length > 200 && seen;
+    });
+    const gaps = times
+      .slice(1)
+      .map((at, index) => at - times[index]!)
+      .sort((a, b) => a - b);
+    const middle = median(gaps);
+    // The middle of the range, which a fixed period would miss on either side.
+    expect(middle).toBeGreaterThan(6_500);
+    expect(middle).toBeLessThan(7_500);
+    expect(gaps.filter((gap) => gap < 6_500).length).toBeGreaterThan(10);
+    expect(gaps.filter((gap) => gap > 7_500).length).toBeGreaterThan(10);
+  });
+
+  onCable("one session's deadline sets off another session's transition", async (bench) => {
+    const port = await opened(bench);
+    const target = await started(bench, {
+      program: {
+        frames: [testFrame(1, ANSWER)],
+        patterns: [],
+        kernelPlans: [],
+        postures: [
+          {
+            transitions: [
+              {
+                trigger: { on: "signal", signal: 7 },
+                operations: [{ op: "send", port, frame: 0 }],
+                next: 1,
+                report: true,
+              },
+            ],
+          },
+          { transitions: [] },
+        ],
+      },
+      operations: [],
+    });
+    const capture = bench.capture();
+    const signal = (number: number): Operation => ({ op: "signal", session: target, signal: number });
+    const watcher = await started(bench, {
+      program: {
+        frames: [],
+        patterns: [],
+        kernelPlans: [],
+        postures: [
+          {
+            transitions: [
+              {
+                trigger: { on: "timer", timer: 0 },
+                // One that is not waited for, one for nobody, and the one, twice.
+                operations: [signal(6), { ...signal(7), session: 9_999 } as Operation, signal(7), signal(7)],
+                next: 0,
+                report: true,
+              },
+            ],
+          },
+        ],
+      },
+      operations: [{ op: "arm", timer: 0, afterUs: 50_000 }],
+    });
+    const first = await bench.report("transition", 0);
+    const second = await bench.report("transition", 1);
+    expect(first).toMatchObject({ session: watcher, from: 0, to: 0 });
+    expect(second).toMatchObject({ session: target, from: 0, to: 1, atUs: first.atUs });
+    await eventually("the answer was sent", 2_000, () => timesOf(capture, ANSWER).length > 0);
+    expect(timesOf(capture, ANSWER)).toHaveLength(1);
+  });
+});
+
+describe("UDP ports", () => {
+  onCable("are held, so that the kernel does not answer for them", async (bench) => {
+    await bench.call("open", CONTROL_US);
+    await bench.ip("near", `addr add 198.51.100.1/24 dev ${NEAR}`);
+    await bench.ip("far", `addr add 198.51.100.2/24 dev far0`);
+    const refused = async (): Promise<boolean> => {
+      const script = `
+        const socket = require("dgram").createSocket("udp4");
+        const end = (word) => { console.log(word); process.exit(); };
+        socket.on("error", (error) => end(error.code));
+        socket.connect(3784, "198.51.100.1", () => setInterval(() => socket.send("x", () => {}), 50));
+        setTimeout(end, 500, "silence");`;
+      return (await bench.run("far", process.execPath, "-e", script)).includes("ECONNREFUSED");
+    };
+    const port = await bench.call("openPort", { ...bench.lan, udpPorts: [3784] });
+    expect(await refused()).toBe(false);
+    await bench.call("closePort", port);
+    expect(await refused()).toBe(true);
+  });
+});

@@ -56,7 +56,7 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
     openPort: (port) =>
       permitted(() =>
         port.kind === "packet"
-          ? engine.openLanPort(port.ifindex, port.filter, port.memberships, port.groups)
+          ? engine.openLanPort(port.ifindex, port.filter, port.memberships, port.groups, port.udpPorts ?? [])
           : engine.openDatagramPort(port.family === "ipv6", port.ifindex),
       ),
     closePort: (port) => void engine.closePort(port),

@@ -47,6 +47,8 @@ export interface HeartbeatHost {
   /** How long until JavaScript gets to a report, if it does not stand still; this time. */
   drawReportUs(): number;
   readonly javaScript: Context;
+  /** 0 up to, not including, 1. */
+  drawFraction(): number;
   submit(steps: readonly KernelStep[], done: (failures: readonly StepFailure[]) => void): void;
   noteSession(
     session: SessionId,
@@ -110,6 +112,8 @@ export class SimulatedHeartbeat implements Heartbeat {
   /** Frames of this wake-up that are not in the queue yet. */
   #unpublished: FrameReport[] = [];
   #waitingFrames = 0;
+  readonly #signals: { readonly session: SessionId; readonly signal: number; readonly moment: Moment }[] = [];
+  #signalling = false;
   #deliveryAsked = false;
   #wakeUpUs = NEVER;
   #cancelWakeUp: () => void = () => undefined;
@@ -194,6 +198,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     session.posture = entry.posture;
     this.#carryOut(session, entry.operations, { cause: "entry", baseUs: entry.baseUs, nowUs: this.now() });
     this.#checkYield(session);
+    this.#deliverSignals();
     this.#noteSession(session, "load");
     this.#armWakeUp();
     return true;
@@ -424,6 +429,23 @@ export class SimulatedHeartbeat implements Heartbeat {
     session.posture = transition.next;
     this.#carryOut(session, transition.operations, moment);
     this.#noteSession(session, "transition");
+    this.#deliverSignals();
+  }
+
+  /** Sets off what other sessions were signalled. */
+  #deliverSignals(): void {
+    if (this.#signalling) return;
+    this.#signalling = true;
+    for (let one = this.#signals.shift(); one; one = this.#signals.shift()) {
+      const { signal, moment } = one;
+      const session = this.#sessions.get(one.session);
+      if (!session) continue;
+      this.#firePassed(session, moment.baseUs, moment.nowUs);
+      const index = transitionOn(session, (trigger) => trigger.on === "signal" && trigger.signal === signal);
+      if (index >= 0)
+        this.#fire(session, index, { cause: "frame", baseUs: moment.baseUs, nowUs: moment.nowUs });
+    }
+    this.#signalling = false;
   }
 
   #checkYield(session: Session): void {
@@ -444,13 +466,16 @@ export class SimulatedHeartbeat implements Heartbeat {
           if (one.open) session.lease?.set(true, this.now());
           break;
         case "arm":
-          this.#armTimer(session, one.timer, one.afterUs, moment);
+          this.#armTimer(session, one.timer, one.afterUs - this.#drawUs(one.jitterUs ?? 0), moment);
           break;
         case "cancel":
           session.deadlines[one.timer] = NEVER;
           break;
         case "count":
           session.counters[one.counter] = (session.counters[one.counter] ?? 0) + 1;
+          break;
+        case "signal":
+          this.#signals.push({ session: one.session, signal: one.signal, moment });
           break;
         case "kernel": {
           const { id, epoch } = session;
@@ -463,6 +488,10 @@ export class SimulatedHeartbeat implements Heartbeat {
     }
     // What this transition sends leaves before the filter keeps it in.
     if (operations.some((one) => one.op === "lease" && !one.open)) session.lease?.set(false, this.now());
+  }
+
+  #drawUs(belowUs: number): number {
+    return belowUs === 0 ? 0 : Math.floor(this.#host.drawFraction() * belowUs);
   }
 
   #armTimer(session: Session, timer: number, afterUs: number, moment: Moment): void {
@@ -573,7 +602,9 @@ function timerTransition(session: Session, timer: number): number {
 /** A timer that re-arms itself may be early by a part of its period, which the next deadline makes up for. */
 function slackOf(transition: Transition, timer: number): number {
   for (const one of transition.operations) {
-    if (one.op === "arm" && one.timer === timer) return Math.min(one.afterUs / SLACK_PART, SLACK_MAX_US);
+    if (one.op !== "arm" || one.timer !== timer) continue;
+    // Jitter has its bounds, which being early would break.
+    return one.jitterUs ? 0 : Math.min(one.afterUs / SLACK_PART, SLACK_MAX_US);
   }
   return SLACK_US;
 }

@@ -51,6 +51,7 @@ export class SimulatedMachine {
   /** What survives restarts: the store of the driver. */
   readonly store = new Map<string, string>();
   readonly #random: Random;
+  readonly #jitter: Random;
   readonly #wires: Wire[] = [];
   #stack: NetworkStack;
   #powered = true;
@@ -64,6 +65,7 @@ export class SimulatedMachine {
     this.world = world;
     this.name = name;
     this.#random = world.random.fork(`machine ${name}`);
+    this.#jitter = this.#random.fork("jitter");
     this.#stack = this.#makeStack();
     this.#bootedUs = this.#drawBoot();
   }
@@ -132,6 +134,7 @@ export class SimulatedMachine {
       store: this.store,
       now: () => this.now(),
       draw: (what) => this.#random.integer(...this.latencies[what]),
+      drawFraction: () => this.#jitter.fraction(),
       failureOf: (step) => this.failStep?.(step) ?? null,
       refusal: () => this.refusePrepare,
     });

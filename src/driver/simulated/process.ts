@@ -16,6 +16,8 @@ export interface ProcessHost {
   /** The monotonic clock of this boot, microseconds. */
   now(): number;
   draw(what: keyof Latencies): number;
+  /** 0 up to, not including, 1. */
+  drawFraction(): number;
   failureOf(step: KernelStep): string | null;
   refusal(): string | null;
 }
@@ -81,6 +83,7 @@ export class SimulatedProcess implements Driver {
       now: () => host.now(),
       drawWakeUs: () => host.draw("wakeUs"),
       drawReportUs: () => host.draw("reportUs"),
+      drawFraction: () => host.drawFraction(),
       submit: (steps, done) => this.#lane.submit(steps, done),
       noteSession: (session, how, armed, awaited) =>
         host.world.note({ type: "session", machine: host.name, session, how, armed, awaited }),

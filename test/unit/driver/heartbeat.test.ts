@@ -337,3 +337,50 @@ describe("the kernel lane", () => {
     expect(machine.forwardsFor("eth0/10/ipv6")).toBe(false);
   });
 });
+
+describe("jitter and signals", () => {
+  it("draws each period anew from its range, which nothing shortens further", async () => {
+    const { world, engine, port, session, sent } = bench();
+    const beats: Operation = { op: "arm", timer: TIMER, afterUs: 1_000, jitterUs: 250 };
+    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, beats], 0, false)]], {
+      frames: [frame(7)],
+    });
+    engine.load(session, beat, { posture: 0, operations: [beats], baseUs: engine.now() }, 0);
+    await world.runUntil(200_000);
+    const gaps = sent.slice(1).map(([, atUs], index) => atUs - (sent[index]?.[1] as number));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(750);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(1_000);
+    expect(Math.min(...gaps)).toBeLessThan(780);
+    expect(Math.max(...gaps)).toBeGreaterThan(970);
+  });
+
+  it("one session's transition sets off another's, from the moment of the first", async () => {
+    const { world, engine, port, session, sent, reports } = bench();
+    const waiting: Transition = {
+      trigger: { on: "signal", signal: 3 },
+      operations: [{ op: "send", port, frame: 0 }, arm(500)],
+      next: 1,
+      report: true,
+    };
+    const target = program([[waiting], [onTimer([{ op: "send", port, frame: 0 }], 1, false)]], {
+      frames: [frame(9)],
+    });
+    engine.load(session, target, { posture: 0, operations: [], baseUs: engine.now() }, 0);
+    const other = engine.createSession();
+    const unheard: Operation = { op: "signal", session, signal: 2 };
+    const heard: Operation = { op: "signal", session, signal: 3 };
+    const telling = program([[onTimer([unheard, heard, heard], 0, true)]]);
+    engine.load(other, telling, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    await world.runUntil(5_000);
+    // The second signal finds nobody waiting any more.
+    expect(sent).toEqual([
+      [9, 1_010],
+      [9, 1_510],
+    ]);
+    const transitions = reports.filter((one) => one.type === "transition");
+    expect(transitions).toMatchObject([
+      { session: other, atUs: transitions[0]?.atUs },
+      { session, from: 0, to: 1, epoch: 1, atUs: transitions[0]?.atUs },
+    ]);
+  });
+});
