@@ -8,6 +8,7 @@
             "native/addon.cc",
             "native/heartbeat_addon.cc",
             "native/heartbeat.cc",
+            "native/heartbeat_lease.cc",
             "native/heartbeat_parse.cc",
             "native/heartbeat_thread.cc",
             "native/kernel_lane.cc",

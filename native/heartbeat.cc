@@ -164,12 +164,6 @@ const Transition* Session::onTimer(int timer) const {
   return index == kNone ? nullptr : &posture->transitions[static_cast<size_t>(index)];
 }
 
-bool Session::gaveWay() const {
-  if (place.lease == nullptr) return false;
-  const fh_u64 claim = __atomic_load_n(&place.lease->claim, __ATOMIC_RELAXED);
-  return claim != 0 && __atomic_load_n(&place.lease->yielded, __ATOMIC_ACQUIRE) == claim;
-}
-
 uint32_t Heartbeat::createSession() {
   auto session = std::make_unique<Session>();
   std::lock_guard<PiMutex> lock(mutex_);
@@ -177,24 +171,6 @@ uint32_t Heartbeat::createSession() {
   const uint32_t id = session->id;
   sessions_.emplace(id, std::move(session));
   return id;
-}
-
-bool Heartbeat::bindLease(uint32_t id, LeasePlace place) {
-  LeasePlace previous;  // freed after the lock
-  std::lock_guard<PiMutex> lock(mutex_);
-  auto found = sessions_.find(id);
-  if (found == sessions_.end()) return false;
-  if (place.lease != nullptr) {
-    place.lease->overdue_ns = static_cast<fh_u64>(place.overdue_ns);
-    place.lease->limit_ns = static_cast<fh_u64>(place.limit_ns);
-    lease_head_ = place.head;
-  }
-  previous = std::move(found->second->place);
-  if (previous.lease != nullptr && previous.lease != place.lease) {
-    __atomic_store_n(&previous.lease->claim, 0, __ATOMIC_RELEASE);
-  }
-  found->second->place = std::move(place);
-  return true;
 }
 
 bool Heartbeat::removeSession(uint32_t id) {

@@ -451,52 +451,6 @@ void Heartbeat::submitPlan(const Session& session, uint32_t plan) {
                 });
 }
 
-// ---- leases -----------------------------------------------------------------------------------------------------
-
-// To open is one store, before anything is sent. To close waits until what this wake-up sends has left, because the
-// filter keeps in what a router sends that is not the owner.
-void Heartbeat::setLease(Session& session, bool open) {
-  fh_lease* lease = session.place.lease.get();
-  if (lease == nullptr) return;
-  session.closing = !open;
-  if (!open) {
-    closing_.push_back(&session);
-    return;
-  }
-  const auto now = static_cast<fh_u64>(nowNs());
-  __atomic_store_n(&lease->renewed_ns, now, __ATOMIC_RELAXED);
-  // The time serves as the number of this opening: it only grows, also from one process to the next.
-  __atomic_store_n(&lease->claim, now, __ATOMIC_RELEASE);
-}
-
-void Heartbeat::endLeases() {
-  for (Session* session : closing_) {
-    if (!session->closing || session->place.lease == nullptr) continue;
-    session->closing = false;
-    __atomic_store_n(&session->place.lease->claim, 0, __ATOMIC_RELEASE);
-  }
-  closing_.clear();
-}
-
-// Before anything else is done in a wake-up: a process that was stopped learns here that it was succeeded, and neither
-// advertises nor judges what it hears by what it was.
-void Heartbeat::checkYields(int64_t now_ns) {
-  if (lease_head_ == nullptr) return;
-  const uint64_t yields = __atomic_load_n(&lease_head_->yields, __ATOMIC_ACQUIRE);
-  if (yields == yields_seen_) return;
-  yields_seen_ = yields;
-  for (auto& [id, session] : sessions_) {
-    if (session->gaveWay()) giveWay(*session, now_ns);
-  }
-}
-
-void Heartbeat::giveWay(Session& session, int64_t now_ns) {
-  const Posture* posture = session.current();
-  if (posture == nullptr || posture->on_gave_way == kNone) return;
-  const Transition& transition = posture->transitions[static_cast<size_t>(posture->on_gave_way)];
-  fireTransition(session, transition, {Moment::Cause::GaveWay, now_ns, now_ns});
-}
-
 void Heartbeat::checkControl(int64_t now_ns) {
   if (!control_lost_ && now_ns - renewed_ns_.load() >= options_.control_timeout_ns) loseControl(now_ns);
 }
@@ -529,16 +483,6 @@ void Heartbeat::flush() {
   }
   sending_.clear();
   endLeases();
-}
-
-// Only what really left tells the others that this router is there.
-void Heartbeat::renewLeases(uint32_t port) {
-  if (sending_.empty()) return;
-  const auto now = static_cast<fh_u64>(nowNs());
-  for (const Sending& one : sending_) {
-    if (one.port != port || std::find(refused_.begin(), refused_.end(), one.place) != refused_.end()) continue;
-    __atomic_store_n(&one.session->place.lease->renewed_ns, now, __ATOMIC_RELAXED);
-  }
 }
 
 void Heartbeat::notePortError(uint32_t id, Port& port, int error) {

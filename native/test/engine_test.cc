@@ -314,6 +314,106 @@ void kernelPlansRunInOrderAndTellTheirFailures() {
   CHECK(report.session == 5 && report.failures.size() == 1 && report.failures[0].error == ENOENT);
 }
 
+struct Table {
+  std::shared_ptr<fh_lease> lease = std::make_shared<fh_lease>();
+  std::shared_ptr<fh_table_head> head = std::make_shared<fh_table_head>();
+  LeasePlace place() const { return {lease, head, 15 * kMs, 1000 * kMs}; }
+  fh_u64 claim() const { return __atomic_load_n(&lease->claim, __ATOMIC_ACQUIRE); }
+  fh_u64 renewed() const { return __atomic_load_n(&lease->renewed_ns, __ATOMIC_ACQUIRE); }
+  // As the filter does.
+  void yield() const {
+    __atomic_store_n(&lease->yielded, claim(), __ATOMIC_RELEASE);
+    __atomic_add_fetch(&head->yields, 1, __ATOMIC_RELEASE);
+  }
+};
+
+Operation lease(bool open) {
+  Operation one;
+  one.kind = Operation::Kind::Lease;
+  one.slot = open ? 1 : 0;
+  return one;
+}
+
+// As beater; gives way to posture 1, closing its lease.
+std::shared_ptr<const Program> leased(uint32_t port, int64_t period_ns) {
+  auto program = std::make_shared<Program>(*beater(port, period_ns));
+  Operation cancel;
+  cancel.kind = Operation::Kind::Cancel;
+  Posture& beating = program->postures[0];
+  beating.transitions.push_back({{cancel, lease(false)}, 1, true});
+  beating.on_gave_way = 2;
+  return program;
+}
+
+void whatLeavesRenewsALeaseAndWhatDoesNotDoesNot() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const Table table;
+  const uint32_t session = engine.createSession();
+  CHECK(engine.bindLease(session, table.place()));
+  CHECK(!engine.bindLease(session + 1, table.place()));
+  CHECK(table.lease->overdue_ns == static_cast<fh_u64>(15 * kMs) && table.claim() == 0);
+  CHECK(engine.load(session, leased(ports.a, kMs), 0, {lease(true), arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  const fh_u64 opened = table.claim();
+  CHECK(opened != 0);
+  while (table.renewed() < opened + 5 * kMs) std::this_thread::sleep_for(milliseconds(1));
+  CHECK(table.claim() == opened);
+  CHECK(std::system("ip link set fh-a down") == 0);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::PortError, &report));
+  const fh_u64 last = table.renewed();
+  double counters[kCounters];
+  CHECK(engine.counters(session, counters));
+  const double beats = counters[0];
+  while (counters[0] < beats + 5) CHECK(engine.counters(session, counters));
+  CHECK(table.renewed() == last);
+  CHECK(std::system("ip link set fh-a up") == 0);
+  CHECK(engine.bindLease(session, {}));
+  CHECK(table.claim() == 0);
+}
+
+void aSessionThatWasSucceededLearnsItBeforeItSpeaks() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const Table table;
+  const uint32_t session = engine.createSession();
+  CHECK(engine.bindLease(session, table.place()));
+  CHECK(engine.load(session, leased(ports.a, 20 * kMs), 0, {lease(true), arm(0, 20 * kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  double counters[kCounters] = {};
+  while (counters[0] < 1) CHECK(engine.counters(session, counters));
+  table.yield();
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.session == session && report.transition == 2 && report.to == 1);
+  CHECK(engine.counters(session, counters));
+  CHECK(counters[0] == 1);
+  while (table.claim() != 0) std::this_thread::sleep_for(milliseconds(1));
+}
+
+// A program that was compiled before the filter gave way finds it done.
+void aLoadFindsThatTheSessionWasSucceeded() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const Table table;
+  const uint32_t session = engine.createSession();
+  auto program = leased(ports.a, 5000 * kMs);
+  CHECK(engine.bindLease(session, table.place()));
+  CHECK(engine.load(session, program, 0, {lease(true)}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::Loaded);
+  table.yield();
+  CHECK(engine.load(session, program, 0, {}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::Loaded);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.to == 1 && table.claim() == 0);
+}
+
 bool inOwnNamespace() {
   if (::unshare(CLONE_NEWNET) != 0) return false;
   return std::system("ip link add fh-a type veth peer name fh-b && ip link set fh-a up && ip link set fh-b up") == 0;
@@ -336,5 +436,8 @@ int main() {
   TEST(framesThatNobodyKnowsReachJavaScriptButNoFloodDoes);
   TEST(portsAndSessionsComeAndGoWhileTheEngineRuns);
   TEST(kernelPlansRunInOrderAndTellTheirFailures);
+  TEST(whatLeavesRenewsALeaseAndWhatDoesNotDoesNot);
+  TEST(aSessionThatWasSucceededLearnsItBeforeItSpeaks);
+  TEST(aLoadFindsThatTheSessionWasSucceeded);
   return 0;
 }
