@@ -41,6 +41,8 @@ export interface NativeHeartbeat {
     baseUs: number,
     epoch: number,
   ): boolean;
+  /** `table` is what `openOwnership` returned, null to unbind; limitUs 0: for ever. */
+  bindLease(session: number, table: object | null, slot: number, overdueUs: number, limitUs: number): void;
   counters(session: number): Float64Array;
   portCounters(port: number): PortCounters;
   timing(): EngineTiming;

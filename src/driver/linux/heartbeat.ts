@@ -4,6 +4,7 @@ import { FirsthopError } from "../../errors.js";
 import type { NativeHeartbeat, PerformedReport } from "../../native/heartbeat.js";
 import { loadNative } from "../../native.js";
 import type { Heartbeat, HeartbeatOptions, HeartbeatReport } from "../driver.js";
+import type { LinuxLease } from "./ownership.js";
 
 type Failures = PerformedReport["failures"];
 
@@ -64,8 +65,9 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
     removeSession: (session) => void engine.removeSession(session),
     load: (session, program, entry, epoch) =>
       engine.load(session, program, entry.posture, entry.operations, entry.baseUs, epoch),
-    bindLease(_session, lease) {
-      if (lease !== null) throw new RangeError("this driver makes no leases");
+    bindLease(session, lease, { overdueUs, limitUs }) {
+      const table = (lease as LinuxLease | null)?.table ?? null;
+      engine.bindLease(session, table, lease?.slot ?? 0, overdueUs, limitUs ?? 0);
     },
     counters: (session) => engine.counters(session),
     portCounters: (port) => engine.portCounters(port),

@@ -18,8 +18,15 @@ import type {
   NetlinkStep,
 } from "../../native/netlink.js";
 import { loadNative, type NativeAddon } from "../../native.js";
-import type { Kernel, KernelOptions, VirtualInterface, VirtualInterfaceRequest } from "../driver.js";
+import type {
+  Kernel,
+  KernelOptions,
+  OwnershipStatus,
+  VirtualInterface,
+  VirtualInterfaceRequest,
+} from "../driver.js";
 import { followLinks, type LinkFollower } from "./link-news.js";
+import { type LinuxLease, type OwnershipFilter, openOwnershipFilter } from "./ownership.js";
 import { recoverLeftovers } from "./recovery.js";
 import { errnoName, refusalOf } from "./refusal.js";
 import { openStateFiles, type StateContents, type StateFiles } from "./state-files.js";
@@ -44,6 +51,7 @@ import {
   type Leftovers,
   macvlanSteps,
   parentSteps,
+  parseAddress,
   parseTag,
   routesFor,
   type Site,
@@ -59,6 +67,8 @@ interface Held {
   readonly needs: readonly ParentNeed[];
   readonly device: { readonly ifindex: number; readonly name: string; readonly mac: string } | null;
   readonly steps: Steps & Leftovers;
+  /** Null where the device itself is closed instead of filtered. */
+  readonly lease: LinuxLease | null;
 }
 
 /** A preparation under way. */
@@ -96,6 +106,7 @@ export class LinuxKernel implements Kernel {
   readonly #ownSteps: NetlinkSocket | null;
   readonly #lane: KernelLane;
   readonly #follower: LinkFollower;
+  readonly #filter: OwnershipFilter;
   readonly #held = new Map<string, Held>();
   #claims: readonly SysctlClaim[] = [];
   #waiting: Waiting[] = [];
@@ -107,6 +118,7 @@ export class LinuxKernel implements Kernel {
     this.#lane = lane ?? ((steps) => runSteps(this.#ownSteps as NetlinkSocket, steps));
     this.#state = openStateFiles(this.#native, options.stateDirectory);
     this.#follower = followLinks(this.#native, options.onNews);
+    this.#filter = openOwnershipFilter(this.#native, options.ownership, this.#state.token);
   }
 
   snapshot(): ReturnType<Kernel["snapshot"]> {
@@ -120,8 +132,8 @@ export class LinuxKernel implements Kernel {
     });
   }
 
-  ownership(): null {
-    return null;
+  ownership(parentIfindex: number): OwnershipStatus | null {
+    return this.#filter.status(parentIfindex);
   }
 
   release(owners: readonly string[]): Promise<void> {
@@ -142,6 +154,7 @@ export class LinuxKernel implements Kernel {
   async close(): Promise<void> {
     await this.#turn;
     this.#follower.close();
+    if (this.#held.size === 0) this.#filter.close();
     this.#work.close();
     this.#ownSteps?.close();
     this.#state.close();
@@ -189,7 +202,10 @@ export class LinuxKernel implements Kernel {
       if (plan.failure) continue;
       const { request, parent, table } = plan;
       const device = devices.get(plan) ?? null;
-      const steps = device ? macvlanSteps(this.#native, request, device, parent, table) : plan.steps;
+      const lease = device ? this.#placeGroup(plan, device.mac) : null;
+      const steps = device
+        ? macvlanSteps(this.#native, request, device, parent, table, lease !== null)
+        : plan.steps;
       if (!steps) continue;
       this.#held.set(request.owner, {
         owner: request.owner,
@@ -197,8 +213,10 @@ export class LinuxKernel implements Kernel {
         needs: plan.needs,
         device,
         steps,
+        lease,
       });
     }
+    await this.#unpark(all);
     await this.#settle();
     for (const [one, plan] of plans) {
       const place = this.#held.get(plan.request.owner);
@@ -337,11 +355,38 @@ export class LinuxKernel implements Kernel {
     await this.#removeLinks(inVain, [...links.values()]);
   }
 
+  #placeGroup({ request, parent }: Plan, mac: string): LinuxLease | null {
+    return this.#filter.place({
+      parentIfindex: parent.ifindex,
+      parentKind: parent.kind,
+      mac,
+      addresses: request.addresses.map((text) => parseAddress(text).address),
+    });
+  }
+
+  /** Behind the filter, devices stand open for good. One that can't is of no use. */
+  async #unpark(plans: readonly Plan[]): Promise<void> {
+    const owned = plans.flatMap((plan) => {
+      const place = plan.failure ? undefined : this.#held.get(plan.request.owner);
+      return (place?.lease ? place.steps.unpark : []).map((step) => ({ plan, step }));
+    });
+    if (owned.length === 0) return;
+    const steps = owned.map(({ step }) => toNetlinkStep(step));
+    for (const { index, errno, text } of await this.#work.run(steps)) {
+      const blamed = owned[index];
+      if (blamed) blamed.plan.failure ??= refusalOf(labelOf(blamed.step), errnoName(errno), text);
+    }
+    const failed = owned.filter(({ plan }) => plan.failure).map(({ plan }) => plan.request.owner);
+    if (failed.length > 0) await this.#releaseNow([...new Set(failed)]);
+  }
+
   // ---- undoing ----------------------------------------------------------------------------------------------
 
   async #releaseNow(owners: readonly string[]): Promise<void> {
     const leaving = owners.flatMap((owner) => this.#held.get(owner) ?? []);
     if (leaving.length === 0) return;
+    const leases = leaving.flatMap((one) => one.lease ?? []);
+    for (const lease of leases) this.#filter.shut(lease);
     const closing = await this.#lane(leaving.flatMap((one) => one.steps.close));
     const links = await this.#work.dump("links");
     const indexes = new Set(leaving.flatMap((one) => one.device?.ifindex ?? []));
@@ -349,6 +394,7 @@ export class LinuxKernel implements Kernel {
       (link) => indexes.has(link.ifindex) && parseTag(link.alias)?.token === this.#state.token,
     );
     const removing = await this.#removeLinks(ours, links);
+    this.#filter.remove(leases);
     for (const one of leaving) this.#held.delete(one.owner);
     await this.#settle(links);
     const notClosed = closing.find((one) => !ALREADY_GONE.has(one.errno));
@@ -423,12 +469,8 @@ export function openLinuxKernel(options: KernelOptions, lane?: KernelLane): Linu
 }
 
 async function runSteps(socket: NetlinkSocket, steps: readonly KernelStep[]): ReturnType<KernelLane> {
-  const own = steps.map((step) => {
-    if (step.step === "send") throw new RangeError("frames are sent by the heartbeat engine only");
-    return step;
-  });
-  const failures = await socket.run(own);
-  return failures.map((one) => ({ label: labelOf(own[one.index]), errno: errnoName(one.errno) }));
+  const failures = await socket.run(steps.map(toNetlinkStep));
+  return failures.map((one) => ({ label: labelOf(steps[one.index]), errno: errnoName(one.errno) }));
 }
 
 /** Changes a parent's setting; the virtual routers on it fail when that fails. */
@@ -474,19 +516,17 @@ function contentsOf(
 
 function toVirtualInterface(place: Held, parent: LinkRow): VirtualInterface {
   const { ifindex, name, mac } = place.device ?? parent;
-  return {
-    ifindex,
-    name,
-    mac,
-    open: place.steps.open,
-    settle: place.steps.settle,
-    close: place.steps.close,
-    lease: null,
-  };
+  const { open, settle, close } = place.steps;
+  return { ifindex, name, mac, open, settle, close, lease: place.lease };
 }
 
-function labelOf(step: Exclude<KernelStep, { step: "send" }> | undefined): string {
-  if (!step) return "";
+function toNetlinkStep(step: KernelStep): NetlinkStep {
+  if (step.step === "send") throw new RangeError("frames are sent by the heartbeat engine only");
+  return step;
+}
+
+function labelOf(step: KernelStep | undefined): string {
+  if (!step || step.step === "send") return "";
   return step.step === "netlink" ? step.label : `write ${step.value} to ${step.path}`;
 }
 

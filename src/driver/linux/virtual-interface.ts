@@ -155,6 +155,8 @@ export function tableOf(parent: LinkRow, links: readonly LinkRow[]): number {
 // ---- steps --------------------------------------------------------------------------------------------------
 
 export interface Steps {
+  /** What lets the device stand open for good; only where the filter closes it. */
+  readonly unpark: readonly KernelStep[];
   readonly open: readonly KernelStep[];
   readonly settle: readonly KernelStep[];
   readonly close: readonly KernelStep[];
@@ -176,12 +178,14 @@ interface Pair {
   readonly close: KernelStep | null;
 }
 
+/** @param filtered the filter keeps out what is not owned, so that the device need not be closed itself */
 export function macvlanSteps(
   native: NativeNetlinkApi,
   request: VirtualInterfaceRequest,
   device: { readonly ifindex: number; readonly name: string },
   parent: LinkRow,
   table: number,
+  filtered: boolean,
 ): Steps & Leftovers {
   const mode = (macvlanMode: "private" | "source", label: string): KernelStep => ({
     step: "netlink",
@@ -195,8 +199,22 @@ export function macvlanSteps(
     ...(request.accept ? request.addresses.map(parseAddress).map(address) : []),
     ...routes.map((route) => blackholePair(native, route)),
   ];
+  const path = sysctlPath("ipv6", device.name, "disable_ipv6");
+  if (filtered) {
+    const unpark: KernelStep[] =
+      request.family === "ipv6"
+        ? [{ step: "write", path, value: "0" }]
+        : [anchorPair(native, request, device, parent)?.open ?? null].filter((step) => step !== null);
+    return {
+      unpark: [...unpark, mode("private", "open")],
+      open: [],
+      settle: inner.map((pair) => pair.open),
+      close: closing(inner),
+      addresses: [],
+      routes,
+    };
+  }
   if (request.family === "ipv6") {
-    const path = sysctlPath("ipv6", device.name, "disable_ipv6");
     const off: KernelStep = { step: "write", path, value: "1" };
     const on: KernelStep = { step: "write", path, value: "0" };
     // Switching IPv6 off takes the addresses along, and unlike taking them off one by one it sends nothing: a frame
@@ -204,6 +222,7 @@ export function macvlanSteps(
     // the change of mode, because a change of any kind makes a device that has IPv6 report its groups again.
     const undone = request.accept ? [] : closing(inner);
     return {
+      unpark: [],
       open: [mode("private", "open"), on],
       settle: inner.map((pair) => pair.open),
       close: [off, mode("source", "park"), ...undone],
@@ -216,6 +235,7 @@ export function macvlanSteps(
   // The reverse path filter drops what comes in by a device without an address: then addresses can't wait.
   const addressed = request.accept && reversePathFilter(parent.name) !== 0;
   return {
+    unpark: [],
     open: [...(anchor ? [anchor.open] : []), mode("private", "open"), ...(addressed ? added : [])],
     settle: addressed ? [] : added,
     close: [mode("source", "park"), ...closing(anchor ? [anchor, ...inner] : inner)],
@@ -242,6 +262,7 @@ export function parentSteps(
     ? free.map((one) => addressPair(native, parent, one, {}))
     : routes.map((route) => blackholePair(native, route));
   return {
+    unpark: [],
     open: pairs.map((pair) => pair.open),
     settle: [],
     close: closing(pairs),

@@ -1,0 +1,148 @@
+/**
+ * Which packets this machine lets in for virtual routers: the filter (native/bpf) on each parent interface, and the
+ * groups in its table. One filter a process; it hooks in where its first group is placed, and leaves with the last.
+ *
+ * What is hooked in stays when the process dies, so that the kernel goes on forwarding for it; recovery.ts finds it.
+ */
+import type { NativeOwnership, NativeOwnershipApi } from "../../native/ownership.js";
+import type { KernelOptions, Lease, OwnershipHook, OwnershipStatus } from "../driver.js";
+
+/** What a virtual router needs let in. */
+export interface GroupRequest {
+  readonly parentIfindex: number;
+  /** IFLA_INFO_KIND of the parent; null for hardware. */
+  readonly parentKind: string | null;
+  readonly mac: string;
+  readonly addresses: readonly string[];
+}
+
+/** A lease as the heartbeat engine's addon needs it. */
+export interface LinuxLease extends Lease {
+  readonly table: NativeOwnership;
+}
+
+export interface OwnershipFilter {
+  /** Places a group whose lease is closed. Null where there is no filter; `status` says why. */
+  place(request: GroupRequest): LinuxLease | null;
+  /** The group's packets are let in no more. */
+  shut(lease: LinuxLease): void;
+  /** Takes groups out, and the filter off interfaces that have none any more. What comes in after that is not judged. */
+  remove(leases: readonly LinuxLease[]): void;
+  status(ifindex: number): OwnershipStatus | null;
+  /** Takes the filter off every interface. */
+  close(): void;
+}
+
+type NativeHook = "xdp" | "xdp-generic" | "tc" | "tc-clsact";
+
+/** Hooks in the order in which they are tried. */
+function candidates(wanted: KernelOptions["ownership"], hardware: boolean): readonly NativeHook[] {
+  switch (wanted) {
+    case "off":
+      return [];
+    case "tc":
+      return ["tc", "tc-clsact"];
+    case "auto":
+      // Tags of a virtual device are beside the packet, where only tc sees them.
+      return hardware ? ["xdp", "tc", "tc-clsact"] : ["tc", "tc-clsact"];
+    default:
+      return [wanted];
+  }
+}
+
+function shownHook(hook: NativeHook): OwnershipHook {
+  return hook === "tc-clsact" ? "tc" : hook;
+}
+
+interface Attachment {
+  readonly status: OwnershipStatus;
+  readonly slots: Set<number>;
+}
+
+/** @param token hexadecimal: whom the table belongs to */
+export function openOwnershipFilter(
+  native: NativeOwnershipApi,
+  wanted: KernelOptions["ownership"],
+  token: string,
+): OwnershipFilter {
+  let table: NativeOwnership | null = null;
+  let refusal: string | null = null;
+  const attachments = new Map<number, Attachment>();
+  const freed: number[] = [];
+  /** Slot 0 is the table's head. */
+  let nextSlot = 1;
+
+  function open(): NativeOwnership | null {
+    if (table || refusal !== null || wanted === "off") return table;
+    try {
+      table = native.openOwnership({ token: Number.parseInt(token, 16) });
+    } catch (error) {
+      refusal = `the kernel takes no filter: ${codeOf(error)}`;
+    }
+    return table;
+  }
+
+  function attach(filter: NativeOwnership, { parentIfindex, parentKind }: GroupRequest): Attachment {
+    const refusals: string[] = [];
+    for (const hook of candidates(wanted, parentKind === null)) {
+      try {
+        filter.attach(parentIfindex, hook);
+        const detail = refusals.length > 0 && wanted !== "auto" ? refusals.join("; ") : null;
+        return { status: { hook: shownHook(hook), detail }, slots: new Set() };
+      } catch (error) {
+        refusals.push(`${hook}: ${codeOf(error)}`);
+      }
+    }
+    return { status: { hook: "off", detail: refusals.join("; ") }, slots: new Set() };
+  }
+
+  return {
+    place(request) {
+      const filter = open();
+      if (!filter) {
+        const detail = wanted === "off" ? null : refusal;
+        attachments.set(request.parentIfindex, { status: { hook: "off", detail }, slots: new Set() });
+        return null;
+      }
+      let attachment = attachments.get(request.parentIfindex);
+      if (!attachment || attachment.status.hook === "off") {
+        attachment = attach(filter, request);
+        attachments.set(request.parentIfindex, attachment);
+      }
+      if (attachment.status.hook === "off") return null;
+      const slot = freed.pop() ?? nextSlot++;
+      const { parentIfindex: ifindex, mac, addresses } = request;
+      filter.setGroup(slot, { ifindex, vlans: [], mac, addresses });
+      attachment.slots.add(slot);
+      return { slot, table: filter };
+    },
+
+    shut: (lease) => table?.setLease(lease.slot, false),
+
+    remove(leases) {
+      for (const { slot } of leases) {
+        for (const [ifindex, attachment] of attachments) {
+          if (!attachment.slots.delete(slot)) continue;
+          table?.removeGroup(slot);
+          freed.push(slot);
+          if (attachment.slots.size > 0) continue;
+          attachments.delete(ifindex);
+          table?.detach(ifindex);
+        }
+      }
+    },
+
+    status: (ifindex) => attachments.get(ifindex)?.status ?? null,
+
+    close() {
+      table?.close();
+      table = null;
+      attachments.clear();
+    },
+  };
+}
+
+function codeOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return code ?? message ?? String(error);
+}
