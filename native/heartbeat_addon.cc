@@ -9,6 +9,8 @@
 
 #include "heartbeat.h"
 #include "heartbeat_parse.h"
+#include "ownership.h"
+#include "ownership_addon.h"
 
 namespace firsthop {
 
@@ -190,6 +192,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
                            InstanceMethod<&NativeHeartbeat::createSession>("createSession"),
                            InstanceMethod<&NativeHeartbeat::removeSession>("removeSession"),
                            InstanceMethod<&NativeHeartbeat::load>("load"),
+                           InstanceMethod<&NativeHeartbeat::bindLease>("bindLease"),
                            InstanceMethod<&NativeHeartbeat::counters>("counters"),
                            InstanceMethod<&NativeHeartbeat::portCounters>("portCounters"),
                            InstanceMethod<&NativeHeartbeat::timing>("timing"),
@@ -355,6 +358,37 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
         break;
     }
     return throwType(env, "there is no such session");
+  }
+
+  // bindLease(session, table, slot, overdueUs, limitUs)
+  Napi::Value bindLease(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return env.Undefined();
+    uint32_t session = 0;
+    uint32_t slot = 0;
+    if (info.Length() < 5 || !unsignedArgument(info, 0, &session) || !unsignedArgument(info, 2, &slot) ||
+        !info[3].IsNumber() || !info[4].IsNumber()) {
+      return throwType(env, "bindLease(session, table, slot, overdueUs, limitUs)");
+    }
+    LeasePlace place;
+    if (!info[1].IsNull()) {
+      const std::shared_ptr<Ownership> table = ownershipOf(info[1]);
+      if (table == nullptr) return throwType(env, "bindLease: table must be null or what openOwnership returned");
+      fh_lease* lease = table->lease(slot);
+      if (lease == nullptr) return throwType(env, "bindLease: there is no such slot");
+      const double overdue_us = info[3].As<Napi::Number>().DoubleValue();
+      const double limit_us = info[4].As<Napi::Number>().DoubleValue();
+      if (!(overdue_us >= 0 && overdue_us < 9e12 && limit_us >= 0 && limit_us < 9e12)) {
+        return throwType(env, "bindLease: overdueUs and limitUs must be durations");
+      }
+      place.lease = std::shared_ptr<fh_lease>(table, lease);
+      place.head = std::shared_ptr<const fh_table_head>(table, table->head());
+      place.overdue_ns = static_cast<int64_t>(overdue_us * 1000);
+      place.limit_ns = static_cast<int64_t>(limit_us * 1000);
+    }
+    if (!heartbeat->bindLease(session, std::move(place))) return throwType(env, "there is no such session");
+    return env.Undefined();
   }
 
   Napi::Value counters(const Napi::CallbackInfo& info) {

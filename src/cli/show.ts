@@ -158,11 +158,12 @@ function interfacesTable(interfaces: readonly InterfaceStatus[]): string {
     return link.carrier ? color.green("up") : color.red("no-carrier");
   };
   return table(
-    ["NAME", "STATE", "MAC", "RECEIVED", "MATCHED", "SENT", "DROPPED"],
+    ["NAME", "STATE", "MAC", "OWNERSHIP", "RECEIVED", "MATCHED", "SENT", "DROPPED"],
     interfaces.map((link) => [
       link.name,
       linkState(link),
       link.mac ?? "-",
+      link.hook === "off" ? color.yellow("off") : link.hook,
       String(link.counters?.received ?? 0),
       String(link.counters?.matched ?? 0),
       String(link.counters?.sent ?? 0),

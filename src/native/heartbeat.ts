@@ -1,6 +1,7 @@
 /** The part of the addon's surface in native/heartbeat_addon.cc: the heartbeat engine as it is, unwrapped. */
 import type { HeartbeatProgram, KernelStep, Operation } from "../core/automaton.js";
 import type { EngineTiming, HeartbeatReport, PortCounters } from "../driver/driver.js";
+import type { NativeOwnership } from "./ownership.js";
 
 /** Also reported: a list of steps given to `perform` is done. */
 export interface PerformedReport {
@@ -42,7 +43,13 @@ export interface NativeHeartbeat {
     epoch: number,
   ): boolean;
   /** `table` is what `openOwnership` returned, null to unbind; limitUs 0: for ever. */
-  bindLease(session: number, table: object | null, slot: number, overdueUs: number, limitUs: number): void;
+  bindLease(
+    session: number,
+    table: NativeOwnership | null,
+    slot: number,
+    overdueUs: number,
+    limitUs: number,
+  ): void;
   counters(session: number): Float64Array;
   portCounters(port: number): PortCounters;
   timing(): EngineTiming;

@@ -4,7 +4,12 @@
  *
  * What is hooked in stays when the process dies, so that the kernel goes on forwarding for it; recovery.ts finds it.
  */
-import type { NativeOwnership, NativeOwnershipApi } from "../../native/ownership.js";
+import type {
+  FoundOwnership,
+  OwnershipHook as NativeHook,
+  NativeOwnership,
+  NativeOwnershipApi,
+} from "../../native/ownership.js";
 import type { KernelOptions, Lease, OwnershipHook, OwnershipStatus } from "../driver.js";
 
 /** What a virtual router needs let in. */
@@ -33,18 +38,16 @@ export interface OwnershipFilter {
   close(): void;
 }
 
-type NativeHook = "xdp" | "xdp-generic" | "tc" | "tc-clsact";
-
 /** Hooks in the order in which they are tried. */
 function candidates(wanted: KernelOptions["ownership"], hardware: boolean): readonly NativeHook[] {
   switch (wanted) {
     case "off":
       return [];
     case "tc":
-      return ["tc", "tc-clsact"];
+      return ["tc"];
     case "auto":
       // Tags of a virtual device are beside the packet, where only tc sees them.
-      return hardware ? ["xdp", "tc", "tc-clsact"] : ["tc", "tc-clsact"];
+      return hardware ? ["xdp", "tc"] : ["tc"];
     default:
       return [wanted];
   }
@@ -86,9 +89,8 @@ export function openOwnershipFilter(
     const refusals: string[] = [];
     for (const hook of candidates(wanted, parentKind === null)) {
       try {
-        filter.attach(parentIfindex, hook);
-        const detail = refusals.length > 0 && wanted !== "auto" ? refusals.join("; ") : null;
-        return { status: { hook: shownHook(hook), detail }, slots: new Set() };
+        const used = filter.attach(parentIfindex, hook);
+        return { status: { hook: shownHook(used), detail: null }, slots: new Set() };
       } catch (error) {
         refusals.push(`${hook}: ${codeOf(error)}`);
       }
@@ -112,7 +114,8 @@ export function openOwnershipFilter(
       if (attachment.status.hook === "off") return null;
       const slot = freed.pop() ?? nextSlot++;
       const { parentIfindex: ifindex, mac, addresses } = request;
-      filter.setGroup(slot, { ifindex, vlans: [], mac, addresses });
+      // The terms come with the lease's first use.
+      filter.setGroup(slot, { ifindex, mac, addresses, overdueUs: 0, limitUs: 0 });
       attachment.slots.add(slot);
       return { slot, table: filter };
     },
@@ -140,6 +143,56 @@ export function openOwnershipFilter(
       attachments.clear();
     },
   };
+}
+
+/**
+ * Takes off what dead daemons left hooked in, once their devices are gone, and says what it was doing.
+ * @param isAlive by token, hexadecimal
+ */
+export function clearLeftFilters(
+  native: NativeOwnershipApi,
+  links: readonly { readonly ifindex: number; readonly name: string }[],
+  isAlive: (token: string) => boolean,
+): string[] {
+  const found = findAll(
+    native,
+    links.map(({ ifindex }) => ifindex),
+  );
+  const dead = found.filter(({ token }) => !isAlive(token.toString(16).padStart(8, "0")));
+  return dead.map((one) => {
+    native.clearOwnership(one);
+    const names = new Set(one.attached.map(({ ifindex }) => nameOf(links, ifindex)));
+    return `removed the ownership filter from ${[...names].join(", ")}: ${doingOf(one)}`;
+  });
+}
+
+/** Where this process can't look into the kernel's programs, it can't have been another of its kind that left some. */
+function findAll(native: NativeOwnershipApi, ifindexes: readonly number[]): FoundOwnership[] {
+  try {
+    return native.findOwnership(ifindexes);
+  } catch (error) {
+    if (["EPERM", "EACCES", "ENOSYS", "EINVAL", "EOPNOTSUPP"].includes(codeOf(error))) return [];
+    throw error;
+  }
+}
+
+function nameOf(
+  links: readonly { readonly ifindex: number; readonly name: string }[],
+  ifindex: number,
+): string {
+  return links.find((link) => link.ifindex === ifindex)?.name ?? `interface ${ifindex}`;
+}
+
+function doingOf({ groups }: FoundOwnership): string {
+  const owned = groups.filter(({ lease }) => lease.owner).length;
+  const yielded = groups.filter(({ lease }) => lease.claim !== 0 && lease.yielded === lease.claim).length;
+  const expired = groups.filter(({ lease }) => lease.claim !== 0 && !lease.owner).length - yielded;
+  const parts = [
+    ...(owned > 0 ? [`it still forwarded for ${owned} virtual router${owned === 1 ? "" : "s"}`] : []),
+    ...(yielded > 0 ? [`it had given way to a successor for ${yielded}`] : []),
+    ...(expired > 0 ? [`it had ended forwarding after ownershipLimit for ${expired}`] : []),
+  ];
+  return parts.join(", ") || "it forwarded for none";
 }
 
 function codeOf(error: unknown): string {

@@ -9,6 +9,8 @@ import type {
   NetlinkSocket,
   NetlinkStep,
 } from "../../native/netlink.js";
+import type { NativeOwnershipApi } from "../../native/ownership.js";
+import { clearLeftFilters } from "./ownership.js";
 import { errnoName, refusalOf } from "./refusal.js";
 import type { StateContents, StateFiles, StateRecord } from "./state-files.js";
 import { hasIpv6, restoreSysctl, type SysctlClaim, sameSetting, sysctlPath } from "./sysctl.js";
@@ -21,7 +23,7 @@ type RemoveLinks = (leaving: readonly LinkRow[], links: readonly LinkRow[]) => P
 
 /** Undoes what dead daemons left, and says what it was, one line each. @throws FirsthopError PERMISSION … */
 export async function recoverLeftovers(
-  native: NativeNetlinkApi,
+  native: NativeNetlinkApi & NativeOwnershipApi,
   socket: NetlinkSocket,
   state: StateFiles,
   removeLinks: RemoveLinks,
@@ -31,6 +33,7 @@ export async function recoverLeftovers(
     living: state.living(),
   }));
   const links = await socket.dump("links");
+  const clearFilters = (): string[] => clearLeftFilters(native, links, (token) => state.isAlive(token));
   const orphans = links.filter((link) => isOrphan(link, dead, state));
   const lines: string[] = [];
   if (orphans.length > 0) {
@@ -41,6 +44,7 @@ export async function recoverLeftovers(
     fail(await removeLinks(orphans, links), "remove what a dead firsthop left");
     lines.push(`removed ${enumerate(orphans.map((link) => link.name))}${LEFT}`);
   }
+  lines.push(...clearFilters());
   lines.push(...(await removeAddresses(native, socket, dead, living, links)));
   lines.push(...(await removeRoutes(native, socket, dead, living)));
   lines.push(
