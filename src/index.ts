@@ -21,6 +21,8 @@ export type {
   RouterEvent,
   RouterStatus,
   StateChange,
+  TrackingStatus,
+  TrackStatus,
   VirtualRouterStateName,
   VirtualRouterStatistics,
   VirtualRouterStatus,

@@ -30,7 +30,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
   show: {
     summary: "show the state of the daemon",
     options: ["--json", "--watch", "--socket"],
-    words: ["virtual-routers", "interfaces"],
+    words: ["virtual-routers", "tracks", "interfaces"],
     names: true,
   },
   events: {

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import type { RouterEvent } from "../engine/status.js";
 import { socketOption, withDaemon } from "./daemon.js";
-import { color, complain, paintState, print } from "./output.js";
+import { color, complain, paintState, paintVerdict, print } from "./output.js";
 
 interface EventsOptions {
   readonly json?: true;
@@ -48,6 +48,8 @@ export function eventLine(event: RouterEvent): string {
       return `${time}  ${event.name ?? "-"}  ${color.yellow("warning")}  ${event.detail}`;
     case "info":
       return `${time}  ${event.name ?? "-"}  info  ${event.detail}`;
+    case "track":
+      return `${time}  ${event.name}  ${paintVerdict(event.from)} -> ${paintVerdict(event.to)}  ${event.detail}`;
     case "reload":
       return `${time}  -  reload  ${reloadText(event)}`;
   }

@@ -89,6 +89,12 @@ export function paintState(state: string): string {
   return STATE_PAINT[state]?.(state) ?? state;
 }
 
+/** Of a tracker. */
+export function paintVerdict(verdict: string): string {
+  if (verdict === "up") return color.green(verdict);
+  return verdict === "down" ? color.red(verdict) : color.yellow(verdict);
+}
+
 /** 9.6ms, 3.609s, 5m12s, 3h05m, 12d4h: what a column has room for. */
 export function shortDuration(ms: number): string {
   if (ms < 1000) return `${trimZeros(ms.toFixed(ms < 10 ? 2 : 1))}ms`;

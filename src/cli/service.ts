@@ -178,6 +178,11 @@ class Service {
         write.call(this.#log, event, `${name}${event.from} -> ${event.to}: ${event.detail}`);
         return;
       }
+      case "track": {
+        const write = event.to === "down" ? this.#log.warn : this.#log.info;
+        write.call(this.#log, event, `tracker ${name}${event.from} -> ${event.to}: ${event.detail}`);
+        return;
+      }
       case "warning":
         this.#log.warn(event, name + event.detail);
         return;

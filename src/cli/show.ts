@@ -1,10 +1,20 @@
 /** `firsthop show`: the state of the running daemon, as a table, in detail, or as JSON. */
 import { Command } from "commander";
 import type { ControlClient } from "../control/client.js";
-import type { InterfaceStatus, RouterStatus, VirtualRouterStatus } from "../engine/status.js";
+import type { InterfaceStatus, RouterStatus, TrackStatus, VirtualRouterStatus } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import { socketOption, withDaemon } from "./daemon.js";
-import { age, color, details, paintState, print, printJson, shortDuration, table } from "./output.js";
+import {
+  age,
+  color,
+  details,
+  paintState,
+  paintVerdict,
+  print,
+  printJson,
+  shortDuration,
+  table,
+} from "./output.js";
 
 interface ShowOptions {
   readonly json?: true;
@@ -19,7 +29,7 @@ export function showCommand(): Command {
     .description("Shows the state of the running daemon: all virtual routers, or one of them in detail.")
     .argument(
       "[what]",
-      "virtual-routers, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
+      "virtual-routers, tracks, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
     )
     .option("--json", "print JSON; with --watch one document a line")
     .option("--watch", "stay and print again whenever something changes")
@@ -100,6 +110,8 @@ export function selection(status: RouterStatus, what: string | undefined): unkno
       return status;
     case "virtual-routers":
       return { virtualRouters: status.virtualRouters };
+    case "tracks":
+      return { tracks: status.tracks };
     case "interfaces":
       return { interfaces: status.interfaces };
     default:
@@ -113,6 +125,8 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
     case undefined:
     case "virtual-routers":
       return virtualRoutersTable(status.virtualRouters, nowMs);
+    case "tracks":
+      return tracksTable(status.tracks, nowMs);
     case "interfaces":
       return interfacesTable(status.interfaces);
     default:
@@ -148,6 +162,43 @@ function virtualRoutersTable(routers: readonly VirtualRouterStatus[], nowMs: num
       router.lastChange === null ? "-" : age(router.lastChange.at, nowMs),
     ]),
   );
+}
+
+function tracksTable(tracks: readonly TrackStatus[], nowMs: number): string {
+  if (tracks.length === 0) return "no trackers are configured";
+  return table(
+    ["NAME", "STATE", "KIND", "TARGET", "WEIGHT", "SINCE", "TRACKED BY", "EVIDENCE"],
+    tracks.map((track) => [
+      track.name,
+      trackState(track),
+      track.kind,
+      track.target,
+      weightText(track.weight, track.reverse),
+      track.since === null ? "-" : age(track.since, nowMs),
+      track.trackedBy.join(",") || "-",
+      track.changing && track.last ? `${track.evidence}; now: ${track.last.evidence}` : track.evidence,
+    ]),
+  );
+}
+
+function trackState(track: TrackStatus): string {
+  const value = track.value === null ? "" : ` (${track.value})`;
+  return paintVerdict(track.state) + value + (track.damped ? color.dim(" (damped)") : "");
+}
+
+function weightText(weight: number, reverse: boolean): string {
+  return (weight === 0 ? "forbids" : `${weight > 0 ? "+" : ""}${weight}`) + (reverse ? " reverse" : "");
+}
+
+function trackingText(router: VirtualRouterStatus): (readonly [string, string])[] {
+  return router.tracking.map((one, at) => {
+    const now = one.effect === "weight" ? `${one.delta > 0 ? "+" : ""}${one.delta}` : one.effect;
+    const rule = weightText(one.weight, one.reverse);
+    return [
+      at === 0 ? "tracks" : "",
+      `${one.tracker} ${paintVerdict(one.state)}, weight ${rule}, now ${now}`,
+    ];
+  });
 }
 
 function interfacesTable(interfaces: readonly InterfaceStatus[]): string {
@@ -189,6 +240,7 @@ function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): strin
       `VRRP version ${router.version}, ${router.family === "ipv4" ? "IPv4" : "IPv6"}, VRID ${router.vrid}`,
     ],
     ["priority", priorityCell(router)],
+    ...trackingText(router),
     ["active", activeCell(router)],
     ["addresses", router.addresses.join(", ")],
     ["interface", `${router.interface}, source ${router.primaryAddress ?? "none"}`],

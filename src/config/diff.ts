@@ -26,6 +26,7 @@ const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
   "preempt",
   "preemptDelayUs",
   "checksum",
+  "track",
 ]);
 
 export function diffConfig(old: Config, next: Config): ConfigDiff {

@@ -73,9 +73,8 @@ function check(value: unknown, locate: Locate): ParseResult {
   };
   for (const [key, one] of sectionList) one.check?.(document[key], report, document);
   if (!checked.success || problems.some((one) => one.severity === "error")) return failed(problems);
-  const parts = sectionList.map(([key, one]) =>
-    one.normalize((checked.data as Readonly<Record<string, unknown>>)[key]),
-  );
+  const data = checked.data as Readonly<Record<string, unknown>>;
+  const parts = sectionList.map(([key, one]) => one.normalize(data[key], data));
   return { config: Object.assign({}, ...parts) as Config, problems: problems.sort(byPlace) };
 }
 
@@ -84,6 +83,14 @@ function byPlace(a: ConfigProblem, b: ConfigProblem): number {
 }
 
 function describeIssue(issue: z.core.$ZodIssue, value: unknown, locate: Locate): ConfigProblem[] {
+  const branch = issue.code === "invalid_union" ? meantBranch(issue) : null;
+  if (branch) {
+    const within = (inner: z.core.$ZodIssue): z.core.$ZodIssue => ({
+      ...inner,
+      path: [...issue.path, ...inner.path],
+    });
+    return branch.flatMap((inner) => describeIssue(within(inner), value, locate));
+  }
   const path = issue.path.filter((key): key is string | number => typeof key !== "symbol");
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
@@ -101,6 +108,14 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown, locate: Locate):
   return [{ severity: "error", path, message, ...locate(path) }];
 }
 
+/** Where a text or a block may stand: what is wrong with the one that was written. Null: it is neither. */
+function meantBranch(issue: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] | null {
+  if (!issue.message.startsWith("Invalid input")) return null;
+  const fits = (branch: readonly z.core.$ZodIssue[]): boolean =>
+    branch.every((one) => one.path.length > 0 || one.code !== "invalid_type");
+  return issue.errors.find(fits) ?? issue.errors[0] ?? null;
+}
+
 function expectation(type: string): string {
   return type === "object" || type === "record" ? "block of keys" : type;
 }
@@ -116,11 +131,17 @@ function unknownKey(path: Path, key: string): string {
 function knownKeys(path: Path): string[] {
   let schema: unknown = configSchema;
   for (const key of path) {
-    const inner = unwrap(schema);
+    const inner = blockOf(unwrap(schema));
     const shape = (inner as { shape?: Record<string, unknown> }).shape;
     schema = typeof key === "number" ? (inner as { element?: unknown }).element : shape?.[key];
   }
-  return Object.keys((unwrap(schema) as { shape?: object }).shape ?? {});
+  return Object.keys((blockOf(unwrap(schema)) as { shape?: object }).shape ?? {});
+}
+
+/** Of what may be a text or a block: the block. */
+function blockOf(schema: unknown): unknown {
+  const { options } = schema as { options?: readonly unknown[] };
+  return options?.map(unwrap).find((one) => (one as { shape?: object }).shape !== undefined) ?? schema;
 }
 
 /** Below optional(), default() and prefault(). */

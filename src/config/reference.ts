@@ -51,8 +51,8 @@ export function configurationPage(): string {
     ...sections("Top level", "", schema),
     "## What a reload changes",
     "",
-    "`priority` (but not to or from 255), `preempt`, `preemptDelay` and `checksum` are taken over by a running virtual",
-    "router. Any other change makes it leave (priority 0) and start again; a virtual router that did not change notices",
+    "`priority` (but not to or from 255), `preempt`, `preemptDelay`, `checksum` and `track` are taken over by a running",
+    "virtual router. Any other change makes it leave (priority 0) and start again; a virtual router that did not change notices",
     "nothing. A file with a problem changes nothing at all.",
     "",
   ].join("\n");
@@ -86,7 +86,10 @@ function examplesOf({ examples = [] }: Property): string {
 
 /** As people write it, without quotes. */
 function inYaml(value: unknown): string {
-  return Array.isArray(value) ? `[${value.map(inYaml).join(", ")}]` : String(value);
+  if (Array.isArray(value)) return `[${value.map(inYaml).join(", ")}]`;
+  if (typeof value !== "object" || value === null) return String(value);
+  const pairs = Object.entries(value).map(([key, one]) => `${key}: ${inYaml(one)}`);
+  return `{ ${pairs.join(", ")} }`;
 }
 
 function valuesOf(property: Property): string {
@@ -97,6 +100,7 @@ function valuesOf(property: Property): string {
     case "integer":
       return `${property.minimum} to ${property.maximum}`;
     case "array": {
+      if (property.title) return property.title;
       const of = property.items?.title;
       return of ? `list of ${of}` : "list, see below";
     }

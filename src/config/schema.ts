@@ -6,21 +6,20 @@ import { z } from "zod";
 import { control, controlTimeout, log } from "./daemon.js";
 import { ownership, ownershipLimit } from "./ownership.js";
 import type { Section } from "./section.js";
+import { trackers } from "./trackers/index.js";
 import { virtualRouters } from "./virtual-routers.js";
 
 /** The keys of the top level. */
-export const SECTIONS = { virtualRouters, ownership, ownershipLimit, controlTimeout, control, log };
+export const SECTIONS = { virtualRouters, trackers, ownership, ownershipLimit, controlTimeout, control, log };
 
 /** Keys that have their place in the format, but nothing behind them in this version. By path, * for any index. */
 export const PLANNED_KEYS: ReadonlySet<string> = new Set([
   "syncGroups",
-  "trackers",
   "mask",
   "gateways",
   "metrics",
   "virtualRouters.*.bfd",
   "virtualRouters.*.syncGroup",
-  "virtualRouters.*.track",
   "virtualRouters.*.notify",
 ]);
 

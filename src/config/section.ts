@@ -23,8 +23,11 @@ export interface Section<S extends z.ZodType, C extends object> {
    * `document` is the whole configuration as written, for references to other sections.
    */
   readonly check?: (written: unknown, report: Report, document: Readonly<Record<string, unknown>>) => void;
-  /** This section's part of `Config`; only called when there are no errors. */
-  readonly normalize: (checked: z.output<S>) => C;
+  /**
+   * This section's part of `Config`; only called when there are no errors. `document` is the whole configuration as
+   * checked, for references to other sections.
+   */
+  readonly normalize: (checked: z.output<S>, document: Readonly<Record<string, unknown>>) => C;
 }
 
 /** Infers the types of a section. */

@@ -1,4 +1,5 @@
 /** A virtual router as the engine uses it (every default filled in, integer microseconds), and problems. */
+import type { Tracked } from "../core/tracking/priority.js";
 import type { IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
 import type { ChecksumMode } from "../core/vrrp/checksum-policy.js";
 
@@ -24,6 +25,7 @@ export interface VirtualRouterConfig {
   readonly checksum: ChecksumMode;
   readonly authentication: { readonly type: "simple"; readonly password: string } | null;
   readonly unicast: { readonly source: string | null; readonly peers: readonly string[] } | null;
+  readonly track: readonly Tracked[];
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";

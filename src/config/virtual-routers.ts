@@ -13,6 +13,9 @@ import {
   yesNo,
 } from "./fields.js";
 import { isBlock, type Path, type Report, section, valid } from "./section.js";
+import { namedTrackers } from "./trackers/index.js";
+import { checkTrack, normalizeTrack, trackSchema } from "./trackers/track.js";
+import type { TrackerConfig } from "./trackers/tracker.js";
 import type { VirtualAddress, VirtualRouterConfig } from "./types.js";
 import { formatDuration, parseDuration } from "./units.js";
 
@@ -110,6 +113,7 @@ const virtualRouterSchema = z.strictObject(
       })
       .optional()
       .meta({ description: "Advertisements to named peers, where multicast does not pass." }),
+    track: trackSchema,
   },
   { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
 );
@@ -296,27 +300,35 @@ function checkAmong(all: readonly Parts[], report: Report): void {
   });
 }
 
-function check(written: unknown, report: Report): void {
+function check(written: unknown, report: Report, document: Readonly<Record<string, unknown>>): void {
   if (!Array.isArray(written)) return;
   const all = written.map(partsOf);
   all.forEach((one, index) => {
     const block: unknown = written[index];
-    if (isBlock(block)) checkOne(one, block, (...path) => ["virtualRouters", index, ...path], report);
+    if (!isBlock(block)) return;
+    checkOne(one, block, (...path) => ["virtualRouters", index, ...path], report);
+    checkTrack(block.track, ["virtualRouters", index, "track"], report, document.trackers);
   });
   checkAmong(all, report);
 }
 
-function normalize(checked: readonly VirtualRouter[]): {
-  readonly virtualRouters: readonly VirtualRouterConfig[];
-} {
+function normalize(
+  checked: readonly VirtualRouter[],
+  document: Readonly<Record<string, unknown>>,
+): { readonly virtualRouters: readonly VirtualRouterConfig[] } {
+  const trackers = namedTrackers(document);
   const keyOf = (one: VirtualRouter): string => `${one.interface}/${one.vrid}`;
   const overIpv4 = new Set(
     checked.filter((one) => familyOf(one.addresses[0] as string) === "ipv4").map(keyOf),
   );
-  return { virtualRouters: checked.map((one) => normalizeOne(one, overIpv4.has(keyOf(one)))) };
+  return { virtualRouters: checked.map((one) => normalizeOne(one, overIpv4.has(keyOf(one)), trackers)) };
 }
 
-function normalizeOne(one: VirtualRouter, overIpv4: boolean): VirtualRouterConfig {
+function normalizeOne(
+  one: VirtualRouter,
+  overIpv4: boolean,
+  trackers: readonly TrackerConfig[],
+): VirtualRouterConfig {
   const family = familyOf(one.addresses[0] as string);
   const { authentication = null, unicast } = one;
   return {
@@ -340,6 +352,7 @@ function normalizeOne(one: VirtualRouter, overIpv4: boolean): VirtualRouterConfi
           peers: unicast.peers.map(hostOf),
         }
       : null,
+    track: normalizeTrack(one.track, trackers),
   };
 }
 

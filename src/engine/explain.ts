@@ -10,7 +10,7 @@ export function explainVirtualRouter(status: VirtualRouterStatus): Explanation {
 function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "because" | "next"> {
   const last = status.lastChange;
   const history = last ? [`since ${last.at}: ${last.detail}`] : [];
-  const own = `our priority is ${status.priority}, our address ${status.primaryAddress ?? "unknown"}`;
+  const own = `our priority is ${priorityText(status)}, our address ${status.primaryAddress ?? "unknown"}`;
   const downInterval = describeDuration(status.activeDownIntervalMs * 1000);
   switch (status.state) {
     case "active":
@@ -43,6 +43,16 @@ function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "be
         next: [],
       };
   }
+}
+
+/** "100", or what made it so: "100: 150 configured, -50 by isp (down)". */
+function priorityText({ priority, configuredPriority, tracking }: VirtualRouterStatus): string {
+  const counting = tracking.filter((one) => one.delta !== 0);
+  if (counting.length === 0) return String(priority);
+  const parts = counting.map(
+    ({ tracker, delta, state }) => `${delta > 0 ? "+" : ""}${delta} by ${tracker} (${state})`,
+  );
+  return `${priority}: ${configuredPriority} configured, ${parts.join(", ")}`;
 }
 
 function explainBackup(

@@ -57,12 +57,34 @@ export class NetworkCache {
     virtual: readonly string[],
     borrowed: ReadonlySet<string>,
   ): string | null {
+    const usable = (one: AddressInfo): boolean =>
+      family === "ipv6" ? isLinkLocal(one.address) : !one.address.startsWith("127.");
+    return this.#choose(ifindex, family, virtual, borrowed, usable);
+  }
+
+  /** Where probes to `targets` leave from: as above, but for IPv6 of the target's scope. */
+  ownAddress(
+    ifindex: number,
+    family: IpFamily,
+    targets: readonly string[],
+    borrowed: ReadonlySet<string>,
+  ): string | null {
+    const local = targets.some((target) => family === "ipv6" && isLinkLocal(target));
+    return this.#choose(ifindex, family, targets, borrowed, (one) => isLinkLocal(one.address) === local);
+  }
+
+  #choose(
+    ifindex: number,
+    family: IpFamily,
+    covered: readonly string[],
+    borrowed: ReadonlySet<string>,
+    usable: (one: AddressInfo) => boolean,
+  ): string | null {
     const candidates = [...this.#addresses.values()]
       .filter((one) => one.ifindex === ifindex && one.family === family && !one.tentative)
-      .filter((one) => (family === "ipv6" ? isLinkLocal(one.address) : !one.address.startsWith("127.")))
-      .filter((one) => !borrowed.has(one.address));
+      .filter((one) => usable(one) && !borrowed.has(one.address));
     const rank = (one: AddressInfo): number => {
-      const covers = virtual.some((address) => prefixContains(one.address, one.prefixLength, address));
+      const covers = covered.some((address) => prefixContains(one.address, one.prefixLength, address));
       return (covers ? 0 : 2) + (one.secondary ? 1 : 0);
     };
     candidates.sort((a, b) => rank(a) - rank(b) || compareAddresses(a.address, b.address));

@@ -9,9 +9,11 @@ export type FaultCause =
   | "no-carrier"
   | "no-primary-address"
   | "kernel-refused"
-  | "control-lost";
+  | "control-lost"
+  /** A tracker forbids Active. */
+  | `tracking:${string}`;
 
-const CAUSE_TEXT: Readonly<Record<FaultCause, string>> = {
+const CAUSE_TEXT: Readonly<Record<string, string>> = {
   "interface-missing": "the interface does not exist",
   "interface-down": "the interface is administratively down",
   "no-carrier": "the interface has no carrier",
@@ -20,8 +22,28 @@ const CAUSE_TEXT: Readonly<Record<FaultCause, string>> = {
   "control-lost": "the control plane was silent for longer than controlTimeout",
 };
 
-export function describeCauses(causes: Iterable<FaultCause>): string {
-  return [...causes].map((cause) => CAUSE_TEXT[cause]).join("; ");
+/** `forbidding`: the trackers among the causes, with their evidence. */
+export function describeCauses(
+  causes: Iterable<FaultCause>,
+  forbidding: readonly { readonly tracker: string; readonly evidence: string }[] = [],
+): string {
+  const trackers = forbidding.map(
+    ({ tracker, evidence }) => [`tracking:${tracker}`, `tracker ${tracker}: ${evidence}`] as const,
+  );
+  const text: Readonly<Record<string, string>> = { ...CAUSE_TEXT, ...Object.fromEntries(trackers) };
+  return [...causes].map((cause) => text[cause] ?? cause).join("; ");
+}
+
+/** Whether nothing but trackers keep the machine from running. */
+export function onlyTracking(causes: ReadonlySet<FaultCause>): boolean {
+  return [...causes].every((cause) => cause.startsWith("tracking:"));
+}
+
+/** What a start waits for where nothing is wrong. */
+export function waitingFor(ready: boolean, trackers: readonly string[]): string {
+  return ready && trackers.length > 0
+    ? `waiting for the first result of ${trackers.join(", ")}`
+    : "waiting for the kernel";
 }
 
 /** 3.609375 s, 36.1 ms: as precise as a reader can use. */

@@ -5,6 +5,7 @@
  */
 import type { Config, VirtualRouterConfig } from "../config/index.js";
 import { diffConfig } from "../config/index.js";
+import { familyOf } from "../core/address.js";
 import type { PortId } from "../core/automaton.js";
 import { socketGroups } from "../core/lan-groups.js";
 import { lanPortFilter } from "../core/socket-filter.js";
@@ -30,6 +31,8 @@ import { NetworkCache } from "./network.js";
 import { FlightRecorder } from "./recorder.js";
 import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
 import { tamperingWith } from "./tampering.js";
+import { trackEvent } from "./tracking/events.js";
+import { Trackers } from "./tracking/trackers.js";
 import { VirtualRouter, type VirtualRouterHost } from "./virtual-router.js";
 
 export interface RouterOptions {
@@ -70,6 +73,7 @@ export class Router {
   readonly #recorder = new FlightRecorder();
   readonly #intake: FrameIntake;
   readonly #host: VirtualRouterHost;
+  readonly #trackers: Trackers;
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #lanPorts = new Map<string, LanPort>();
@@ -108,6 +112,7 @@ export class Router {
       this.#notice("warning", name, reason, detail),
     );
     this.#host = this.#makeHost();
+    this.#trackers = this.#makeTrackers();
   }
 
   /**
@@ -122,6 +127,7 @@ export class Router {
     try {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
+      router.#trackers.apply(config.trackers);
       for (const one of config.virtualRouters) router.#add(one);
       await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
     } catch (error) {
@@ -136,6 +142,7 @@ export class Router {
   status(): RouterStatus {
     return {
       virtualRouters: [...this.#virtualRouters.values()].map((one) => one.status()),
+      tracks: this.#trackers.status((tracker) => this.#followersOf(tracker).map((one) => one.name)),
       interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
       statistics: this.#intake.statistics(this.#portCounters()),
       engine: this.#heartbeat.timing(),
@@ -187,7 +194,7 @@ export class Router {
   // ---- life of virtual routers --------------------------------------------------------------------------
 
   #add(config: VirtualRouterConfig): VirtualRouter {
-    const one = new VirtualRouter(config, this.#host);
+    const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track));
     this.#virtualRouters.set(config.name, one);
     this.#bySession.set(one.session, one);
     this.#intake.setRouters([...this.#virtualRouters.values()]);
@@ -218,7 +225,9 @@ export class Router {
     );
     await this.#remove(leaving, true);
     this.#config = config;
+    this.#trackers.apply(config.trackers);
     for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
+    for (const one of this.#virtualRouters.values()) one.setTracking(this.#trackers.follow(one.config.track));
     const added = [...diff.added, ...restarted.map((change) => change.new)].map((one) => this.#add(one));
     await Promise.all(added.map((one) => one.started()));
     const result: ReloadResult = {
@@ -234,6 +243,7 @@ export class Router {
   async #close(handOver: boolean): Promise<void> {
     await this.#reloading;
     try {
+      this.#trackers.end();
       await this.#remove([...this.#virtualRouters.values()], handOver);
     } finally {
       this.#closed = true;
@@ -308,6 +318,7 @@ export class Router {
         one.ifindex === changed || this.#network.linkByIndex(changed)?.name === one.config.interface;
       if (concerns) this.#showNetwork(one);
     }
+    this.#trackers.networkChanged();
   }
 
   /** Somebody else may have changed the device; what it looks like while our own steps take effect says nothing. */
@@ -454,6 +465,36 @@ export class Router {
       `${link.name}: ${status.detail}; packets are not filtered by ownership: a killed or stopped daemon goes on ` +
         "forwarding beside its successor",
     );
+  }
+
+  #makeTrackers(): Trackers {
+    const network = this.#network;
+    const services = {
+      driver: this.#driver,
+      heartbeat: this.#heartbeat,
+      kernel: this.#kernel,
+      network,
+      sourceOn: (name: string, target: string) => {
+        const link = network.linkByName(name);
+        const family = familyOf(target);
+        return link && network.ownAddress(link.ifindex, family, [target], this.#virtualAddresses());
+      },
+    };
+    return new Trackers(services, (tracker, change) => {
+      const followers = this.#followersOf(tracker.name);
+      this.#emit(trackEvent(this.#at(), tracker, change, followers));
+      for (const one of followers) one.setTracking(this.#trackers.follow(one.config.track));
+    });
+  }
+
+  #followersOf(tracker: string): VirtualRouter[] {
+    return [...this.#virtualRouters.values()].filter((one) =>
+      one.config.track.some((tracked) => tracked.tracker === tracker),
+    );
+  }
+
+  #virtualAddresses(): ReadonlySet<string> {
+    return new Set(this.#config.virtualRouters.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
   #saveForms(): void {

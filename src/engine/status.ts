@@ -1,4 +1,6 @@
 /** What a running router says about itself: the shapes of `show --json`, `events --json` and `explain --json`. */
+
+import type { Verdict } from "../core/tracking/verdict.js";
 import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
 import type { EngineTiming, OwnershipStatus, PortCounters } from "../driver/driver.js";
 
@@ -57,6 +59,9 @@ export interface VirtualRouterStatus {
   /** Effective. */
   readonly priority: number;
   readonly configuredPriority: number;
+  /** Sum of the trackers' weights that count now; the effective priority is clamped to 1..254 (255 stays). */
+  readonly trackedDelta: number;
+  readonly tracking: readonly TrackingStatus[];
   /** Who is Active as far as this router knows; null while nobody was heard. */
   readonly active: { readonly address: string; readonly priority: number } | null;
   readonly addresses: readonly string[];
@@ -75,6 +80,45 @@ export interface VirtualRouterStatus {
   readonly statistics: VirtualRouterStatistics;
 }
 
+/** How a virtual router follows a tracker, and what that makes now. */
+export interface TrackingStatus {
+  readonly tracker: string;
+  readonly state: Verdict;
+  /** 0: it forbids Active. */
+  readonly weight: number;
+  readonly reverse: boolean;
+  readonly effect: "weight" | "forbids" | "waits";
+  readonly delta: number;
+}
+
+/** A tracker: `show tracks`. */
+export interface TrackStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly target: string;
+  readonly state: Verdict;
+  /** What the state rests on. */
+  readonly evidence: string;
+  /** Of trackers that measure a number. */
+  readonly value: number | null;
+  readonly since: string | null;
+  /** It went down too often and has to prove itself. */
+  readonly damped: boolean;
+  /** The last results contradict the state, but not often or long enough yet. */
+  readonly changing: boolean;
+  readonly weight: number;
+  readonly reverse: boolean;
+  /** 0: it follows news. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly fall: number;
+  readonly rise: number;
+  readonly last: { readonly up: boolean; readonly evidence: string; readonly at: string } | null;
+  readonly results: { readonly up: number; readonly down: number };
+  /** Names of virtual routers. */
+  readonly trackedBy: readonly string[];
+}
+
 export interface InterfaceStatus {
   readonly name: string;
   readonly ifindex: number | null;
@@ -90,6 +134,7 @@ export interface InterfaceStatus {
 
 export interface RouterStatus {
   readonly virtualRouters: readonly VirtualRouterStatus[];
+  readonly tracks: readonly TrackStatus[];
   readonly interfaces: readonly InterfaceStatus[];
   readonly statistics: GlobalStatistics;
   readonly engine: EngineTiming;
@@ -104,6 +149,19 @@ export type RouterEvent =
       readonly name: string | null;
       readonly code: string;
       readonly detail: string;
+    }
+  | {
+      /** A tracker changed its state, or its number. */
+      readonly type: "track";
+      readonly at: string;
+      /** The tracker's. */
+      readonly name: string;
+      readonly from: Verdict;
+      readonly to: Verdict;
+      /** The evidence. */
+      readonly detail: string;
+      /** Names of the virtual routers that follow it. */
+      readonly trackedBy: readonly string[];
     }
   | {
       readonly type: "reload";

@@ -10,7 +10,6 @@ import type { VirtualRouterConfig } from "../config/index.js";
 import type { PortId } from "../core/automaton.js";
 import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
 import { virtualMac } from "../core/vrrp/advertisement.js";
-import { formsToSend, type LearnedForms, learnForm } from "../core/vrrp/checksum-policy.js";
 import {
   currentActiveDownIntervalUs,
   currentSkewTimeUs,
@@ -32,9 +31,11 @@ import type {
   VirtualInterface,
   VirtualInterfaceRequest,
 } from "../driver/driver.js";
+import { ChecksumForms, type FormsStore } from "./checksum-forms.js";
 import { MachineSession } from "./machine-session.js";
 import { Placement } from "./placement.js";
-import { describeCauses, describeChange, type FaultCause } from "./reasons.js";
+import { describeCauses, describeChange, type FaultCause, onlyTracking, waitingFor } from "./reasons.js";
+import { authenticationData, receiverOf } from "./receiver.js";
 import type {
   GlobalStatistics,
   StateChange,
@@ -42,10 +43,11 @@ import type {
   VirtualRouterStatistics,
   VirtualRouterStatus,
 } from "./status.js";
+import type { Followed } from "./tracking/followed.js";
 import { VrrpPlan } from "./vrrp-plan.js";
 
 /** What a virtual router needs from the router it belongs to. */
-export interface VirtualRouterHost {
+export interface VirtualRouterHost extends FormsStore {
   readonly heartbeat: Heartbeat;
   readonly kernel: Kernel;
   /** The LAN port of an interface, opened on first use; null when the interface is gone already. */
@@ -64,8 +66,6 @@ export interface VirtualRouterHost {
   ownershipLimitUs(): number | null;
   /** Something was prepared on an interface, with or without a filter. */
   ownershipPlaced(link: LinkInfo, place: VirtualInterface): void;
-  loadForms(name: string): LearnedForms;
-  saveForms(name: string, forms: LearnedForms): void;
 }
 
 /** What the network offers a virtual router now. */
@@ -96,7 +96,9 @@ export class VirtualRouter {
   readonly #machine: MachineSession;
   /** Made anew when what it is made of changes. */
   #plan: VrrpPlan | null = null;
-  #forms: LearnedForms;
+  readonly #forms: ChecksumForms;
+  /** What trackers make of the priority. */
+  #tracking: Followed;
   /** Made anew when the configuration or our address changes. */
   #receiver: VrrpReceiver | null = null;
   #handOverWaiters: (() => void)[] = [];
@@ -113,7 +115,7 @@ export class VirtualRouter {
     authenticationFailures: 0,
   };
 
-  constructor(config: VirtualRouterConfig, host: VirtualRouterHost) {
+  constructor(config: VirtualRouterConfig, host: VirtualRouterHost, tracking: Followed) {
     this.name = config.name;
     this.#config = config;
     this.#host = host;
@@ -123,7 +125,8 @@ export class VirtualRouter {
       record: (atUs, event) => host.record(config.name, atUs, event),
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
-    this.#forms = host.loadForms(config.name);
+    this.#tracking = tracking;
+    this.#forms = new ChecksumForms(config.name, host);
     this.#placement = new Placement({
       session: this.#machine.id,
       heartbeat: host.heartbeat,
@@ -134,6 +137,7 @@ export class VirtualRouter {
       placed: () => this.#placed(),
       refused: (message) => host.notice("warning", config.name, "kernel-refused", message),
     });
+    this.#forms = new ChecksumForms(config.name, host);
   }
 
   get config(): VirtualRouterConfig {
@@ -186,6 +190,24 @@ export class VirtualRouter {
     this.#placement.prepare();
     this.#evaluate();
     if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
+  }
+
+  /** Trackers changed, or others are followed. */
+  setTracking(tracking: Followed): void {
+    const { priority } = this.#config;
+    const before = this.#tracking.priority(priority);
+    this.#tracking = tracking;
+    const after = tracking.priority(priority);
+    if (before !== after) {
+      this.#receiver = null;
+      this.#plan = null;
+    }
+    this.#evaluate();
+    if (before === after) return;
+    const why = tracking.describe().join("; ") || "every tracker is as it should be";
+    this.#host.notice("info", this.name, "priority", `priority ${before} -> ${after}: ${why}`);
+    if (this.state.name === "initialize") return;
+    this.#machine.dispatch({ type: "priority" }, this.#host.heartbeat.now());
   }
 
   /** The virtual interface vanished or was changed by somebody else. */
@@ -252,29 +274,8 @@ export class VirtualRouter {
 
   /** How advertisements for this virtual router are judged. */
   get receiver(): VrrpReceiver {
-    this.#receiver ??= this.#makeReceiver();
+    this.#receiver ??= receiverOf(this.#config, this.#settings());
     return this.#receiver;
-  }
-
-  #makeReceiver(): VrrpReceiver {
-    const settings = this.#settings();
-    const { authentication, unicast } = this.#config;
-    return {
-      version: settings.version,
-      family: settings.family,
-      vrid: this.#config.vrid,
-      priority: settings.priority,
-      primaryAddress: settings.primaryAddress,
-      addresses: settings.addresses,
-      intervalUs: settings.intervalUs,
-      authType: authentication ? 1 : 0,
-      authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
-      // A MAY of both RFCs. v2 would drop the peer over it, and two Actives are worse than two lists.
-      checkAddressList: settings.version === 3,
-      ipv4Checksum: "either",
-      ownerReceive: "process",
-      ...(unicast ? { minimumTtl: 1 } : {}),
-    };
   }
 
   reject(counter: OwnCounter): void {
@@ -359,12 +360,14 @@ export class VirtualRouter {
       causes: [...this.#causes()],
       priority: settings.priority,
       configuredPriority: this.#config.priority,
+      trackedDelta: this.#tracking.delta,
+      tracking: this.#tracking.status(),
       active: this.#activeAsKnown(settings),
       addresses: settings.addresses,
       primaryAddress: this.primaryAddress,
       virtualMac: this.#config.virtualMac ? this.mac : null,
       virtualInterface: this.virtualInterface?.name ?? null,
-      checksum: { configured: this.#config.checksum, sent: this.#formsToSend() },
+      checksum: { configured: this.#config.checksum, sent: this.#forms.toSend(this.#config) },
       advertisementIntervalMs: settings.intervalUs / 1000,
       activeAdverIntervalMs: learnedUs / 1000,
       activeDownIntervalMs: currentActiveDownIntervalUs(settings, learnedUs) / 1000,
@@ -382,7 +385,7 @@ export class VirtualRouter {
     return {
       version: config.version,
       family: config.family,
-      priority: config.priority,
+      priority: this.#tracking.priority(config.priority),
       addresses: config.addresses.map((one) => one.address),
       primaryAddress: this.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
       intervalUs: config.advertisementIntervalUs,
@@ -406,9 +409,9 @@ export class VirtualRouter {
       settings: this.#settings(),
       vrid: this.#config.vrid,
       mac: this.mac,
-      checksumForms: this.#formsToSend(),
+      checksumForms: this.#forms.toSend(this.#config),
       authType: authentication ? 1 : 0,
-      authData: authentication ? passwordOctets(authentication.password) : new Uint8Array(8),
+      authData: authenticationData(this.#config),
       lanPort,
       unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
       leased: place.lease !== null,
@@ -426,27 +429,15 @@ export class VirtualRouter {
     };
   }
 
-  #formsToSend(): readonly ChecksumForm[] {
-    const { version, family, checksum } = this.#config;
-    if (family === "ipv6") return ["pseudo-header"];
-    return version === 2 ? ["message-only"] : formsToSend(checksum, this.#forms);
-  }
-
   #learn(source: string, form: ChecksumForm): void {
-    if (this.#config.version !== 3 || this.#config.family !== "ipv4") return;
-    const before = this.#formsToSend().join();
-    const learned = learnForm(this.#forms, source, form);
-    if (learned === this.#forms) return;
-    this.#forms = learned;
-    this.#host.saveForms(this.name, learned);
-    const after = this.#formsToSend().join();
-    if (before === after) return;
+    const after = this.#forms.learn(this.#config, source, form);
+    if (after === null) return;
     this.#plan = null;
     this.#host.notice(
       "info",
       this.name,
       "checksum-form",
-      `${source} uses ${form}; sending ${after} from now on`,
+      `${source} uses ${form}; sending ${after.join()} from now on`,
     );
   }
 
@@ -461,19 +452,28 @@ export class VirtualRouter {
     if (link && this.primaryAddress === null) causes.add("no-primary-address");
     if (this.#placement.refused) causes.add("kernel-refused");
     if (this.#controlLost) causes.add("control-lost");
+    for (const { tracker } of this.#tracking.forbidding) causes.add(`tracking:${tracker}`);
     return causes;
+  }
+
+  /** What is wrong, in a sentence, with the trackers' evidence. */
+  #describe(causes: Iterable<FaultCause>): string {
+    return describeCauses(causes, this.#tracking.forbidding);
   }
 
   /** Starts or stops the machine as the causes have it. */
   #evaluate(): void {
     const causes = this.#causes();
     const ready = causes.size === 0 && this.virtualInterface !== null;
-    const nowUs = this.#host.heartbeat.now();
     if (this.state.name === "initialize") {
-      if (ready && !this.#stopping) this.#scheduleStart();
-      else this.#showState(describeCauses(causes) || "waiting for the kernel", [...causes][0] ?? "preparing");
+      const { awaited } = this.#tracking;
+      if (ready && awaited.length === 0 && !this.#stopping) this.#scheduleStart();
+      else
+        this.#showState(this.#describe(causes) || waitingFor(ready, awaited), [...causes][0] ?? "preparing");
     } else if (!ready) {
-      this.#machine.dispatch({ type: "shutdown", handOver: false }, nowUs);
+      // Where the LAN itself works, whoever follows shall be heard before this router ceases to forward.
+      const handOver = onlyTracking(causes) && this.virtualInterface !== null;
+      this.#machine.dispatch({ type: "shutdown", handOver }, this.#host.heartbeat.now());
     }
   }
 
@@ -490,8 +490,8 @@ export class VirtualRouter {
 
   #start(): void {
     this.#starting = false;
-    const ready = this.#causes().size === 0 && this.virtualInterface !== null && !this.#stopping;
-    if (ready && this.state.name === "initialize") {
+    const allowed = this.#causes().size === 0 && this.#tracking.awaited.length === 0;
+    if (allowed && this.virtualInterface !== null && !this.#stopping && this.state.name === "initialize") {
       this.#machine.start();
     }
     const waiters = this.#startWaiters;
@@ -554,7 +554,7 @@ export class VirtualRouter {
     const causes = this.#causes();
     const [cause] = this.#controlLost ? (["control-lost"] as const) : causes;
     if (reason === "shutdown" && cause) {
-      this.#showState(describeCauses(this.#controlLost ? ["control-lost"] : causes), cause);
+      this.#showState(this.#describe(this.#controlLost ? ["control-lost"] : causes), cause);
     } else {
       this.#showState(describeChange(reason, this.#settings(), before, event), reason);
     }
@@ -574,10 +574,4 @@ export class VirtualRouter {
     this.#lastChange = change;
     this.#host.stateChanged(this.name, change);
   }
-}
-
-function passwordOctets(password: string): Uint8Array {
-  const octets = new Uint8Array(8);
-  octets.set(new TextEncoder().encode(password).subarray(0, 8));
-  return octets;
 }

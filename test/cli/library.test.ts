@@ -24,7 +24,7 @@ describe("types", () => {
     type On = FirsthopRouter["on"];
     const listen = (on: On): void => {
       on("stateChange", (event) =>
-        expectTypeOf(event.to).toEqualTypeOf<Extract<RouterEvent, { to: unknown }>["to"]>(),
+        expectTypeOf(event.to).toEqualTypeOf<Extract<RouterEvent, { type: "stateChange" }>["to"]>(),
       );
       on("warning", (event) => expectTypeOf(event.code).toEqualTypeOf<string>());
       on("reload", (event) => expectTypeOf(event.added).toEqualTypeOf<readonly string[]>());

@@ -6,12 +6,13 @@
  * times are relative to the moment of the event, so states hold no time at all and compare equal whenever they
  * behave alike; `engine/compile.ts` relies on that to evaluate the machine ahead of time.
  *
- * Beyond the RFC's tables there are five things, each marked where it is done: the preempt delay (ietf-vrrp
+ * Beyond the RFC's tables there are six things, each marked where it is done: the preempt delay (ietf-vrrp
  * `hold-time`), the hand-over (an Active that leaves goes on forwarding until its successor is heard), the
- * repetition of gratuitous ARP / unsolicited NA, and the refresh after a contest (an Active that heard another
+ * repetition of gratuitous ARP / unsolicited NA, the refresh after a contest (an Active that heard another
  * speaker claim its virtual router announces its addresses again once it is alone; where its advertisements alone
  * can't lead the hosts back, who yields makes itself heard before), and the way given by the kernel (this router was
- * silent for so long that the kernel's filter let a successor have the virtual router).
+ * silent for so long that the kernel's filter let a successor have the virtual router); and an Active says another
+ * priority of its own at once.
  */
 import { compareAddresses } from "../address.js";
 import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
@@ -95,6 +96,8 @@ export type VrrpEvent =
   | { readonly type: "timer"; readonly timer: VrrpTimer }
   /** The kernel ceased to forward for this router and in favour of a successor that it heard. */
   | { readonly type: "gaveWay" }
+  /** The effective priority is another one: `settings` has it. */
+  | { readonly type: "priority" }
   /** An advertisement that passed every check of section 7.1. */
   | {
       readonly type: "advertisement";
@@ -232,6 +235,8 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
       return state.handingOver ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
     case "shutdown":
       return event.handOver ? stay(state) : stay(INITIAL_STATE, ceaseForwarding);
+    case "priority":
+      return stay(state);
   }
 }
 
@@ -253,6 +258,7 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
       return hearAsBackup(settings, state, event);
     case "gaveWay":
     case "startup":
+    case "priority": // It counts from the next advertisement on, which re-arms the timer with its Skew_Time.
       return stay(state);
   }
 }
@@ -321,6 +327,8 @@ function stepActive(settings: VrrpSettings, state: ActiveState, event: VrrpEvent
       return hearAsActive(settings, state, event);
     case "gaveWay":
       return giveWay(settings, state);
+    case "priority": // Ours: said at once, because Backups wait for three intervals from then on.
+      return stay(state, [...advertise(settings.priority), arm("adver", settings.intervalUs)]);
     case "startup":
       return stay(state);
   }

@@ -60,6 +60,8 @@ const ROUTER: VirtualRouterStatus = {
   handingOver: false,
   causes: [],
   priority: 100,
+  trackedDelta: 0,
+  tracking: [],
   configuredPriority: 150,
   active: { address: "192.0.2.3", priority: 200 },
   addresses: ["192.0.2.1/24"],
@@ -97,6 +99,7 @@ const ROUTER: VirtualRouterStatus = {
 
 const STATUS = {
   virtualRouters: [ROUTER],
+  tracks: [],
   interfaces: [],
   statistics: {},
   engine: {},

@@ -47,9 +47,9 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
   ["a key of nowhere", router(...GOOD, "zzz: 5"), "5:5", /unknown key zzz$/],
   [
     "a key of a later version",
-    router(...GOOD, "track: [wan]"),
+    router(...GOOD, "notify: {}"),
     "5:5",
-    /track is not available in this version/,
+    /notify is not available in this version/,
   ],
   [
     "a section of a later version",

@@ -1,0 +1,106 @@
+/** The section trackers: what is watched beside the LAN itself, by name, shared by all who track it. */
+import { z } from "zod";
+import { isBlock, type Path, type Report, section } from "../section.js";
+import { trackersInPlace } from "./track.js";
+import {
+  below,
+  blocksOf,
+  checkTracker,
+  kindOf,
+  normalizeTracker,
+  type TrackerConfig,
+  trackerKeys,
+  trackerName,
+} from "./tracker.js";
+
+const trackerSchema = z.strictObject(
+  {
+    name: trackerName.meta({ description: "What `track` lists and commands call it.", examples: ["wan"] }),
+    ...trackerKeys,
+  },
+  { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
+);
+
+const schema = z.array(trackerSchema, { error: "a list of trackers is expected" }).default([]).meta({
+  description:
+    "What else a router watches: its uplinks, its routes, whoever it depends on. Each looks at one thing and is shared by all who track it.",
+});
+
+type Checked = z.output<typeof schema>;
+
+export const trackers = section({
+  schema,
+  check(written, report, document) {
+    const seen = new Map<string, number>();
+    for (const { block, path } of blocksOf(written, ["trackers"])) {
+      checkTracker(block, below(path), report, ["name"]);
+      const name = block.name;
+      if (typeof name !== "string") continue;
+      const before = seen.get(name);
+      if (before === undefined) seen.set(name, path[1] as number);
+      else
+        report("error", [...path, "name"], `${name} is the name of another tracker`, [
+          "trackers",
+          before,
+          "name",
+        ]);
+    }
+    checkThoseInPlace(document, report);
+  },
+  normalize: (checked, document): { readonly trackers: readonly TrackerConfig[] } => ({
+    trackers: withThoseInPlace(checked.map(normalizeTracker), document),
+  }),
+});
+
+/** The named trackers as the engine has them, for sections that refer to them. */
+export function namedTrackers(document: Readonly<Record<string, unknown>>): TrackerConfig[] {
+  return ((document.trackers ?? []) as Checked).map(normalizeTracker);
+}
+
+/** Trackers in place that look at the same thing are one tracker, so they have to agree. */
+function checkThoseInPlace(document: Readonly<Record<string, unknown>>, report: Report): void {
+  const seen = new Map<string, { readonly settings: string; readonly path: Path }>();
+  for (const [key, part] of Object.entries(document)) {
+    for (const owner of blocksOf(part, [key])) {
+      for (const { block, path } of blocksOf(owner.block.track, [...owner.path, "track"])) {
+        const kind = block.tracker === undefined ? kindOf(block) : null;
+        if (kind === null) continue;
+        const { weight: _weight, reverse: _reverse, ...rest } = block;
+        const thing = JSON.stringify([kind, block[kind]]);
+        const settings = JSON.stringify(Object.entries(rest).sort());
+        const before = seen.get(thing);
+        if (before && before.settings !== settings)
+          report(
+            "error",
+            path,
+            "tracked in place with other settings already: give each a name under trackers",
+            before.path,
+          );
+        seen.set(thing, before ?? { settings, path });
+      }
+    }
+  }
+}
+
+/** With those in place, equal ones once. */
+function withThoseInPlace(
+  named: readonly TrackerConfig[],
+  document: Readonly<Record<string, unknown>>,
+): TrackerConfig[] {
+  const all = [...named];
+  for (const list of trackLists(document)) {
+    for (const one of trackersInPlace(list)) {
+      if (!all.some((other) => other.name === one.name)) all.push(one);
+    }
+  }
+  return all;
+}
+
+/** Every `track` list of a checked configuration. */
+function trackLists(document: Readonly<Record<string, unknown>>): Parameters<typeof trackersInPlace>[0][] {
+  return Object.values(document).flatMap((part) =>
+    Array.isArray(part)
+      ? part.flatMap((one) => (isBlock(one) && Array.isArray(one.track) ? [one.track] : []))
+      : [],
+  );
+}

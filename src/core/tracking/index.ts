@@ -1,0 +1,3 @@
+/** Tracking: from results to verdicts, and from verdicts to priorities. Pure. */
+export * from "./priority.js";
+export * from "./verdict.js";

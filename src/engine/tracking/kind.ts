@@ -1,0 +1,46 @@
+/**
+ * What a kind of tracker does at run time. A kind is a file in kinds/ and a line in kinds/index.ts; its configuration
+ * is in config/trackers. A kind turns facts into results; what results make of a verdict is core/tracking's.
+ */
+import type { TrackerSpec } from "../../config/index.js";
+import type { TrackResult } from "../../core/tracking/verdict.js";
+import type { Driver, Heartbeat, Kernel } from "../../driver/driver.js";
+import type { NetworkCache } from "../network.js";
+
+/** What kinds work with; one for all trackers of a router. */
+export interface TrackingServices {
+  readonly driver: Driver;
+  readonly heartbeat: Heartbeat;
+  readonly kernel: Kernel;
+  readonly network: NetworkCache;
+  /**
+   * The own address that probes to `target` leave from: never a virtual one. Null: the interface is not there or has
+   * none of this family.
+   */
+  sourceOn(interfaceName: string, target: string): string | null;
+}
+
+/** One tracker's watch, as its kind sees it. */
+export interface Watch<Spec> extends TrackingServices {
+  readonly spec: Spec;
+  readonly intervalUs: number;
+  readonly timeoutUs: number;
+  /** A check ended. `atUs` (monotonic): when, default now. After the end of the watch it does nothing. */
+  tell(result: TrackResult, atUs?: number): void;
+}
+
+/** A watch that was begun. */
+export interface RunningWatch {
+  /** Links or addresses changed. */
+  networkChanged?(): void;
+  /** Ends it; nothing of it stays. */
+  stop(): void;
+}
+
+export interface TrackerKind<Spec> {
+  /** The number that it tells counts, not the verdict. */
+  readonly byValue?: boolean;
+  begin(watch: Watch<Spec>): RunningWatch;
+}
+
+export type SpecOf<Kind extends TrackerSpec["kind"]> = Extract<TrackerSpec, { kind: Kind }>;

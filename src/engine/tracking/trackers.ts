@@ -1,0 +1,102 @@
+/** All trackers of a router: each runs once, whoever tracks it. */
+import type { TrackerConfig } from "../../config/index.js";
+import { type Tracked, trackEffect } from "../../core/tracking/index.js";
+import type { TrackStatus } from "../status.js";
+import { Followed } from "./followed.js";
+import type { TrackingServices } from "./kind.js";
+import { Tracker, type TrackerChange } from "./tracker.js";
+
+export class Trackers {
+  readonly #services: TrackingServices;
+  readonly #onChange: (tracker: TrackerConfig, change: TrackerChange) => void;
+  readonly #trackers = new Map<string, Tracker>();
+
+  constructor(services: TrackingServices, onChange: (tracker: TrackerConfig, change: TrackerChange) => void) {
+    this.#services = services;
+    this.#onChange = onChange;
+  }
+
+  /** Takes over a configuration: what did not change goes on, with its verdict and its counts. */
+  apply(configs: readonly TrackerConfig[]): void {
+    const wanted = new Map(configs.map((one) => [one.name, one]));
+    for (const [name, tracker] of this.#trackers) {
+      if (wanted.has(name)) continue;
+      tracker.end();
+      this.#trackers.delete(name);
+    }
+    const begun: Tracker[] = [];
+    for (const config of configs) {
+      const before = this.#trackers.get(config.name) ?? null;
+      if (before && JSON.stringify(before.config) === JSON.stringify(config)) continue;
+      before?.end();
+      const sameThing =
+        before?.config.target === config.target && before.config.spec.kind === config.spec.kind;
+      const tracker = new Tracker(config, this.#host(), sameThing ? before : null);
+      this.#trackers.set(config.name, tracker);
+      begun.push(tracker);
+    }
+    for (const tracker of begun) tracker.begin();
+  }
+
+  /** What a list of trackers makes of a priority now. */
+  follow(list: readonly Tracked[]): Followed {
+    return new Followed(
+      list.map((tracked) => {
+        const tracker = this.#trackers.get(tracked.tracker);
+        const { verdict, value, evidence } = tracker?.state ?? {
+          verdict: "unknown",
+          value: null,
+          evidence: "",
+        };
+        const byValue = tracker?.byValue ?? false;
+        return { tracked, verdict, evidence, effect: trackEffect(tracked, { verdict, value, byValue }) };
+      }),
+    );
+  }
+
+  networkChanged(): void {
+    for (const tracker of this.#trackers.values()) tracker.networkChanged();
+  }
+
+  /** `followers`: names of those who track a tracker. */
+  status(followers: (tracker: string) => readonly string[]): readonly TrackStatus[] {
+    return [...this.#trackers.values()].map((tracker) => statusOf(tracker, followers(tracker.name)));
+  }
+
+  end(): void {
+    for (const tracker of this.#trackers.values()) tracker.end();
+    this.#trackers.clear();
+  }
+
+  #host(): ConstructorParameters<typeof Tracker>[1] {
+    return {
+      ...this.#services,
+      trackerChanged: (tracker, change) => this.#onChange(tracker.config, change),
+    };
+  }
+}
+
+function statusOf(tracker: Tracker, trackedBy: readonly string[]): TrackStatus {
+  const { config, state, last } = tracker;
+  const stamp = (atMs: number | null): string | null => (atMs === null ? null : new Date(atMs).toISOString());
+  return {
+    name: config.name,
+    kind: config.spec.kind,
+    target: config.target,
+    state: state.verdict,
+    evidence: state.evidence,
+    value: state.value,
+    since: stamp(tracker.changedAtMs),
+    damped: state.damped,
+    changing: state.against > 0 || state.pendingSinceUs !== null,
+    weight: config.weight,
+    reverse: config.reverse,
+    intervalMs: config.intervalUs / 1000,
+    timeoutMs: config.timeoutUs / 1000,
+    fall: config.fall,
+    rise: config.rise,
+    last: last === null ? null : { up: last.up, evidence: last.evidence, at: stamp(last.atMs) as string },
+    results: tracker.results,
+    trackedBy,
+  };
+}
