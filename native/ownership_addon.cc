@@ -342,9 +342,9 @@ class OwnershipHandle : public Napi::ObjectWrap<OwnershipHandle> {
   // An opening's number is the time, so that each is greater than those before, whichever process made them.
   Napi::Value setLease(const Napi::CallbackInfo& info) {
     uint32_t slot = 0;
-    double renewedUs = 0;
-    if (!slotOf(info[0], slot) || !info[1].IsBoolean() ||
-        (!info[2].IsUndefined() && !number(info[2], 0, kMaxUs * 1e3, renewedUs)))
+    const double renewedUs = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
+    if (!slotOf(info[0], slot) || !info[1].IsBoolean() || !(info[2].IsUndefined() || info[2].IsNumber()) ||
+        !(renewedUs >= 0 && renewedUs < kMaxUs * 1e3))
       return throwType(info.Env(), "setLease(slot, open, renewedUs?)");
     fh_lease* lease = ownership_->lease(slot);
     const uint64_t now = nowNs();

@@ -55,6 +55,7 @@ enum {
   ND_SOLICITATION = 135,
   ND_SOLICITATION_LENGTH = 24,
   VRRP_HEADER = 8,
+  VRRP_ADVERTISEMENT = 1,
   // What of a frame is looked at: Ethernet and three tags, then an IPv4 header with options, VRRP behind one of AH.
   LOOKED_AT_OUT = 26,
   LOOKED_AT_IN = 160,
@@ -163,11 +164,20 @@ INLINE int isSolicitationForOthers(const struct frame* frame) {
                   read32(message + 16) | (fh_u64)read32(message + 20) << 32);
 }
 
+// The fifth octet of virtual MACs.
+enum family { IPV4 = 1, IPV6 = 2 };
+
 // Another router says that it is Active. A router whose own advertisements are overdue believes it, and stops to
 // forward in this moment. While they are not, its daemon decides.
-INLINE void hearClaim(const struct frame* frame, const fh_u8* vrrp, fh_u32 familyOctet) {
-  if (vrrp[2] == 0) return;  // priority 0 is a release
-  const fh_u32 slot = groupOf(frame, 0x5e0000ull | (fh_u64)familyOctet << 32 | (fh_u64)vrrp[1] << 40);
+INLINE void hearClaim(const struct frame* frame, const fh_u8* vrrp, fh_u32 length, enum family family) {
+  const fh_u32 version = vrrp[0] >> 4;
+  if ((vrrp[0] & 0xf) != VRRP_ADVERTISEMENT || (version != 3 && (version != 2 || family != IPV4))) return;
+  const fh_u32 count = vrrp[3];
+  const fh_u32 authentication = version == 2 ? 8 : 0;
+  if (count == 0 || length < VRRP_HEADER + count * (family == IPV4 ? 4 : 16) + authentication) return;
+  if (vrrp[5] == 0 && (version == 2 || (vrrp[4] & 0xf) == 0)) return;  // an interval of 0
+  if (vrrp[2] == 0) return;                                            // a release
+  const fh_u32 slot = groupOf(frame, 0x5e0000ull | (fh_u64)family << 32 | (fh_u64)vrrp[1] << 40);
   if (slot == 0) return;
   struct fh_lease* lease = leaseOf(slot);
   if (!lease) return;
@@ -202,18 +212,17 @@ INLINE void listenIpv4(const struct frame* frame) {
     const fh_u32 length = (at[1] + 2) * 4;
     if (at[0] != IP_VRRP || length > 64 || left < length + VRRP_HEADER) return;
     at += length;
+    left -= length;
     if (at + VRRP_HEADER > frame->end) return;
   }
-  if (at[0] != 0x21 && at[0] != 0x31) return;
-  hearClaim(frame, at, 1);
+  hearClaim(frame, at, left, IPV4);
 }
 
 INLINE void listenIpv6(const struct frame* frame) {
   const fh_u8* ip = frame->payload;
   const fh_u8* vrrp = ip + 40;
   if (vrrp + VRRP_HEADER > frame->end) return;
-  if (ip[7] != 255 || BE16(read16(ip + 4)) < VRRP_HEADER || vrrp[0] != 0x31) return;
-  hearClaim(frame, vrrp, 2);
+  if (ip[7] == 255) hearClaim(frame, vrrp, BE16(read16(ip + 4)), IPV6);
 }
 
 // True: not for this router.
