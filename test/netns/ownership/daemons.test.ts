@@ -1,0 +1,150 @@
+/** Who forwards when daemons are killed, stopped and resumed, and when the switch floods: whole daemons, real traffic. */
+import { describe, expect } from "vitest";
+import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
+import { reportTraffic } from "../../../src/lab/statistics.js";
+import {
+  eventually,
+  type Lab,
+  type LabRouter,
+  netnsTest,
+  startTraffic,
+  type Traffic,
+  withLab,
+} from "../testbed/index.js";
+
+type Family = "ipv4" | "ipv6";
+
+const RATE = 4000;
+
+function config(family: Family, intervalMs: number, priority: number, top: object = {}): string {
+  const plain = daemonConfig({ vrid: 10, family, version: 3, priority, intervalMs });
+  return JSON.stringify({ ...JSON.parse(plain), ...top });
+}
+
+interface Pair {
+  readonly active: LabDaemon;
+  readonly backup: LabDaemon;
+  readonly traffic: Traffic;
+}
+
+async function startPair(lab: Lab, family: Family, intervalMs: number): Promise<Pair> {
+  const [first, second] = lab.routers as [LabRouter, LabRouter];
+  const active = await startDaemon(lab, first, config(family, intervalMs, 150));
+  const backup = await startDaemon(lab, second, config(family, intervalMs, 100));
+  await active.reach("active", 15_000);
+  await backup.reach("backup", 15_000);
+  return { active, backup, traffic: startTraffic(lab, { rate: RATE, family }) };
+}
+
+/** The switch forgets what it learned: it floods until it has learned anew. */
+async function flush(lab: Lab): Promise<void> {
+  await lab.lan.run("ip", "link", "set", "br0", "type", "bridge", "fdb_flush");
+}
+
+/** Waits for so many more packets of the host. */
+async function packets(traffic: Traffic, count: number): Promise<void> {
+  const until = traffic.sent() + count;
+  await eventually(
+    `${count} packets are sent`,
+    5_000 + (count / RATE) * 2_000,
+    () => traffic.sent() >= until,
+  );
+}
+
+/** What became of the host's packets while something happened. */
+async function counted(
+  traffic: Traffic,
+  happening: () => Promise<void>,
+): Promise<{ lost: number; duplicated: number }> {
+  const from = traffic.sent();
+  await happening();
+  const to = traffic.sent();
+  await packets(traffic, 400);
+  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
+  return { lost, duplicated };
+}
+
+const CLEAN = { lost: 0, duplicated: 0 };
+
+describe.each([
+  ["ipv4", 10],
+  ["ipv6", 10],
+  ["ipv4", 100],
+] as const)("%s at %i ms", (family, intervalMs) => {
+  netnsTest("a switch that floods doubles nothing", [], () =>
+    withLab({ routers: 2 }, async (lab) => {
+      const { traffic } = await startPair(lab, family, intervalMs);
+      const flooded = await counted(traffic, async () => {
+        for (let round = 0; round < 10; round++) {
+          await flush(lab);
+          await packets(traffic, 400);
+        }
+      });
+      expect(flooded).toEqual(CLEAN);
+      await traffic.stop();
+    }),
+  );
+
+  netnsTest("a stopped daemon is succeeded on time, and comes back without a loss or a double", [], () =>
+    withLab({ routers: 2 }, async (lab) => {
+      const { active, backup, traffic } = await startPair(lab, family, intervalMs);
+      const stopped = await counted(traffic, async () => {
+        active.process.kill("SIGSTOP");
+        await backup.reach("active", 5_000);
+        for (let round = 0; round < 3; round++) {
+          await packets(traffic, RATE / 4);
+          await flush(lab);
+        }
+        active.process.kill("SIGCONT");
+        await backup.reach("backup", 5_000);
+        await active.reach("active", 5_000);
+      });
+      expect(stopped).toEqual(CLEAN);
+      expect((await active.virtualRouter())?.lastChange?.reason).toBe("preempted-lower-priority");
+      expect(active.process.output()).toContain('"gave-way"');
+      await traffic.stop();
+    }),
+  );
+
+  netnsTest(
+    "a killed daemon is succeeded on time, and its next start preempts without a loss or a double",
+    [],
+    () =>
+      withLab({ routers: 2 }, async (lab) => {
+        const { active, backup, traffic } = await startPair(lab, family, intervalMs);
+        const killed = await counted(traffic, async () => {
+          await active.crash();
+          await backup.reach("active", 5_000);
+          await flush(lab);
+          await packets(traffic, 400);
+          const again = await startDaemon(lab, lab.routers[0] as LabRouter, config(family, intervalMs, 150));
+          await again.reach("active", 5_000);
+          expect(again.process.output()).toContain("it had given way to a successor for 1");
+        });
+        expect(killed).toEqual(CLEAN);
+        await traffic.stop();
+      }),
+  );
+
+  netnsTest("without a successor the kernel goes on for ownershipLimit, and the next start says so", [], () =>
+    withLab({ routers: 1 }, async (lab) => {
+      const [router] = lab.routers as [LabRouter];
+      const limited = config(family, intervalMs, 150, { ownershipLimit: "1s" });
+      const daemon = await startDaemon(lab, router, limited);
+      await daemon.reach("active", 15_000);
+      const traffic = startTraffic(lab, { rate: RATE, family });
+      await packets(traffic, 400);
+      await daemon.crash();
+      const from = traffic.sent();
+      await packets(traffic, RATE * 2);
+      await packets(traffic, 400);
+      const { lost } = reportTraffic(traffic.columns(from, from + RATE * 2));
+      // One second of two; a clock tick, and the last advertisement before the end.
+      expect(lost / RATE).toBeGreaterThan(0.85);
+      expect(lost / RATE).toBeLessThan(1.15);
+      const again = await startDaemon(lab, router, limited);
+      expect(again.process.output()).toContain("it had ended forwarding after ownershipLimit for 1");
+      await traffic.stop();
+    }),
+  );
+});
