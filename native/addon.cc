@@ -5,12 +5,14 @@
 #include "heartbeat_addon.h"
 #include "netlink_addon.h"
 #include "ownership_addon.h"
+#include "prober_addon.h"
 #include "traffic_addon.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   firsthop::registerHeartbeat(env, exports);
   firsthop::registerNetlink(env, exports);
   firsthop::registerOwnership(env, exports);
+  firsthop::registerProber(env, exports);
   firsthop::registerTraffic(env, exports);
   return exports;
 }

@@ -11,6 +11,7 @@ import { FirsthopError } from "./errors.js";
 import type { NativeHeartbeatApi } from "./native/heartbeat.js";
 import type { NativeNetlinkApi } from "./native/netlink.js";
 import type { NativeOwnershipApi } from "./native/ownership.js";
+import type { NativeProberApi } from "./native/prober.js";
 import type { NativeTrafficApi } from "./native/traffic.js";
 
 /** Everything that the addon exports. */
@@ -18,6 +19,7 @@ export interface NativeAddon
   extends NativeHeartbeatApi,
     NativeNetlinkApi,
     NativeOwnershipApi,
+    NativeProberApi,
     NativeTrafficApi {}
 
 let loaded: NativeAddon | null = null;

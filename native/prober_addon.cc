@@ -1,0 +1,338 @@
+// The prober as a JavaScript object; src/native/prober.ts declares and documents it.
+#include "prober_addon.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <uv.h>
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "prober.h"
+
+namespace firsthop {
+
+namespace {
+
+constexpr double kMinIntervalUs = 1000;
+constexpr double kMaxIntervalUs = 86'400e6;
+
+double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }
+
+Napi::Value throwType(Napi::Env env, const std::string& text) {
+  if (!env.IsExceptionPending()) Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value errnoName(Napi::Env env, int error) {
+  return error == 0 ? env.Null() : Napi::Value(Napi::String::New(env, uv_err_name(-error)));
+}
+
+bool parseAddress(const std::string& text, ProbeAddress* into) {
+  uint8_t octets[16];
+  const bool ipv6 = text.find(':') != std::string::npos;
+  if (::inet_pton(ipv6 ? AF_INET6 : AF_INET, text.c_str(), octets) != 1) return false;
+  *into = addressOf(octets, ipv6);
+  return true;
+}
+
+// Null, undefined: none.
+bool parseSource(const Napi::Value& value, bool ipv6, std::optional<ProbeAddress>* into) {
+  into->reset();
+  if (value.IsNull() || value.IsUndefined()) return true;
+  ProbeAddress address;
+  if (!value.IsString() || !parseAddress(value.As<Napi::String>(), &address) || address.ipv6 != ipv6) return false;
+  *into = address;
+  return true;
+}
+
+bool parseNumber(const Napi::Value& value, double low, double high, double* into) {
+  if (!value.IsNumber()) return false;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= low && number <= high) || number != std::floor(number)) return false;
+  *into = number;
+  return true;
+}
+
+// Empty, or what is wrong.
+std::string parseSettings(const Napi::Object& options, ProbeSettings* into) {
+  const Napi::Value kind = options.Get("kind");
+  const std::string word = kind.IsString() ? kind.As<Napi::String>().Utf8Value() : "";
+  if (word == "icmp") into->kind = ProbeKind::kIcmp;
+  else if (word == "arp") into->kind = ProbeKind::kArp;
+  else if (word == "nd") into->kind = ProbeKind::kNd;
+  else return "kind must be \"icmp\", \"arp\" or \"nd\"";
+  const Napi::Value interface = options.Get("interface");
+  if (interface.IsString()) into->interface = interface.As<Napi::String>().Utf8Value();
+  else if (!interface.IsUndefined() && !interface.IsNull()) return "interface must be a text";
+  if (into->interface.size() >= IFNAMSIZ) return "interface must have at most 15 octets";
+  if (into->interface.find('\0') != std::string::npos) return "interface must be a name";
+  if (into->interface.empty() && into->kind != ProbeKind::kIcmp) return "interface is needed for " + word;
+  const Napi::Value address = options.Get("address");
+  if (!address.IsString() || !parseAddress(address.As<Napi::String>(), &into->address))
+    return "address must be an IPv4 or IPv6 address";
+  if (into->kind == ProbeKind::kArp && into->address.ipv6) return "address must be IPv4 for arp";
+  if (into->kind == ProbeKind::kNd && !into->address.ipv6) return "address must be IPv6 for nd";
+  if (!parseSource(options.Get("source"), into->address.ipv6, &into->source))
+    return "source must be an address of the same family, or null";
+  double number = 0;
+  if (!parseNumber(options.Get("intervalUs"), kMinIntervalUs, kMaxIntervalUs, &number))
+    return "intervalUs must be a whole number from 1000 to 86400000000";
+  into->interval_ns = static_cast<int64_t>(number) * 1000;
+  if (!parseNumber(options.Get("timeoutUs"), kMinIntervalUs, number, &number))
+    return "timeoutUs must be a whole number from 1000 to intervalUs";
+  into->timeout_ns = static_cast<int64_t>(number) * 1000;
+  if (!parseNumber(options.Get("fall"), 1, 1e6, &number)) return "fall must be a whole number from 1 to 1000000";
+  into->fall = static_cast<uint32_t>(number);
+  if (!parseNumber(options.Get("rise"), 1, 1e6, &number)) return "rise must be a whole number from 1 to 1000000";
+  into->rise = static_cast<uint32_t>(number);
+  return {};
+}
+
+// The prober and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv handle takes a
+// turn of the loop, also at the end of an environment.
+class Bridge {
+ public:
+  // Null when something was refused; `error` says what.
+  static Bridge* open(Napi::Env env, Napi::Function on_reports, const std::string& network_namespace, int* error) {
+    auto owned = std::make_unique<Bridge>(env, on_reports);
+    uv_loop_t* loop = nullptr;
+    napi_get_uv_event_loop(env, &loop);
+    *error = -uv_async_init(loop, &owned->async_, onWake);
+    if (*error != 0) return nullptr;
+    Bridge* bridge = owned.release();  // it belongs to its libuv handle, until that is closed
+    bridge->async_.data = bridge;
+    // What is probed keeps no process alive.
+    uv_unref(reinterpret_cast<uv_handle_t*>(&bridge->async_));
+    Prober::Options options;
+    options.network_namespace = network_namespace;
+    options.wake = [bridge] { uv_async_send(&bridge->async_); };
+    bridge->prober_ = std::make_unique<Prober>(std::move(options));
+    *error = bridge->prober_->start();
+    napi_add_async_cleanup_hook(env, onCleanup, bridge, &bridge->cleanup_);
+    if (*error != 0) {
+      bridge->close();
+      return nullptr;
+    }
+    return bridge;
+  }
+
+  Prober& prober() { return *prober_; }
+
+  void close() {
+    if (closing_) return;
+    closing_ = true;
+    prober_->stop();
+    uv_close(reinterpret_cast<uv_handle_t*>(&async_), onClosed);
+  }
+
+  Bridge(Napi::Env env, Napi::Function on_reports)
+      : env_(env), on_reports_(Napi::Persistent(on_reports)), context_(env, "firsthop:prober") {}
+
+  // The JavaScript object that holds this bridge; told when the environment closes it.
+  Bridge** holder = nullptr;
+
+ private:
+  static void onWake(uv_async_t* handle) { static_cast<Bridge*>(handle->data)->deliver(); }
+  static void onCleanup(napi_async_cleanup_hook_handle, void* data) { static_cast<Bridge*>(data)->close(); }
+  static void onClosed(uv_handle_t* handle) {
+    const std::unique_ptr<Bridge> bridge(static_cast<Bridge*>(handle->data));
+    if (bridge->holder != nullptr) *bridge->holder = nullptr;
+    napi_remove_async_cleanup_hook(bridge->cleanup_);
+    bridge->on_reports_.Reset();
+  }
+
+  void deliver() {
+    if (closing_) return;
+    const std::vector<ProbeReport> reports = prober_->takeReports();
+    if (reports.empty()) return;
+    Napi::HandleScope scope(env_);
+    Napi::Array all = Napi::Array::New(env_, reports.size());
+    for (uint32_t i = 0; i < reports.size(); i++) {
+      Napi::HandleScope inner(env_);
+      all.Set(i, toObject(reports[i]));
+    }
+    on_reports_.MakeCallback(env_.Global(), {all}, context_);
+    if (!env_.IsExceptionPending()) return;
+    const Napi::Error error = env_.GetAndClearPendingException();
+    napi_fatal_exception(env_, error.Value());
+  }
+
+  Napi::Object toObject(const ProbeReport& report) {
+    static constexpr const char* kOutcomes[] = {"none", "answered", "timeout", "error"};
+    static constexpr const char* kVerdicts[] = {"unknown", "up", "down"};
+    Napi::Object object = Napi::Object::New(env_);
+    object.Set("target", report.target);
+    object.Set("outcome", kOutcomes[static_cast<size_t>(report.outcome)]);
+    object.Set("errno", errnoName(env_, report.error));
+    object.Set("verdict", kVerdicts[static_cast<size_t>(report.verdict)]);
+    object.Set("crossings", report.crossings);
+    object.Set("streak", report.streak);
+    object.Set("atUs", micros(report.at_ns));
+    object.Set("roundTripUs", micros(report.round_trip_ns));
+    return object;
+  }
+
+  Napi::Env env_;
+  Napi::FunctionReference on_reports_;
+  Napi::AsyncContext context_;
+  uv_async_t async_{};
+  napi_async_cleanup_hook_handle cleanup_ = nullptr;
+  std::unique_ptr<Prober> prober_;
+  bool closing_ = false;
+};
+
+class NativeProber : public Napi::ObjectWrap<NativeProber> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "NativeProber",
+                       {
+                           InstanceMethod<&NativeProber::add>("add"),
+                           InstanceMethod<&NativeProber::remove>("remove"),
+                           InstanceMethod<&NativeProber::changeSource>("changeSource"),
+                           InstanceMethod<&NativeProber::refresh>("refresh"),
+                           InstanceMethod<&NativeProber::counters>("counters"),
+                           InstanceMethod<&NativeProber::statistics>("statistics"),
+                           InstanceMethod<&NativeProber::close>("close"),
+                       });
+  }
+
+  explicit NativeProber(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeProber>(info) {
+    const bool placed = info.Length() > 1 && !info[1].IsUndefined();
+    if (info.Length() < 1 || !info[0].IsFunction() || (placed && !info[1].IsString())) {
+      throwType(info.Env(), "NativeProber(onReports, namespace?) takes a function and a path");
+      return;
+    }
+    int error = 0;
+    const std::string path = placed ? info[1].As<Napi::String>().Utf8Value() : std::string();
+    bridge_ = Bridge::open(info.Env(), info[0].As<Napi::Function>(), path, &error);
+    if (bridge_ == nullptr) {
+      Napi::Error failure = Napi::Error::New(info.Env(), std::string("the prober can't start: ") + uv_strerror(-error));
+      failure.Set("code", uv_err_name(-error));
+      failure.ThrowAsJavaScriptException();
+      return;
+    }
+    bridge_->holder = &bridge_;
+  }
+
+  ~NativeProber() override {
+    if (bridge_ == nullptr) return;
+    bridge_->holder = nullptr;
+    bridge_->close();
+  }
+
+ private:
+  // Null, with a pending error, after close.
+  Prober* prober(const Napi::CallbackInfo& info) {
+    if (bridge_ != nullptr) return &bridge_->prober();
+    Napi::Error::New(info.Env(), "the prober is closed").ThrowAsJavaScriptException();
+    return nullptr;
+  }
+
+  static bool number(const Napi::CallbackInfo& info, uint32_t* into) {
+    double value = 0;
+    if (info.Length() < 1 || !parseNumber(info[0], 0, UINT32_MAX, &value)) return false;
+    *into = static_cast<uint32_t>(value);
+    return true;
+  }
+
+  Napi::Value add(const Napi::CallbackInfo& info) {
+    Prober* prober = this->prober(info);
+    if (prober == nullptr) return info.Env().Undefined();
+    if (info.Length() < 1 || !info[0].IsObject()) return throwType(info.Env(), "options must be an object");
+    ProbeSettings settings;
+    const std::string wrong = parseSettings(info[0].As<Napi::Object>(), &settings);
+    if (!wrong.empty()) return throwType(info.Env(), wrong);
+    return Napi::Number::New(info.Env(), prober->add(settings));
+  }
+
+  Napi::Value remove(const Napi::CallbackInfo& info) {
+    Prober* prober = this->prober(info);
+    uint32_t target = 0;
+    if (prober == nullptr) return info.Env().Undefined();
+    if (!number(info, &target)) return throwType(info.Env(), "remove(target)");
+    return Napi::Boolean::New(info.Env(), prober->remove(target));
+  }
+
+  Napi::Value changeSource(const Napi::CallbackInfo& info) {
+    Prober* prober = this->prober(info);
+    uint32_t target = 0;
+    if (prober == nullptr) return info.Env().Undefined();
+    if (!number(info, &target) || info.Length() < 2) return throwType(info.Env(), "changeSource(target, source)");
+    const bool ipv6 = info[1].IsString() && info[1].As<Napi::String>().Utf8Value().find(':') != std::string::npos;
+    std::optional<ProbeAddress> source;
+    if (!parseSource(info[1], ipv6, &source)) return throwType(info.Env(), "source must be an address, or null");
+    return Napi::Boolean::New(info.Env(), prober->changeSource(target, source));
+  }
+
+  Napi::Value refresh(const Napi::CallbackInfo& info) {
+    if (bridge_ != nullptr) bridge_->prober().refresh();
+    return info.Env().Undefined();
+  }
+
+  Napi::Value counters(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Prober* prober = this->prober(info);
+    uint32_t target = 0;
+    if (prober == nullptr) return env.Undefined();
+    if (!number(info, &target)) return throwType(env, "counters(target)");
+    const auto counters = prober->counters(target);
+    if (!counters) return env.Null();
+    Napi::Object object = Napi::Object::New(env);
+    const auto set = [&](const char* name, const std::atomic<uint64_t>& value) {
+      object.Set(name, static_cast<double>(value.load(std::memory_order_relaxed)));
+    };
+    set("sent", counters->sent);
+    set("answered", counters->answered);
+    set("timeouts", counters->timeouts);
+    set("errors", counters->errors);
+    set("late", counters->late);
+    set("skipped", counters->skipped);
+    const int64_t answered_ns = counters->answered_at_ns.load(std::memory_order_relaxed);
+    object.Set("answeredAtUs", answered_ns == 0 ? env.Null() : Napi::Value(Napi::Number::New(env, micros(answered_ns))));
+    object.Set("roundTripUs", answered_ns == 0 ? env.Null()
+                                               : Napi::Value(Napi::Number::New(
+                                                     env, micros(counters->round_trip_ns.load(std::memory_order_relaxed)))));
+    object.Set("mac", macText(env, counters->mac.load(std::memory_order_relaxed)));
+    return object;
+  }
+
+  static Napi::Value macText(Napi::Env env, uint64_t mac) {
+    if (mac == 0) return env.Null();
+    char text[18];
+    const auto octet = [mac](int shift) { return static_cast<unsigned>(mac >> shift & 0xff); };
+    std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", octet(40), octet(32), octet(24), octet(16),
+                  octet(8), octet(0));
+    return Napi::String::New(env, text);
+  }
+
+  Napi::Value statistics(const Napi::CallbackInfo& info) {
+    Prober* prober = this->prober(info);
+    if (prober == nullptr) return info.Env().Undefined();
+    const ProberStatistics statistics = prober->statistics();
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("wakeups", static_cast<double>(statistics.wakeups));
+    object.Set("foreign", static_cast<double>(statistics.foreign));
+    object.Set("cpuUs", micros(statistics.cpu_ns));
+    return object;
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    if (bridge_ == nullptr) return info.Env().Undefined();
+    Bridge* bridge = bridge_;
+    bridge->holder = nullptr;
+    bridge_ = nullptr;
+    bridge->close();
+    return info.Env().Undefined();
+  }
+
+  Bridge* bridge_ = nullptr;
+};
+
+}  // namespace
+
+void registerProber(Napi::Env env, Napi::Object exports) { exports.Set("NativeProber", NativeProber::define(env)); }
+
+}  // namespace firsthop

@@ -1,0 +1,198 @@
+// What probes are made of, against whatever comes in; and the prober on the loopback interface of a network namespace
+// of its own. The latter needs root; 77 tells ctest that it was skipped.
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "prober.h"
+
+using namespace firsthop;
+
+namespace {
+
+const uint8_t kHome[4] = {127, 0, 0, 1};
+
+// An echo request made the reply to itself, in an IPv4 datagram.
+std::vector<uint8_t> reply(const EchoIdentity& identity) {
+  uint8_t echo[kProbeMax];
+  writeEcho(echo, false, 0x1234, 7, identity);
+  std::vector<uint8_t> datagram(20, 0);
+  datagram[0] = 0x45;
+  datagram[9] = 1;
+  std::memcpy(datagram.data() + 12, kHome, 4);
+  datagram.insert(datagram.end(), echo, echo + kEchoLength);
+  datagram[20] = 0;
+  // Type 8 became 0: the checksum grows by as much.
+  const unsigned checksum = (datagram[22] << 8 | datagram[23]) + 0x0800u;
+  const unsigned folded = (checksum & 0xffff) + (checksum >> 16);
+  datagram[22] = static_cast<uint8_t>(folded >> 8);
+  datagram[23] = static_cast<uint8_t>(folded);
+  return datagram;
+}
+
+void readsWhatItWrote() {
+  const EchoIdentity identity{0xcafebabe, 17, 0x0123456789abcdef};
+  const auto datagram = reply(identity);
+  const auto answer = readEchoAnswer4(datagram.data(), datagram.size());
+  CHECK(answer && answer->identifier == 0x1234 && answer->identity.secret == identity.secret);
+  CHECK(answer->identity.slot == identity.slot && answer->identity.nonce == identity.nonce);
+  CHECK(answer->source == addressOf(kHome, false));
+}
+
+// Each prefix and each changed octet is put into memory of exactly its size, so that ASan sees a step too far.
+void survivesEverythingElse() {
+  const auto good = reply({1, 2, 3});
+  for (size_t length = 0; length < good.size(); length++) {
+    const std::vector<uint8_t> cut(good.begin(), good.begin() + static_cast<long>(length));
+    CHECK(!readEchoAnswer4(cut.data(), cut.size()));
+    readEchoAnswer6(cut.data(), cut.size());
+    readArpAnswer(cut.data(), cut.size());
+    readAdvertisement(cut.data(), cut.size());
+  }
+  for (size_t at = 20; at < good.size(); at++) {
+    auto changed = good;
+    changed[at] ^= 0x55;
+    CHECK(!readEchoAnswer4(changed.data(), changed.size()));
+  }
+  std::srand(3);
+  for (int round = 0; round < 200000; round++) {
+    std::vector<uint8_t> noise(static_cast<size_t>(std::rand()) % 120);
+    for (uint8_t& octet : noise) octet = static_cast<uint8_t>(std::rand());
+    if (!noise.empty()) noise[0] = round % 2 == 0 ? 136 : 0x4f;
+    readEchoAnswer4(noise.data(), noise.size());
+    readEchoAnswer6(noise.data(), noise.size());
+    readArpAnswer(noise.data(), noise.size());
+    readAdvertisement(noise.data(), noise.size());
+  }
+}
+
+bool openNamespace() {
+  if (::unshare(CLONE_NEWNET) != 0) return false;
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP;
+  return ::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0;
+}
+
+void raiseLoopback(bool up) {
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = up ? IFF_UP : 0;
+  CHECK(::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0);
+}
+
+class Listener {
+ public:
+  Prober::Options options() {
+    Prober::Options made;
+    made.wake = [this] {
+      std::lock_guard<std::mutex> lock(mutex_);
+      woken_ = true;
+      changed_.notify_all();
+    };
+    return made;
+  }
+
+  template <typename Condition>
+  ProbeReport waitFor(Prober& prober, Condition condition) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    for (;;) {
+      for (const ProbeReport& one : prober.takeReports()) {
+        if (condition(one)) return one;
+      }
+      std::unique_lock<std::mutex> lock(mutex_);
+      CHECK(changed_.wait_until(lock, until, [this] { return woken_; }));
+      woken_ = false;
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false;
+};
+
+ProbeSettings loopback(uint8_t last, const char* interface = "lo") {
+  ProbeSettings settings;
+  settings.interface = interface;
+  const uint8_t octets[4] = {127, 0, 0, last};
+  settings.address = addressOf(octets, false);
+  settings.interval_ns = 10'000'000;
+  settings.timeout_ns = 10'000'000;
+  settings.fall = 2;
+  settings.rise = 2;
+  return settings;
+}
+
+void followsAnInterface() {
+  Listener listener;
+  Prober prober(listener.options());
+  CHECK(prober.start() == 0);
+  const uint32_t target = prober.add(loopback(1));
+  listener.waitFor(prober, [](const ProbeReport& one) { return one.verdict == ProbeVerdict::kUp; });
+  raiseLoopback(false);
+  const auto down = listener.waitFor(prober, [](const ProbeReport& one) { return one.verdict == ProbeVerdict::kDown; });
+  CHECK(down.outcome == ProbeOutcome::kError && down.error == ENETDOWN && down.crossings == 2);
+  raiseLoopback(true);
+  const auto up = listener.waitFor(prober, [](const ProbeReport& one) { return one.verdict == ProbeVerdict::kUp; });
+  CHECK(up.target == target && up.outcome == ProbeOutcome::kAnswered && up.streak == 2);
+  const uint32_t elsewhere = prober.add(loopback(1, "none0"));
+  const auto missing = listener.waitFor(prober, [&](const ProbeReport& one) { return one.target == elsewhere; });
+  CHECK(missing.verdict == ProbeVerdict::kDown && missing.error == ENODEV);
+}
+
+// Targets come and go from several threads while others ask.
+void takesCommandsFromAnyThread() {
+  Listener listener;
+  Prober prober(listener.options());
+  CHECK(prober.start() == 0);
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; thread++) {
+    threads.emplace_back([&prober, thread] {
+      for (int round = 0; round < 300; round++) {
+        const uint32_t target = prober.add(loopback(static_cast<uint8_t>(1 + (round + thread) % 250)));
+        prober.changeSource(target, addressOf(kHome, false));
+        prober.refresh();
+        CHECK(prober.counters(target) != nullptr);
+        prober.takeReports();
+        prober.statistics();
+        if (round % 8 != 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+        CHECK(prober.remove(target) && !prober.remove(target));
+        CHECK(prober.counters(target) == nullptr);
+      }
+    });
+  }
+  for (std::thread& one : threads) one.join();
+  const uint32_t last = prober.add(loopback(9));
+  const auto report = listener.waitFor(prober, [&](const ProbeReport& one) { return one.target == last; });
+  CHECK(report.outcome == ProbeOutcome::kAnswered);
+  prober.stop();
+  CHECK(prober.counters(last)->answered.load() > 0);
+}
+
+}  // namespace
+
+int main() {
+  TEST(readsWhatItWrote);
+  TEST(survivesEverythingElse);
+  if (!openNamespace()) {
+    std::fprintf(stderr, "skipped: a network namespace needs root\n");
+    return 77;
+  }
+  TEST(followsAnInterface);
+  TEST(takesCommandsFromAnyThread);
+  return 0;
+}
