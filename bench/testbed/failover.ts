@@ -1,7 +1,7 @@
 /** How long a host's packets had no way, measured on the wire. */
 import { firstArrivalAfter, median, reportTraffic } from "../../src/lab/statistics.js";
 import type { CutKind, Lab, Legs } from "../../src/lab/topology.js";
-import { captureAt, readAdverts, type Traffic } from "../../src/lab/traffic.js";
+import { captureAt, readAdverts, type SeenAdvert, type Traffic } from "../../src/lab/traffic.js";
 import { eventually } from "../../src/lab/wait.js";
 import { downIntervals, reach, type Speaker } from "./speaker.js";
 
@@ -10,12 +10,79 @@ export interface Failover {
   readonly lastAdvertUs: number;
   /** The first packet that reached the upstream through the new Active afterwards. */
   readonly firstPacketUs: number;
-  /** firstPacketUs - lastAdvertUs - (3 x interval + skew of the new Active): 0 would be exact, less is too early. */
+  /**
+   * When the protocol lets the Backup take over: 3 x interval + skew after the last advertisement, or one skew after
+   * one of priority 0. The skew is the Backup's.
+   */
+  readonly deadlineUs: number;
+  /** firstPacketUs - deadlineUs: 0 would be exact, less is too early. */
   readonly overDownIntervalUs: number;
   /** The same for its first advertisement: how punctual the daemon was, packets aside. Null: it sent none yet. */
   readonly advertOverDownIntervalUs: number | null;
   readonly lost: number;
   readonly duplicated: number;
+}
+
+export interface TakeoverPlan {
+  readonly backup: Speaker;
+  readonly traffic: Traffic;
+  /** Makes the Active fail. Resolves when that is done. */
+  readonly disturb: () => Promise<unknown>;
+}
+
+/** Lets the Active fail, and measures until the Backup is Active and carries the packets. */
+export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan): Promise<Failover> {
+  const { activeDownUs, skewUs } = downIntervals(backup.options);
+  const boundMs = activeDownUs / 1000 + 10_000;
+  // On the Backup's side: what the failure let through, and nothing else.
+  const capture = captureAt(backup.router, backup.router.lanInterface, { outgoing: true });
+  try {
+    await eventually("an advertisement is captured", boundMs, () => capture.count() > 0);
+    const mac = backup.router.upstreamMac;
+    const from = traffic.sent();
+    const carried = traffic.carriedBy(mac);
+    await disturb();
+    await eventually(
+      `a packet comes through ${backup.router.name}`,
+      boundMs,
+      () => traffic.carriedBy(mac) > carried,
+      () => backup.log().split("\n").slice(-6).join(" | "),
+    );
+    await reach(backup, "active", boundMs);
+    const to = traffic.sent(); // later ones may still be under way when the columns are read
+    await capture.stop();
+    capture.verify();
+    const columns = traffic.columns(from, to);
+    const firstPacketUs = firstArrivalAfter(columns, columns.sentUs[0] ?? 0, mac);
+    if (firstPacketUs === null) throw new Error(`no packet came through ${backup.router.name}`);
+    const { lost, duplicated } = reportTraffic(columns);
+    const over = againstDeadline(readAdverts(capture.frames()), { firstPacketUs, activeDownUs, skewUs });
+    if (!over) throw new Error(`no advertisement reached ${backup.router.name}`);
+    return { firstPacketUs, ...over, lost, duplicated };
+  } finally {
+    await capture.stop();
+  }
+}
+
+/** The deadline as the frames on the Backup's leg tell it, and what happened beside it. */
+function againstDeadline(
+  adverts: readonly SeenAdvert[],
+  times: { readonly firstPacketUs: number; readonly activeDownUs: number; readonly skewUs: number },
+): Pick<Failover, "lastAdvertUs" | "deadlineUs" | "overDownIntervalUs" | "advertOverDownIntervalUs"> | null {
+  const { firstPacketUs } = times;
+  const heard = adverts.filter((advert) => !advert.outgoing && advert.atUs < firstPacketUs);
+  // A release may be repeated: the first one counts.
+  const lastClaim = heard.findLastIndex((advert) => advert.priority !== 0);
+  const last = heard[lastClaim + 1] ?? heard[lastClaim];
+  if (!last) return null;
+  const deadlineUs = last.atUs + (last.priority === 0 ? times.skewUs : times.activeDownUs);
+  const first = adverts.find((advert) => advert.outgoing && advert.atUs > last.atUs);
+  return {
+    lastAdvertUs: last.atUs,
+    deadlineUs,
+    overDownIntervalUs: firstPacketUs - deadlineUs,
+    advertOverDownIntervalUs: first ? first.atUs - deadlineUs : null,
+  };
 }
 
 export interface FailoverPlan {
@@ -30,45 +97,17 @@ export interface FailoverPlan {
 /** Cuts the Active's lines, measures, restores them, and waits until the roles are as before. */
 export async function measureFailover(plan: FailoverPlan): Promise<Failover> {
   const { lab, active, backup, traffic } = plan;
-  const { activeDownUs } = downIntervals(backup.options);
-  const boundMs = activeDownUs / 1000 + 10_000;
-  // On the Backup's side: what the cut let through, and nothing else.
-  const capture = captureAt(backup.router, backup.router.lanInterface, { outgoing: true });
-  await eventually("an advertisement is captured", boundMs, () => capture.count() > 0);
-  const from = traffic.sent();
-  const cut = await lab.cut(active.router, plan.legs ?? "both", plan.kind);
-  const mac = backup.router.upstreamMac;
-  const carried = traffic.carriedBy(mac);
-  await eventually(
-    `a packet comes through ${backup.router.name}`,
-    boundMs,
-    () => traffic.carriedBy(mac) > carried,
-    () => backup.log().split("\n").slice(-6).join(" | "),
-  );
-  await reach(backup, "active", boundMs);
-  const to = traffic.sent(); // later ones may still be under way when the columns are read
-  await capture.stop();
-  capture.verify();
-  const columns = traffic.columns(from, to);
-  const firstPacketUs = firstArrivalAfter(columns, cut.beginUs, mac);
-  const report = reportTraffic(columns);
-  await lab.restore(active.router, plan.legs ?? "both", plan.kind);
+  const boundMs = downIntervals(backup.options).activeDownUs / 1000 + 10_000;
+  const legs = plan.legs ?? "both";
+  const failover = await measureTakeover({
+    backup,
+    traffic,
+    disturb: () => lab.cut(active.router, legs, plan.kind),
+  });
+  await lab.restore(active.router, legs, plan.kind);
   await reach(active, "active", boundMs);
   await reach(backup, "backup", boundMs);
-  if (firstPacketUs === null) throw new Error(`no packet came through ${backup.router.name}`);
-  const adverts = readAdverts(capture.frames());
-  const last = adverts.findLast((advert) => !advert.outgoing && advert.atUs < firstPacketUs);
-  if (!last) throw new Error(`no advertisement of ${active.router.name} was captured`);
-  const first = adverts.find((advert) => advert.outgoing && advert.atUs > last.atUs);
-  const lastAdvertUs = last.atUs;
-  return {
-    lastAdvertUs,
-    firstPacketUs,
-    overDownIntervalUs: firstPacketUs - lastAdvertUs - activeDownUs,
-    advertOverDownIntervalUs: first ? first.atUs - lastAdvertUs - activeDownUs : null,
-    lost: report.lost,
-    duplicated: report.duplicated,
-  };
+  return failover;
 }
 
 /** One line: "median 0.31 ms, least 0.12, most 0.44 (5 runs), lost 33 .. 35, duplicated 0". */

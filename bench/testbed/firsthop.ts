@@ -1,9 +1,24 @@
 /** Our own daemon as a speaker. */
 import { daemonConfig, startDaemon } from "../../src/lab/daemon.js";
-import { type Speaker, type StartSpeaker, withDefaults } from "./speaker.js";
+import type { Lab, LabRouter } from "../../src/lab/topology.js";
+import { type Speaker, type SpeakerOptions, type StartSpeaker, withDefaults } from "./speaker.js";
 
-/** Starts the built daemon (dist) in a router and waits until it answers. */
-export const startFirsthop: StartSpeaker = async (lab, router, given): Promise<Speaker> => {
+/** Starts this clone's built daemon (dist) in a router and waits until it answers. */
+export const startFirsthop: StartSpeaker = (lab, router, given) =>
+  startDaemonOf(undefined, lab, router, given);
+
+/** The same of another clone: `main` is its dist/cli/main.js. */
+export const startFirsthopOf =
+  (main: string): StartSpeaker =>
+  (lab, router, given) =>
+    startDaemonOf(main, lab, router, given);
+
+async function startDaemonOf(
+  main: string | undefined,
+  lab: Lab,
+  router: LabRouter,
+  given: SpeakerOptions,
+): Promise<Speaker> {
   const options = withDefaults(given);
   const config = daemonConfig({
     vrid: options.vrid,
@@ -22,7 +37,7 @@ export const startFirsthop: StartSpeaker = async (lab, router, given): Promise<S
       ...options.more,
     },
   });
-  const daemon = await startDaemon(lab, router, config);
+  const daemon = await startDaemon(lab, router, config, undefined, main);
   return {
     kind: "firsthop",
     router,
@@ -33,6 +48,7 @@ export const startFirsthop: StartSpeaker = async (lab, router, given): Promise<S
     },
     stop: async () => void (await daemon.stop()),
     crash: async () => void (await daemon.crash()),
+    processes: () => (daemon.process.running() ? [daemon.process.pid] : []),
     log: () => daemon.process.output(),
   };
-};
+}

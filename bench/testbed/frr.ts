@@ -1,5 +1,5 @@
 /** FRRouting (zebra and vrrpd) as a peer. It expects its macvlan to be there: we make and remove it. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeSysctls } from "../../src/lab/namespaces.js";
 import type { LabRouter } from "../../src/lab/topology.js";
@@ -34,6 +34,7 @@ async function makeMacvlan(router: LabRouter, name: string, options: FullSpeaker
   const kind = options.family === "ipv4" ? "01" : "02";
   const mac = `00:00:5e:00:${kind}:${options.vrid.toString(16).padStart(2, "0")}`;
   const ip = (...args: string[]): Promise<string> => router.run("ip", ...args);
+  await ip("link", "del", name).catch(() => ""); // a crashed one left it
   await ip("link", "add", name, "link", "lan0", "address", mac, "type", "macvlan", "mode", "bridge");
   // vrrpd sends IPv6 advertisements from a link-local of the macvlan; EUI-64 would give both routers the same one.
   await ip("link", "set", name, "addrgenmode", "random");
@@ -88,7 +89,7 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     for (const pid of familyProcesses(base)) process.kill(pid, signal);
     await eventually("FRR ends", STOP_BOUND_MS, () => !vrrpd?.running() && !zebra.running(), log);
-    await router.run("ip", "link", "del", macvlan);
+    rmSync(`${base}/zserv.api`, { force: true });
   };
   return {
     kind: "frr",
@@ -100,8 +101,10 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
       vrrpd?.kill("SIGTERM");
       await eventually("vrrpd ends", STOP_BOUND_MS, () => !vrrpd?.running(), log);
       await end("SIGTERM");
+      await router.run("ip", "link", "del", macvlan);
     },
     crash: () => end("SIGKILL"),
+    processes: () => familyProcesses(base),
     log,
   };
 };

@@ -30,6 +30,7 @@ export function keepalivedConfig(options: FullSpeakerOptions, address: string): 
     "global_defs {",
     "  router_id lab",
     `  vrrp_version ${options.version}`,
+    ...lines(options.realtimePriority, `  vrrp_rt_priority ${options.realtimePriority}`, "  vrrp_no_swap"),
     "}",
     `vrrp_instance ${INSTANCE} {`,
     "  state BACKUP",
@@ -95,6 +96,7 @@ export const startKeepalived: StartSpeaker = async (lab, router, given) => {
       for (const pid of familyProcesses(base)) process.kill(pid, "SIGKILL");
       await ended();
     },
+    processes: () => familyProcesses(base),
     log,
   };
   return speaker;

@@ -21,6 +21,8 @@ export interface SpeakerOptions {
   readonly password?: string;
   /** The peers' addresses, where multicast is not to be used. */
   readonly unicastPeers?: readonly string[];
+  /** keepalived only: SCHED_RR priority of its VRRP process, locked in memory; 0: scheduled as packaged. */
+  readonly realtimePriority?: number;
   /** firsthop only: more keys of the virtual router. */
   readonly more?: Readonly<Record<string, unknown>>;
 }
@@ -44,6 +46,7 @@ export function withDefaults(options: SpeakerOptions): FullSpeakerOptions {
     virtualMac: options.virtualMac ?? true,
     password: options.password ?? null,
     unicastPeers: options.unicastPeers ?? null,
+    realtimePriority: options.realtimePriority ?? 0,
     more: options.more ?? {},
   };
 }
@@ -55,8 +58,10 @@ export interface Speaker {
   state(): Promise<SpeakerState>;
   /** Ends in good order and waits for the end. */
   stop(): Promise<void>;
-  /** Kills every process of it with SIGKILL and waits for the end. */
+  /** Kills every process of it with SIGKILL and waits for the end. What it left in the kernel stays. */
   crash(): Promise<void>;
+  /** Its processes now, threads not counted. */
+  processes(): readonly number[];
   log(): string;
 }
 

@@ -58,21 +58,25 @@ export interface LabDaemon {
   crash(): Promise<ProcessEnd>;
 }
 
-/** Starts a daemon and waits until its control socket answers. `name` tells files of several daemons apart. */
+/**
+ * Starts a daemon and waits until its control socket answers. `name` tells files of several daemons apart; `main` is
+ * the command to run, where it is not this package's.
+ */
 export async function startDaemon(
   lab: Lab,
   router: LabRouter,
   config: string,
   name = `${router.name}-firsthop`,
+  main = MAIN,
 ): Promise<LabDaemon> {
-  if (!existsSync(MAIN)) {
-    throw new FirsthopError("LAB_FAILED", `${MAIN} is missing: run \`npm run build\` first`);
+  if (!existsSync(main)) {
+    throw new FirsthopError("LAB_FAILED", `${main} is missing: run \`npm run build\` first`);
   }
   const file = join(lab.directory, `${name}.yaml`);
   const socket = join(lab.directory, `${name}.sock`);
   writeFileSync(file, config);
   const child = router.spawn(name, process.execPath, [
-    ...[MAIN, "run", "-c", file, "--socket", socket],
+    ...[main, "run", "-c", file, "--socket", socket],
     ...["--state-directory", join(lab.directory, "state")],
   ]);
   const daemon = daemonOf(child, socket);

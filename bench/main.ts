@@ -1,0 +1,192 @@
+/** `npm run bench -- [SUITE…] [OPTIONS]`: runs suites, writes raw samples and a report. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command, CommanderError } from "commander";
+import { removeLeftovers, requireNamespaces } from "../src/lab/namespaces.js";
+import { type BuiltRevision, buildRevision } from "./lib/against.js";
+import { compareSubjects } from "./lib/compare.js";
+import { machineInfo } from "./lib/machine.js";
+import type { BenchResult, SuiteResult } from "./lib/model.js";
+import { activityLine, buildReport } from "./lib/report.js";
+import { firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
+import { inOneLine, runSuite, type Suite } from "./lib/suite.js";
+import { SUITES } from "./suites/index.js";
+
+export const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+
+interface Options {
+  readonly quick?: true;
+  readonly json?: true;
+  readonly out?: string;
+  readonly peers?: string;
+  readonly against?: string;
+}
+
+const FIRSTHOP = "firsthop";
+
+class UsageError extends Error {}
+
+function command(): Command {
+  return new Command("npm run bench --")
+    .argument("[suites...]", `which to run: ${SUITES.map((suite) => suite.name).join(", ")} (default: all)`)
+    .option("--quick", "few repetitions: the whole suite within ten minutes")
+    .option("--out <dir>", "where the report goes (default: bench/results/TIME)")
+    .option("--json", "the result on standard output too, as JSON")
+    .option("--peers <list>", `who besides firsthop, by commas, or none (default: all that are installed)`)
+    .option(
+      "--against <rev>",
+      "builds that revision too and compares, interleaved; exit code 1 when a median is worse by more than 20 %. " +
+        "Without --peers no peer takes part",
+    )
+    .addHelpText(
+      "after",
+      "\nNeeds root: labs are network namespaces. Exit codes: 0 measured, 1 something is slower or a suite failed, " +
+        "2 wrong usage.\n\nExamples:\n  npm run bench -- --quick\n  npm run bench -- failover --quick --peers keepalived-vmac\n" +
+        "  npm run bench -- timing --against HEAD~1",
+    )
+    .exitOverride();
+}
+
+/** What goes wrong in one suite does not take the others' figures away. */
+export async function main(args: readonly string[]): Promise<number> {
+  const program = command();
+  try {
+    program.parse([...args], { from: "user" });
+    return await bench(program.args, program.opts<Options>());
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    console.error(`✗ ${inOneLine(error)}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+function chosenSuites(names: readonly string[]): readonly Suite[] {
+  for (const name of names) {
+    if (!SUITES.some((suite) => suite.name === name)) {
+      throw new UsageError(
+        `no suite is called "${name}": there are ${SUITES.map((suite) => suite.name).join(", ")}`,
+      );
+    }
+  }
+  return names.length === 0 ? SUITES : SUITES.filter((suite) => names.includes(suite.name));
+}
+
+/** Peers by id; a make's name alone ("keepalived") is the variant of that id, so that every id can be said. */
+function chosenPeers(list: string | undefined, alone: boolean): readonly Subject[] {
+  const peers = peerSubjects();
+  if (list === undefined) return alone ? [] : peers;
+  const wanted = list === "none" ? [] : list.split(",").filter((id) => id !== "" && id !== FIRSTHOP);
+  for (const id of wanted) {
+    if (!peers.some((peer) => peer.id === id)) {
+      throw new UsageError(`no peer is called "${id}": there are ${peers.map((peer) => peer.id).join(", ")}`);
+    }
+  }
+  return peers.filter((peer) => wanted.includes(peer.id));
+}
+
+function say(text: string): void {
+  console.error(text);
+}
+
+function revision(): string {
+  const git = (...args: string[]): string =>
+    execFileSync("git", ["-C", ROOT, ...args], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  try {
+    return `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain") ? " with changes" : ""}`;
+  } catch {
+    return "of no git repository";
+  }
+}
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** Ends by `exit`, whose listeners remove namespaces, processes and worktrees. */
+function endOnSignals(): void {
+  for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => process.exit(code));
+}
+
+async function bench(names: readonly string[], options: Options): Promise<number> {
+  const suites = chosenSuites(names);
+  const peers = chosenPeers(options.peers, options.against !== undefined);
+  requireNamespaces();
+  endOnSignals();
+  removeLeftovers();
+  const startedAt = new Date().toISOString();
+  const out = resolve(options.out ?? join(ROOT, "bench/results", startedAt.replace(/[:.]/g, "-")));
+  mkdirSync(out, { recursive: true });
+  const before = options.against ? await buildRevision(ROOT, options.against, say) : null;
+  try {
+    const subjects = [
+      firsthopSubject(FIRSTHOP, "firsthop as it is here", ROOT, true),
+      ...(before ? [firsthopSubject(before.id, `firsthop of ${before.name}`, before.root, false)] : []),
+      ...peers,
+    ];
+    for (const { id, absent } of subjects) if (absent) say(`! ABSENT ${id}: ${absent}`);
+    const { results, failed } = await runSuites(suites, subjects, options.quick === true);
+    const result: BenchResult = {
+      startedAt,
+      revision: revision(),
+      against: before?.name ?? null,
+      quick: options.quick === true,
+      machine: machineInfo(),
+      subjects: subjects.map(({ id, title, version, absent }) => ({ id, title, version, absent })),
+      suites: results,
+    };
+    return finish(result, { out, before, json: options.json === true, failed });
+  } finally {
+    before?.remove();
+  }
+}
+
+async function runSuites(
+  suites: readonly Suite[],
+  all: readonly Subject[],
+  quick: boolean,
+): Promise<{ results: SuiteResult[]; failed: boolean }> {
+  const subjects = all.filter((subject) => subject.absent === null);
+  const results: SuiteResult[] = [];
+  let failed = false;
+  for (const suite of suites) {
+    say(`\n${suite.name}: ${suite.title}`);
+    const startedMs = performance.now();
+    const progress = (text: string): void =>
+      say(`  ${((performance.now() - startedMs) / 1000).toFixed(0).padStart(4)} s  ${text}`);
+    try {
+      const result = await runSuite(suite, { quick, subjects, progress });
+      results.push(result);
+      say(`  done: ${activityLine(result.activity)}`);
+    } catch (error) {
+      failed = true;
+      say(`✗ ${suite.name} failed: ${inOneLine(error)}`);
+    }
+  }
+  return { results, failed };
+}
+
+interface Ending {
+  readonly out: string;
+  readonly before: BuiltRevision | null;
+  readonly json: boolean;
+  readonly failed: boolean;
+}
+
+function finish(result: BenchResult, { out, before, json, failed }: Ending): number {
+  const changes = before ? compareSubjects(result, before.id, FIRSTHOP) : null;
+  const report = buildReport(result, changes);
+  writeFileSync(join(out, "samples.json"), `${JSON.stringify(result)}\n`);
+  writeFileSync(join(out, "report.md"), report.markdown);
+  for (const [name, svg] of report.plots) writeFileSync(join(out, name), svg);
+  if (json) console.log(JSON.stringify(result));
+  say(`\nreport: ${join(out, "report.md")}`);
+  const slower = changes?.filter((change) => change.verdict === "slower") ?? [];
+  for (const { suite, metric, condition, worseBy } of slower) {
+    say(`✗ slower: ${suite}, ${metric.title}, ${condition}: median worse by ${(100 * worseBy).toFixed(0)} %`);
+  }
+  if (changes && slower.length === 0) say(`✓ no median is worse than at ${result.against} by more than 20 %`);
+  return failed || slower.length > 0 ? 1 : 0;
+}

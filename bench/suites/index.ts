@@ -1,0 +1,5 @@
+/** All suites, in the order in which they run. */
+import type { Suite } from "../lib/suite.js";
+import { failover } from "./failover.js";
+
+export const SUITES: readonly Suite[] = [failover];
