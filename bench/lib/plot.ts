@@ -131,6 +131,7 @@ export function stripPlot(rows: readonly PlotRow[], options: PlotOptions): strin
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
       `font-family="system-ui, sans-serif" font-size="12">`,
+    `<title>${inXml(options.title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     `<text x="12" y="24" font-size="15" font-weight="bold">${inXml(options.title)}</text>`,
     ...grid,

@@ -108,10 +108,10 @@ export async function startSubjectPair(
   subject: Subject,
   options: Omit<SpeakerOptions, "priority">,
 ): Promise<{ active: Speaker; backup: Speaker }> {
-  const active = await subject.start(lab, lab.routers[0]!, { ...options, priority: ACTIVE_PRIORITY });
-  const backup = await subject.start(lab, lab.routers[1]!, { ...options, priority: BACKUP_PRIORITY });
   const boundMs = ELECTION_BOUND_MS + 4 * (options.intervalMs ?? 1000);
-  await reach(active, "active", boundMs);
+  const active = await subject.start(lab, lab.routers[0]!, { ...options, priority: ACTIVE_PRIORITY });
+  await reach(active, "active", boundMs); // else the Backup's own start could make it Active for a moment
+  const backup = await subject.start(lab, lab.routers[1]!, { ...options, priority: BACKUP_PRIORITY });
   await reach(backup, "backup", boundMs);
   return { active, backup };
 }

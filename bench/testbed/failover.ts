@@ -1,7 +1,13 @@
 /** How long a host's packets had no way, measured on the wire. */
 import { firstArrivalAfter, median, reportTraffic } from "../../src/lab/statistics.js";
 import type { CutKind, Lab, Legs } from "../../src/lab/topology.js";
-import { captureAt, readAdverts, type SeenAdvert, type Traffic } from "../../src/lab/traffic.js";
+import {
+  captureAt,
+  instrumentNowUs,
+  readAdverts,
+  type SeenAdvert,
+  type Traffic,
+} from "../../src/lab/traffic.js";
 import { eventually } from "../../src/lab/wait.js";
 import { downIntervals, reach, type Speaker } from "./speaker.js";
 
@@ -37,10 +43,12 @@ export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan
   // On the Backup's side: what the failure let through, and nothing else.
   const capture = captureAt(backup.router, backup.router.lanInterface, { outgoing: true });
   try {
-    await eventually("an advertisement is captured", boundMs, () => capture.count() > 0);
+    const heard = (): boolean => readAdverts(capture.frames()).some((advert) => !advert.outgoing);
+    await eventually(`${backup.router.name} hears an advertisement`, boundMs, heard);
     const mac = backup.router.upstreamMac;
     const from = traffic.sent();
     const carried = traffic.carriedBy(mac);
+    const beginUs = instrumentNowUs();
     await disturb();
     await eventually(
       `a packet comes through ${backup.router.name}`,
@@ -53,7 +61,7 @@ export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan
     await capture.stop();
     capture.verify();
     const columns = traffic.columns(from, to);
-    const firstPacketUs = firstArrivalAfter(columns, columns.sentUs[0] ?? 0, mac);
+    const firstPacketUs = firstArrivalAfter(columns, beginUs, mac);
     if (firstPacketUs === null) throw new Error(`no packet came through ${backup.router.name}`);
     const { lost, duplicated } = reportTraffic(columns);
     const over = againstDeadline(readAdverts(capture.frames()), { firstPacketUs, activeDownUs, skewUs });

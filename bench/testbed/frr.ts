@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { writeSysctls } from "../../src/lab/namespaces.js";
 import type { LabRouter } from "../../src/lab/topology.js";
 import { eventually } from "../../src/lab/wait.js";
-import { familyProcesses } from "./processes.js";
+import { familyProcesses, killQuietly } from "./processes.js";
 import { type FullSpeakerOptions, type SpeakerState, type StartSpeaker, withDefaults } from "./speaker.js";
 
 const DAEMONS = "/usr/lib/frr";
@@ -87,7 +87,7 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
   };
   await eventually("vrrpd took up its work", START_BOUND_MS, async () => (await state()) !== "other", log);
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    for (const pid of familyProcesses(base)) process.kill(pid, signal);
+    for (const pid of familyProcesses(base)) killQuietly(pid, signal);
     await eventually("FRR ends", STOP_BOUND_MS, () => !vrrpd?.running() && !zebra.running(), log);
     rmSync(`${base}/zserv.api`, { force: true });
   };

@@ -2,7 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../src/lab/wait.js";
-import { familyProcesses } from "./processes.js";
+import { familyProcesses, killQuietly } from "./processes.js";
 import {
   type FullSpeakerOptions,
   type Speaker,
@@ -93,7 +93,8 @@ export const startKeepalived: StartSpeaker = async (lab, router, given) => {
       await ended();
     },
     crash: async () => {
-      for (const pid of familyProcesses(base)) process.kill(pid, "SIGKILL");
+      child.kill("SIGKILL"); // first of all the one that would start another child
+      for (const pid of familyProcesses(base)) killQuietly(pid);
       await ended();
     },
     processes: () => familyProcesses(base),

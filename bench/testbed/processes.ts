@@ -15,3 +15,12 @@ function commandLine(pid: number): string {
     return ""; // It ended in the meantime.
   }
 }
+
+/** Sends a signal to a process that may have ended in the meantime. */
+export function killQuietly(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It did.
+  }
+}

@@ -19,6 +19,9 @@ export interface TrafficOptions {
   readonly port?: number;
 }
 
+/** The clock of all instruments: CLOCK_MONOTONIC, in microseconds. */
+export const instrumentNowUs = (): number => loadNative().trafficNowUs();
+
 /** A running stream of numbered packets from a host to the upstream. */
 export interface Traffic {
   readonly rate: number;
