@@ -26,6 +26,8 @@ struct tc_context {
 static void* (*const lookup)(void* map, const void* key) = (void*)1;  // bpf_map_lookup_elem
 static fh_u64 (*const clockNs)(void) = (void*)5;                      // bpf_ktime_get_ns
 static int (*const pullData)(void* skb, fh_u32 length) = (void*)39;   // bpf_skb_pull_data
+// bpf_skb_load_bytes_relative
+static long (*const loadRelative)(const void* skb, fh_u32 at, void* to, fh_u32 length, fh_u32 start) = (void*)68;
 static fh_u64 (*const coarseClockNs)(void) = (void*)160;              // bpf_ktime_get_coarse_ns
 
 // The maps: symbols that the loader puts file descriptors in the place of. The screen is its map's memory itself.
@@ -62,10 +64,10 @@ enum {
 };
 
 struct frame {
-  const fh_u8* data;
-  const fh_u8* end;
+  fh_u64 mac;  // destination on the way in, source on the way out
   // Behind the Ethernet header and all tags.
   const fh_u8* payload;
+  const fh_u8* end;
   fh_u32 ifindex;
   fh_u16 etherType;  // as on the wire
   fh_u16 vlan[2];
@@ -87,23 +89,17 @@ INLINE void addVlan(struct frame* frame, fh_u16 vlan) {
 
 INLINE int isTag(fh_u16 etherType) { return etherType == ETHER_VLAN || etherType == ETHER_PROVIDER_VLAN; }
 
-// False for what holds no Ethernet header. A cut tag stays what it is: an EtherType that nobody asks for.
-INLINE int parse(struct frame* frame) {
-  const fh_u8* at = frame->data;
-  if (at + ETHER_HEADER > frame->end) return 0;
-  frame->etherType = read16(at + 12);
-  at += ETHER_HEADER;
-  if (__builtin_expect(isTag(frame->etherType), 0)) {
+// A cut tag stays what it is: an EtherType that nobody asks for.
+INLINE void skipTags(struct frame* frame) {
+  if (__builtin_expect(!isTag(frame->etherType), 1)) return;
 #pragma unroll
-    for (int tag = 0; tag < 3; ++tag) {
-      if (!isTag(frame->etherType) || at + 4 > frame->end) break;
-      addVlan(frame, BE16(read16(at)) & 0xfff);
-      frame->etherType = read16(at + 2);
-      at += 4;
-    }
+  for (int tag = 0; tag < 3; ++tag) {
+    const fh_u8* at = frame->payload;
+    if (!isTag(frame->etherType) || at + 4 > frame->end) break;
+    addVlan(frame, BE16(read16(at)) & 0xfff);
+    frame->etherType = read16(at + 2);
+    frame->payload = at + 4;
   }
-  frame->payload = at;
-  return 1;
 }
 
 // The slot of the group with this MAC where the frame came in; 0 when there is none. Most frames are for none: one bit
@@ -227,8 +223,8 @@ INLINE void listenIpv6(const struct frame* frame) {
 
 // True: not for this router.
 INLINE int keepOut(struct frame* frame) {
-  if (!parse(frame)) return 0;
-  const fh_u32 slot = groupOf(frame, readMac(frame->data));
+  skipTags(frame);
+  const fh_u32 slot = groupOf(frame, frame->mac);
   if (slot != 0) {
     const int owner = isOwner(slot);
     struct fh_counters* counters = countersOf(slot);
@@ -254,8 +250,8 @@ INLINE int keepOut(struct frame* frame) {
 
 // True: a frame in the name of a group that another router speaks for.
 INLINE int keepIn(struct frame* frame) {
-  if (!parse(frame)) return 0;
-  const fh_u32 slot = groupOf(frame, readMac(frame->data + 6));
+  skipTags(frame);
+  const fh_u32 slot = groupOf(frame, frame->mac);
   if (slot == 0 || isOwner(slot)) return 0;
   struct fh_counters* counters = countersOf(slot);
   if (counters) counters->kept_in++;
@@ -264,35 +260,58 @@ INLINE int keepIn(struct frame* frame) {
 
 SECTION("fh_xdp")
 int xdp(struct xdp_context* context) {
-  struct frame frame = {
-      .data = (const fh_u8*)(long)context->data,
-      .end = (const fh_u8*)(long)context->data_end,
-      .ifindex = context->ingress_ifindex,
-  };
+  const fh_u8* data = (const fh_u8*)(long)context->data;
+  struct frame frame = {.end = (const fh_u8*)(long)context->data_end, .ifindex = context->ingress_ifindex};
+  if (data + ETHER_HEADER > frame.end) return XDP_PASS;
+  frame.mac = readMac(data);
+  frame.etherType = read16(data + 12);
+  frame.payload = data + ETHER_HEADER;
   return keepOut(&frame) ? XDP_DROP : XDP_PASS;
 }
 
-INLINE void tcFrame(struct tc_context* context, struct frame* frame, fh_u32 lookedAt) {
+// Behind another's generic XDP, kernels from 6.9 on give tc a frame without its Ethernet header (the length of that is
+// lost when they copy the frame). Then the EtherType is not where it should be; or by chance it is, but then what
+// stands there looks like the beginning of a payload.
+INLINE int isWithoutHeader(const fh_u8* data, const fh_u8* end, fh_u16 protocol) {
+  if (data + ETHER_HEADER > end || read16(data + 12) != protocol) return 1;
+  if (protocol == ETHER_IPV4) return data[0] >> 4 == 4;
+  if (protocol == ETHER_IPV6) return data[0] >> 4 == 6;
+  return protocol == ETHER_ARP && read16(data) == BE16(1);
+}
+
+// False for what holds no Ethernet header at all.
+INLINE int readTc(struct tc_context* context, struct frame* frame, fh_u32 lookedAt, fh_u32 macAt) {
   // What is asked for may lie in other pages than the first octets.
   if (context->data + lookedAt > context->data_end && context->data_end - context->data < context->len)
     pullData(context, context->len < lookedAt ? context->len : lookedAt);
-  frame->data = (const fh_u8*)(long)context->data;
+  const fh_u8* data = (const fh_u8*)(long)context->data;
   frame->end = (const fh_u8*)(long)context->data_end;
   frame->ifindex = context->ifindex;
+  frame->etherType = context->protocol;
   // The outermost tag is taken off at reception (or put on by the device), and told here.
   if (context->vlan_present) addVlan(frame, context->vlan_tci & 0xfff);
+  frame->payload = data;
+  if (__builtin_expect(isWithoutHeader(data, frame->end, context->protocol), 0)) {
+    fh_u64 macs[2] = {};
+    if (loadRelative(context, 0, &macs[0], 6, 0) < 0 || loadRelative(context, 6, &macs[1], 6, 0) < 0) return 0;
+    frame->mac = macs[macAt / 6];
+    if (data + ETHER_HEADER > frame->end || readMac(data) != macs[0] || readMac(data + 6) != macs[1]) return 1;
+  }
+  if (data + ETHER_HEADER > frame->end) return 0;
+  frame->mac = readMac(data + macAt);
+  frame->etherType = read16(data + 12);
+  frame->payload = data + ETHER_HEADER;
+  return 1;
 }
 
 SECTION("fh_ingress")
 int ingress(struct tc_context* context) {
   struct frame frame = {};
-  tcFrame(context, &frame, LOOKED_AT_IN);
-  return keepOut(&frame) ? TC_DROP : TC_NEXT;
+  return readTc(context, &frame, LOOKED_AT_IN, 0) && keepOut(&frame) ? TC_DROP : TC_NEXT;
 }
 
 SECTION("fh_egress")
 int egress(struct tc_context* context) {
   struct frame frame = {};
-  tcFrame(context, &frame, LOOKED_AT_OUT);
-  return keepIn(&frame) ? TC_DROP : TC_NEXT;
+  return readTc(context, &frame, LOOKED_AT_OUT, 6) && keepIn(&frame) ? TC_DROP : TC_NEXT;
 }
