@@ -144,7 +144,7 @@ function assumedDatagram(payload: Uint8Array): BfdFrame {
     sourcePort: BFD_SOURCE_PORT_MIN,
     destinationPort: BFD_CONTROL_PORT,
     checksum: 0,
-    checksumValid: true,
+    checksumForm: "none" as const,
     payload,
   };
   return { ip, udp, control: readControl(payload) };

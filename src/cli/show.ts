@@ -1,7 +1,13 @@
 /** `firsthop show`: the state of the running daemon, as a table, in detail, or as JSON. */
 import { Command } from "commander";
 import type { ControlClient } from "../control/client.js";
-import type { InterfaceStatus, RouterStatus, TrackStatus, VirtualRouterStatus } from "../engine/status.js";
+import type {
+  BfdSessionStatus,
+  InterfaceStatus,
+  RouterStatus,
+  TrackStatus,
+  VirtualRouterStatus,
+} from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import { socketOption, withDaemon } from "./daemon.js";
 import {
@@ -29,7 +35,7 @@ export function showCommand(): Command {
     .description("Shows the state of the running daemon: all virtual routers, or one of them in detail.")
     .argument(
       "[what]",
-      "virtual-routers, tracks, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
+      "virtual-routers, tracks, bfd, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
     )
     .option("--json", "print JSON; with --watch one document a line")
     .option("--watch", "stay and print again whenever something changes")
@@ -112,6 +118,8 @@ export function selection(status: RouterStatus, what: string | undefined): unkno
       return { virtualRouters: status.virtualRouters };
     case "tracks":
       return { tracks: status.tracks };
+    case "bfd":
+      return { bfdSessions: status.bfdSessions };
     case "interfaces":
       return { interfaces: status.interfaces };
     default:
@@ -127,6 +135,8 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
       return virtualRoutersTable(status.virtualRouters, nowMs);
     case "tracks":
       return tracksTable(status.tracks, nowMs);
+    case "bfd":
+      return bfdTable(status.bfdSessions);
     case "interfaces":
       return interfacesTable(status.interfaces);
     default:
@@ -199,6 +209,24 @@ function trackingText(router: VirtualRouterStatus): (readonly [string, string])[
       `${one.tracker} ${paintVerdict(one.state)}, weight ${rule}, now ${now}`,
     ];
   });
+}
+
+function bfdTable(sessions: readonly BfdSessionStatus[]): string {
+  if (sessions.length === 0) return "no BFD sessions are running";
+  const ms = (value: number | null): string => (value === null ? "-" : shortDuration(value));
+  return table(
+    ["NEIGHBOUR", "INTERFACE", "STATE", "ROLE", "SENDS EVERY", "DETECTION", "USED BY", "LAST DOWN"],
+    sessions.map((one) => [
+      one.remoteAddress,
+      one.interface,
+      one.state === "up" ? color.green("up") : color.red(one.state),
+      one.role,
+      ms(one.transmitIntervalMs),
+      ms(one.detectionTimeMs),
+      one.usedBy.join(",") || "-",
+      one.lastDown ?? "-",
+    ]),
+  );
 }
 
 function interfacesTable(interfaces: readonly InterfaceStatus[]): string {

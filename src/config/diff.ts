@@ -27,6 +27,7 @@ const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
   "preemptDelayUs",
   "checksum",
   "track",
+  "bfd",
 ]);
 
 export function diffConfig(old: Config, next: Config): ConfigDiff {

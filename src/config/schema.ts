@@ -18,7 +18,6 @@ export const PLANNED_KEYS: ReadonlySet<string> = new Set([
   "mask",
   "gateways",
   "metrics",
-  "virtualRouters.*.bfd",
   "virtualRouters.*.syncGroup",
   "virtualRouters.*.notify",
 ]);

@@ -8,6 +8,14 @@ export interface VirtualAddress {
   readonly prefixLength: number;
 }
 
+/** A BFD session between the Active and each Backup. */
+export interface BfdConfig {
+  readonly intervalUs: number;
+  readonly multiplier: number;
+  /** Which Backup takes over first: 1, 2, … */
+  readonly rank: number;
+}
+
 export interface VirtualRouterConfig {
   /** IFNAME/VRID, with /ipv6 where both families use it. */
   readonly name: string;
@@ -25,6 +33,7 @@ export interface VirtualRouterConfig {
   readonly checksum: ChecksumMode;
   readonly authentication: { readonly type: "simple"; readonly password: string } | null;
   readonly unicast: { readonly source: string | null; readonly peers: readonly string[] } | null;
+  readonly bfd: BfdConfig | null;
   readonly track: readonly Tracked[];
 }
 

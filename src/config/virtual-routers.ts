@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { canonicalIp, familyOf, isLinkLocal } from "../core/address.js";
 import type { IpFamily } from "../core/vrrp/advertisement.js";
+import { bfdInterval, bfdMultiplier } from "./bfd.js";
 import {
   address,
   addressWithLength,
@@ -113,6 +114,24 @@ const virtualRouterSchema = z.strictObject(
       })
       .optional()
       .meta({ description: "Advertisements to named peers, where multicast does not pass." }),
+    bfd: z
+      .strictObject(
+        {
+          interval: bfdInterval,
+          multiplier: bfdMultiplier,
+          rank: integer(1, 255, {
+            description:
+              "Order of the Backups: rank 1 takes over at once, rank n after n-1 times interval x multiplier.",
+            examples: [2],
+          }).default(1),
+        },
+        { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
+      )
+      .optional()
+      .meta({
+        description:
+          "BFD between the Active and each Backup (RFC 5881): a Backup takes over when the session to the Active falls silent, however rare advertisements are. The same on all routers, but for the rank.",
+      }),
     track: trackSchema,
   },
   { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
@@ -346,6 +365,13 @@ function normalizeOne(
     virtualMac: one.virtualMac,
     checksum: one.checksum,
     authentication,
+    bfd: one.bfd
+      ? {
+          intervalUs: parseDuration(one.bfd.interval) as number,
+          multiplier: one.bfd.multiplier,
+          rank: one.bfd.rank,
+        }
+      : null,
     unicast: unicast
       ? {
           source: unicast.source === undefined ? null : hostOf(unicast.source),

@@ -10,8 +10,11 @@ export interface UdpDatagram {
   readonly sourcePort: number;
   readonly destinationPort: number;
   readonly checksum: number;
-  /** Right, or left out, which only IPv4 allows. */
-  readonly checksumValid: boolean;
+  /**
+   * `none`: left out, which only IPv4 allows. `pending`: the sum of the pseudo-header alone, which the sender's kernel
+   * leaves for a network card to complete; seen where frames never pass one, as between namespaces.
+   */
+  readonly checksumForm: "full" | "none" | "pending" | "wrong";
   /** What the UDP length says is there, cut at the end of the IP datagram. */
   readonly payload: Uint8Array;
 }
@@ -24,14 +27,20 @@ export function readUdp(ip: IpPacket): UdpDatagram | null {
   if (length < HEADER_LENGTH) return null;
   const datagram = segment.subarray(0, length);
   const checksum = u16(segment, CHECKSUM_OFFSET);
-  const pseudo = pseudoHeaderSum(ip.source, ip.destination, UDP_PROTOCOL, length);
   return {
     sourcePort: u16(segment, 0),
     destinationPort: u16(segment, 2),
     checksum,
-    checksumValid: checksum === 0 ? ip.version === 4 : onesComplementSum(datagram, pseudo) === 0xffff,
+    checksumForm: checksumForm(ip, datagram, checksum),
     payload: datagram.subarray(HEADER_LENGTH),
   };
+}
+
+function checksumForm(ip: IpPacket, datagram: Uint8Array, checksum: number): UdpDatagram["checksumForm"] {
+  if (checksum === 0) return ip.version === 4 ? "none" : "wrong";
+  const pseudo = pseudoHeaderSum(ip.source, ip.destination, UDP_PROTOCOL, u16(datagram, 4));
+  if (onesComplementSum(datagram, pseudo) === 0xffff) return "full";
+  return checksum === pseudo ? "pending" : "wrong";
 }
 
 /** A UDP datagram with its checksum, without an IP header. */

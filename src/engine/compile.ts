@@ -27,6 +27,7 @@ export interface Foreseen<Event> {
 export type ForeseenTrigger =
   | { readonly on: "timer"; readonly timer: number }
   | { readonly on: "pattern"; readonly pattern: FramePattern }
+  | { readonly on: "signal"; readonly signal: number }
   | { readonly on: "controlLost" }
   | { readonly on: "gaveWay" };
 

@@ -7,6 +7,7 @@
 import { formatIp, namesOneHost } from "../core/address.js";
 import { answerArp, readArp } from "../core/arp.js";
 import type { PortId } from "../core/automaton.js";
+import { type BfdFrame, readBfdFrame } from "../core/bfd/packet.js";
 import type { IpPacket } from "../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../core/nd.js";
 import { GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
@@ -37,6 +38,7 @@ const NOTICE_EVERY_US = 10_000_000;
 export class FrameIntake {
   readonly #heartbeat: Heartbeat;
   readonly #rejected: (name: string | null, reason: string, detail: string) => void;
+  readonly #bfd: (interfaceName: string, packet: BfdFrame, frame: Uint8Array, atUs: number) => void;
   readonly #interfaceOf = new Map<PortId, string>();
   /** By `IFNAME/VRID/FAMILY`. */
   #routers = new Map<string, VirtualRouter>();
@@ -52,9 +54,11 @@ export class FrameIntake {
   constructor(
     heartbeat: Heartbeat,
     onRejected: (name: string | null, reason: string, detail: string) => void,
+    onBfd: (interfaceName: string, packet: BfdFrame, frame: Uint8Array, atUs: number) => void,
   ) {
     this.#heartbeat = heartbeat;
     this.#rejected = onRejected;
+    this.#bfd = onBfd;
   }
 
   setRouters(routers: readonly VirtualRouter[]): void {
@@ -85,7 +89,12 @@ export class FrameIntake {
     const interfaceName = this.#interfaceOf.get(port);
     if (interfaceName === undefined) return;
     const vrrp = readVrrpFrame(frame);
-    if (vrrp) this.#vrrp(interfaceName, vrrp.ip, vrrp.message, frame, atUs);
+    if (vrrp) {
+      this.#vrrp(interfaceName, vrrp.ip, vrrp.message, frame, atUs);
+      return;
+    }
+    const bfd = readBfdFrame(frame);
+    if (bfd) this.#bfd(interfaceName, bfd, frame, atUs);
     else this.#answer(port, interfaceName, frame);
   }
 

@@ -46,6 +46,14 @@ export class NetworkCache {
     return [...this.#addresses.values()].filter((one) => one.ifindex === ifindex).map((one) => one.address);
   }
 
+  /** Whether an address is a neighbour's by one of the interface's prefixes. */
+  isOnLink(ifindex: number, address: string): boolean {
+    if (isLinkLocal(address)) return true;
+    return [...this.#addresses.values()].some(
+      (one) => one.ifindex === ifindex && prefixContains(one.address, one.prefixLength, address),
+    );
+  }
+
   /**
    * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
    * addresses; IPv6: its link-local address. What virtual routers put there is none (`borrowed`): it comes and goes,

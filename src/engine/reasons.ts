@@ -76,6 +76,8 @@ export function describeChange(
       return "started as the owner of the addresses (priority 255)";
     case "shutdown":
       return "left the virtual router";
+    case "bfd-down":
+      return describeBfdDown(before);
     case "active-down":
     case "active-released":
     case "preempted-lower-priority":
@@ -87,6 +89,13 @@ export function describeChange(
     case "tie-lost":
       return `heard ${heard}: same priority, and its address is above our ${settings.primaryAddress}`;
   }
+}
+
+function describeBfdDown(before: VrrpState): string {
+  if (before.name !== "backup" || before.active === null)
+    return "took over: the BFD session to the Active went down";
+  const waited = before.activeFailed ? ", and no Backup of a better rank took over" : "";
+  return `BFD heard nothing from ${peer(before.active)} for the detection time${waited}`;
 }
 
 function describeTakeover(reason: VrrpReason, settings: VrrpSettings, before: VrrpState): string {

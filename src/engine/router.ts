@@ -3,37 +3,36 @@
  * frames, reports of the heartbeat engine) to the virtual router they concern, and keeps what they share:
  * ports, counters, the flight recorder, the events that users follow.
  */
+import { randomBytes } from "node:crypto";
 import type { Config, VirtualRouterConfig } from "../config/index.js";
 import { diffConfig } from "../config/index.js";
 import { familyOf } from "../core/address.js";
 import type { PortId } from "../core/automaton.js";
-import { socketGroups } from "../core/lan-groups.js";
-import { lanPortFilter } from "../core/socket-filter.js";
 import type { ChecksumForm } from "../core/vrrp/advertisement.js";
 import type { LearnedForms } from "../core/vrrp/checksum-policy.js";
 import type {
-  DatagramPortOptions,
   Driver,
   Heartbeat,
   HeartbeatReport,
   Kernel,
   KernelNews,
   LinkInfo,
-  PortCounters,
-  PortOptions,
   VirtualInterface,
 } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
+import { BfdSessions } from "./bfd/sessions.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { NetworkCache } from "./network.js";
+import { Ports } from "./ports.js";
 import { FlightRecorder } from "./recorder.js";
 import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
 import { tamperingWith } from "./tampering.js";
 import { trackEvent } from "./tracking/events.js";
 import { Trackers } from "./tracking/trackers.js";
-import { VirtualRouter, type VirtualRouterHost } from "./virtual-router.js";
+import { VirtualRouter } from "./virtual-router.js";
+import type { VirtualRouterHost } from "./virtual-router-host.js";
 
 export interface RouterOptions {
   /** Defaults to this Linux machine. */
@@ -49,13 +48,6 @@ export interface ReloadResult {
   readonly removed: readonly string[];
   readonly changed: readonly string[];
   readonly unchanged: readonly string[];
-}
-
-interface LanPort {
-  readonly port: PortId;
-  readonly ifindex: number;
-  /** Addresses that this router answers ARP/ND for itself when the port was opened. */
-  readonly answered: string;
 }
 
 const EVENTS_KEPT = 1000;
@@ -76,8 +68,8 @@ export class Router {
   readonly #trackers: Trackers;
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
-  readonly #lanPorts = new Map<string, LanPort>();
-  readonly #datagramPorts = new Map<string, PortId>();
+  readonly #ports: Ports;
+  readonly #bfd: BfdSessions;
   readonly #listeners = new Set<(event: RouterEvent) => void>();
   readonly #events: RouterEvent[] = [];
   readonly #jobs: (() => void)[] = [];
@@ -108,9 +100,13 @@ export class Router {
       ownership: config.ownership,
       stateDirectory,
     });
-    this.#intake = new FrameIntake(this.#heartbeat, (name, reason, detail) =>
-      this.#notice("warning", name, reason, detail),
+    this.#intake = new FrameIntake(
+      this.#heartbeat,
+      (name, reason, detail) => this.#notice("warning", name, reason, detail),
+      (name, packet, frame, atUs) => this.#bfd.frame(name, packet, frame, atUs),
     );
+    this.#bfd = this.#makeBfd();
+    this.#ports = this.#makePorts();
     this.#host = this.#makeHost();
     this.#trackers = this.#makeTrackers();
   }
@@ -144,7 +140,8 @@ export class Router {
       virtualRouters: [...this.#virtualRouters.values()].map((one) => one.status()),
       tracks: this.#trackers.status((tracker) => this.#followersOf(tracker).map((one) => one.name)),
       interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
-      statistics: this.#intake.statistics(this.#portCounters()),
+      bfdSessions: this.#bfd.status(),
+      statistics: this.#intake.statistics(this.#ports.counters()),
       engine: this.#heartbeat.timing(),
     };
   }
@@ -213,7 +210,7 @@ export class Router {
       one.dispose();
     }
     this.#intake.setRouters([...this.#virtualRouters.values()]);
-    this.#closeUnusedPorts();
+    this.#ports.closeUnused(new Set([...this.#interfaceNames(), ...this.#bfd.interfaces()]));
   }
 
   async #reload(config: Config): Promise<ReloadResult> {
@@ -245,6 +242,7 @@ export class Router {
     try {
       this.#trackers.end();
       await this.#remove([...this.#virtualRouters.values()], handOver);
+      this.#bfd.close();
     } finally {
       this.#closed = true;
       this.#saveForms();
@@ -282,7 +280,7 @@ export class Router {
       if (this.#closed) return;
       switch (report.type) {
         case "transition":
-          this.#bySession.get(report.session)?.onTransition(report);
+          if (!this.#bfd.onTransition(report)) this.#bySession.get(report.session)?.onTransition(report);
           break;
         case "frame":
           this.#intake.frame(report.port, report.frame, report.atUs);
@@ -301,6 +299,7 @@ export class Router {
             `JavaScript was silent for ${Math.round(report.silentForUs / 1000)} ms`,
           );
           for (const one of this.#virtualRouters.values()) one.onControlRestored();
+          this.#bfd.onControlRestored();
           break;
       }
     }
@@ -319,6 +318,7 @@ export class Router {
       if (concerns) this.#showNetwork(one);
     }
     this.#trackers.networkChanged();
+    this.#bfd.networkChanged();
   }
 
   /** Somebody else may have changed the device; what it looks like while our own steps take effect says nothing. */
@@ -343,8 +343,7 @@ export class Router {
   #showNetwork(one: VirtualRouter): void {
     const { interface: name, family, addresses } = one.config;
     const link = this.#network.linkByName(name);
-    const known = this.#lanPorts.get(name);
-    if (known && known.ifindex !== link?.ifindex) this.#dropLanPort(name);
+    this.#ports.dropStale(name, link?.ifindex);
     const virtual = addresses.map((address) => address.address);
     one.setNetwork({
       link,
@@ -363,29 +362,23 @@ export class Router {
   }
 
   #onPortError(port: PortId, errno: string): void {
-    const entry = [...this.#lanPorts].find(([, one]) => one.port === port);
-    if (entry) this.#notice("info", null, "port-error", `${entry[0]}: ${errno}`);
+    const name = this.#ports.interfaceOf(port);
+    if (name !== null) this.#notice("info", null, "port-error", `${name}: ${errno}`);
   }
 
   // ---- ports --------------------------------------------------------------------------------------------
 
-  /** Null: the interface went away, and the news of it is on its way. */
-  #lanPort(link: LinkInfo): PortId | null {
-    const answered = this.#answeredOn(link.name);
-    const key = answered.join();
-    const known = this.#lanPorts.get(link.name);
-    if (known && known.ifindex === link.ifindex && known.answered === key) return known.port;
-    if (known) this.#dropLanPort(link.name);
-    const port = this.#openPort({
-      kind: "packet",
-      ifindex: link.ifindex,
-      filter: lanPortFilter(answered),
-      ...socketGroups(answered),
+  #makePorts(): Ports {
+    return new Ports({
+      heartbeat: this.#heartbeat,
+      needs: (name) => ({ answered: this.#answeredOn(name), bfd: this.#bfdOn(name) }),
+      opened: (port, name) => this.#intake.setPort(port, name),
+      closing: (port) => this.#intake.removePort(port),
+      closed: (name) => {
+        for (const one of this.#virtualRouters.values()) if (one.config.interface === name) one.portChanged();
+        this.#bfd.networkChanged();
+      },
     });
-    if (port === null) return null;
-    this.#lanPorts.set(link.name, { port, ifindex: link.ifindex, answered: key });
-    this.#intake.setPort(port, link.name);
-    return port;
   }
 
   /** Without accept mode the kernel has no address to answer for, so this router answers ARP and ND itself. */
@@ -395,36 +388,31 @@ export class Router {
       .flatMap((one) => one.addresses.map((address) => address.address));
   }
 
-  #datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null {
-    const key = `${family}/${ifindex}`;
-    const known = this.#datagramPorts.get(key);
-    if (known !== undefined) return known;
-    const port = this.#openPort({ kind: "datagram", family, ifindex });
-    if (port !== null) this.#datagramPorts.set(key, port);
-    return port;
+  #bfdOn(name: string): boolean {
+    const { virtualRouters } = this.#config;
+    return (
+      virtualRouters.some((one) => one.interface === name && one.bfd !== null) ||
+      this.#bfd.interfaces().has(name)
+    );
   }
 
-  #openPort(options: PortOptions | DatagramPortOptions): PortId | null {
-    try {
-      return this.#heartbeat.openPort(options);
-    } catch (error) {
-      if (["ENODEV", "ENXIO"].includes((error as { code?: string }).code ?? "")) return null;
-      throw error;
-    }
-  }
-
-  #dropLanPort(name: string): void {
-    const known = this.#lanPorts.get(name);
-    if (!known) return;
-    this.#lanPorts.delete(name);
-    this.#intake.removePort(known.port);
-    this.#heartbeat.closePort(known.port);
-    for (const one of this.#virtualRouters.values()) if (one.config.interface === name) one.portChanged();
-  }
-
-  #closeUnusedPorts(): void {
-    const used = new Set(this.#interfaceNames());
-    for (const name of [...this.#lanPorts.keys()]) if (!used.has(name)) this.#dropLanPort(name);
+  #makeBfd(): BfdSessions {
+    return new BfdSessions({
+      heartbeat: this.#heartbeat,
+      ports: (name, family) => {
+        const link = this.#network.linkByName(name);
+        const lanPort = link && this.#ports.lan(link);
+        const sendPort = link && this.#ports.datagram(family, link.ifindex);
+        return lanPort === null || sendPort === null ? null : { lanPort, sendPort };
+      },
+      isOnLink: (name, address) => {
+        const link = this.#network.linkByName(name);
+        return link !== null && this.#network.isOnLink(link.ifindex, address);
+      },
+      draw: () => randomBytes(4).readUInt32LE(),
+      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
+      notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
+    });
   }
 
   // ---- what is told -------------------------------------------------------------------------------------
@@ -433,8 +421,9 @@ export class Router {
     return {
       heartbeat: this.#heartbeat,
       kernel: this.#kernel,
-      lanPort: (link) => this.#lanPort(link),
-      datagramPort: (family, ifindex) => this.#datagramPort(family, ifindex),
+      lanPort: (link) => this.#ports.lan(link),
+      datagramPort: (family, ifindex) => this.#ports.datagram(family, ifindex),
+      bfd: () => this.#bfd,
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
       schedule: (run) => this.#schedule(run),
@@ -520,17 +509,12 @@ export class Router {
     return new Date(this.#driver.wallClockMs()).toISOString();
   }
 
-  #portCounters(): PortCounters[] {
-    return [...this.#lanPorts.values()].map((one) => this.#heartbeat.portCounters(one.port));
-  }
-
   #interfaceNames(): string[] {
     return [...new Set([...this.#virtualRouters.values()].map((one) => one.config.interface))];
   }
 
   #interfaceStatus(name: string): InterfaceStatus {
     const link = this.#network.linkByName(name);
-    const lan = this.#lanPorts.get(name);
     const judged = link && this.#kernel.ownership(link.ifindex);
     return {
       name,
@@ -540,7 +524,7 @@ export class Router {
       mac: link?.mac ?? null,
       hook: judged?.hook ?? "off",
       hookDetail: judged?.detail ?? null,
-      counters: lan ? this.#heartbeat.portCounters(lan.port) : null,
+      counters: this.#ports.countersOf(name),
     };
   }
 }

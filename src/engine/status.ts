@@ -119,6 +119,37 @@ export interface TrackStatus {
   readonly trackedBy: readonly string[];
 }
 
+/** A BFD session (RFC 5880). */
+export interface BfdSessionStatus {
+  readonly interface: string;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly state: "adminDown" | "down" | "init" | "up";
+  /** Why it went down last, as this end tells the neighbour. */
+  readonly diagnostic: string;
+  /** What the neighbour says of itself; null while it is not heard. */
+  readonly remoteState: "adminDown" | "down" | "init" | "up" | null;
+  /** `passive`: the neighbour opened it. */
+  readonly role: "active" | "passive";
+  /** Virtual routers and trackers. */
+  readonly usedBy: readonly string[];
+  readonly localDiscriminator: number;
+  readonly remoteDiscriminator: number | null;
+  /** Agreed with the neighbour, before jitter; null while nothing is sent. */
+  readonly transmitIntervalMs: number | null;
+  readonly detectionTimeMs: number | null;
+  readonly multiplier: number;
+  /** How long it has been in this state. */
+  readonly forMs: number;
+  readonly lastDown: string | null;
+  readonly statistics: {
+    readonly packetsRcvd: number;
+    readonly packetsSent: number;
+    readonly sessionUp: number;
+    readonly sessionDown: number;
+  };
+}
+
 export interface InterfaceStatus {
   readonly name: string;
   readonly ifindex: number | null;
@@ -136,6 +167,7 @@ export interface RouterStatus {
   readonly virtualRouters: readonly VirtualRouterStatus[];
   readonly tracks: readonly TrackStatus[];
   readonly interfaces: readonly InterfaceStatus[];
+  readonly bfdSessions: readonly BfdSessionStatus[];
   readonly statistics: GlobalStatistics;
   readonly engine: EngineTiming;
 }

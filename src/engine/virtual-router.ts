@@ -7,7 +7,6 @@
  * holds what was learned, `#settings()` is what is in force.
  */
 import type { VirtualRouterConfig } from "../config/index.js";
-import type { PortId } from "../core/automaton.js";
 import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
 import { virtualMac } from "../core/vrrp/advertisement.js";
 import {
@@ -22,16 +21,15 @@ import {
 } from "../core/vrrp/machine.js";
 import type { RejectCounter, VrrpReceiver } from "../core/vrrp/validate.js";
 import type {
-  Heartbeat,
   HeartbeatReport,
-  Kernel,
   LeaseTerms,
   LinkInfo,
   SessionId,
   VirtualInterface,
   VirtualInterfaceRequest,
 } from "../driver/driver.js";
-import { ChecksumForms, type FormsStore } from "./checksum-forms.js";
+import { BfdBinding } from "./bfd/binding.js";
+import { ChecksumForms } from "./checksum-forms.js";
 import { MachineSession } from "./machine-session.js";
 import { Placement } from "./placement.js";
 import { describeCauses, describeChange, type FaultCause, onlyTracking, waitingFor } from "./reasons.js";
@@ -44,36 +42,8 @@ import type {
   VirtualRouterStatus,
 } from "./status.js";
 import type { Followed } from "./tracking/followed.js";
+import type { NetworkView, VirtualRouterHost } from "./virtual-router-host.js";
 import { VrrpPlan } from "./vrrp-plan.js";
-
-/** What a virtual router needs from the router it belongs to. */
-export interface VirtualRouterHost extends FormsStore {
-  readonly heartbeat: Heartbeat;
-  readonly kernel: Kernel;
-  /** The LAN port of an interface, opened on first use; null when the interface is gone already. */
-  lanPort(link: LinkInfo): PortId | null;
-  /** The port for unicast peers. */
-  datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null;
-  wallClockMs(): number;
-  setTimer(afterUs: number, run: () => void): () => void;
-  /** Called before an event is processed: the flight recorder. */
-  record(name: string, atUs: number, event: VrrpEvent): void;
-  /** Runs something soon, leaving the event loop its turns between two of them. */
-  schedule(run: () => void): void;
-  stateChanged(name: string, change: StateChange): void;
-  notice(level: "warning" | "info", name: string, code: string, detail: string): void;
-  /** How long the kernel goes on for a router that has fallen silent; null: for ever. */
-  ownershipLimitUs(): number | null;
-  /** Something was prepared on an interface, with or without a filter. */
-  ownershipPlaced(link: LinkInfo, place: VirtualInterface): void;
-}
-
-/** What the network offers a virtual router now. */
-export interface NetworkView {
-  readonly link: LinkInfo | null;
-  /** Source of advertisements; null while the interface has none. */
-  readonly primaryAddress: string | null;
-}
 
 /** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
 type OwnCounter = Exclude<RejectCounter, keyof GlobalStatistics>;
@@ -88,6 +58,7 @@ export class VirtualRouter {
   readonly #host: VirtualRouterHost;
   #network: NetworkView = { link: null, primaryAddress: null };
   readonly #placement: Placement;
+  readonly #bfd: BfdBinding;
   #controlLost = false;
   #stopping = false;
   #starting = false;
@@ -126,6 +97,18 @@ export class VirtualRouter {
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
     this.#tracking = tracking;
+    this.#bfd = new BfdBinding({
+      name: config.name,
+      session: this.#machine.id,
+      sessions: () => host.bfd(),
+      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
+      now: () => host.heartbeat.now(),
+      notice: (level, code, detail) => host.notice(level, config.name, code, detail),
+      changed: () => {
+        this.#plan = null;
+        this.#machine.reload();
+      },
+    });
     this.#forms = new ChecksumForms(config.name, host);
     this.#placement = new Placement({
       session: this.#machine.id,
@@ -190,6 +173,7 @@ export class VirtualRouter {
     this.#placement.prepare();
     this.#evaluate();
     if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
+    this.#bindBfd();
   }
 
   /** Trackers changed, or others are followed. */
@@ -316,6 +300,7 @@ export class VirtualRouter {
     this.#receiver = null;
     this.#plan = null;
     this.#machine.reload();
+    this.#bindBfd();
   }
 
   /** Leaves the virtual router; resolves when nothing is forwarded any more. */
@@ -342,6 +327,7 @@ export class VirtualRouter {
   }
 
   dispose(): void {
+    this.#bfd.close();
     this.#machine.dispose();
   }
 
@@ -415,6 +401,7 @@ export class VirtualRouter {
       lanPort,
       unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
       leased: place.lease !== null,
+      bfd: this.#bfd.bond,
       open: place.open,
       settle: place.settle,
       close: place.close,
@@ -541,13 +528,24 @@ export class VirtualRouter {
   /** The machine made a step: tell it, and wake whoever waits for the end of a hand-over. */
   #stepped(before: VrrpState, made: VrrpStep, event: VrrpEvent, controlLost: boolean): void {
     if (controlLost) this.#controlLost = true;
-    if (made.reason !== null) this.#tellChange(before, made.reason, event);
+    if (made.reason !== null) {
+      this.#tellChange(before, made.reason, event);
+      this.#bfd.tookOver(made.reason, before);
+    }
+    this.#bindBfd();
     if (made.state.name !== "initialize" || made.state.handingOver) return;
     const waiters = this.#handOverWaiters;
     this.#handOverWaiters = [];
     for (const wake of waiters) wake();
     // The cause may have gone while the engine was ahead of us and the shutdown had to wait.
     if (made.reason === "shutdown" && !this.#stopping && this.#causes().size === 0) this.#evaluate();
+  }
+
+  /** Sessions follow the state: a Backup's to its Active, an Active's for its Backups. */
+  #bindBfd(): void {
+    const { bfd: config, interface: name } = this.#config;
+    const local = this.#network.link ? this.primaryAddress : null;
+    this.#bfd.update({ config, interface: name, local, state: this.state });
   }
 
   #tellChange(before: VrrpState, reason: VrrpReason, event: VrrpEvent): void {

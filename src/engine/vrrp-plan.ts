@@ -43,9 +43,21 @@ export interface VrrpPlanInput {
    * leave without waiting for the kernel lane.
    */
   readonly leased: boolean;
+  /** What the BFD session to an Active signals when that fails; null without one. */
+  readonly bfd: BfdBond | null;
   readonly open: readonly KernelStep[];
   readonly settle: readonly KernelStep[];
   readonly close: readonly KernelStep[];
+}
+
+/** A BFD session that a Backup listens to. */
+export interface BfdBond {
+  /** The Active's. */
+  readonly address: string;
+  /** Number of the signal that its failure sets off. */
+  readonly signal: number;
+  /** How long Backups of a better rank are given. */
+  readonly waitUs: number;
 }
 
 /** A frame of a peer that was validated in full; an equal one need not be validated again. */
@@ -92,11 +104,19 @@ export class VrrpPlan {
         ...(this.#input.leased && forwards(state)
           ? [{ event: { type: "gaveWay" }, trigger: { on: "gaveWay" } } as const]
           : []),
+        ...this.#foreseeBfd(state),
       ],
       lower: (state, outcome, into) =>
         answersClaim(outcome) ? null : this.#lower(outcome.effects, state, outcome.state, into),
     };
     return { compiled: compile(machine, entry.state, builder), operations };
+  }
+
+  #foreseeBfd(state: VrrpState): readonly Foreseen<VrrpEvent>[] {
+    const { bfd } = this.#input;
+    if (!bfd || state.name !== "backup" || state.active?.address !== bfd.address) return [];
+    const { address, signal, waitUs } = bfd;
+    return [{ event: { type: "bfdDown", address, waitUs }, trigger: { on: "signal", signal } }];
   }
 
   #lower(

@@ -235,7 +235,7 @@ export function withVariation(frame: Uint8Array, variation: ControlVariation): U
   const { state, diagnostic, poll = false, final = false } = variation;
   copy[offset] = (read.control.version << 5) | diagnostic;
   copy[offset + FLAGS_OFFSET] = stateAndFlags(state, { ...read.control.flags, poll, final });
-  if (read.udp.checksum === 0) return copy;
+  if (read.udp.checksumForm !== "full") return copy;
   // RFC 1624: HC' = ~(~HC + ~m + m').
   const sum = (~read.udp.checksum & 0xffff) + (~u16(frame, offset) & 0xffff) + u16(copy, offset);
   const folded = (sum & 0xffff) + (sum >>> 16);

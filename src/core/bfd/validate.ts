@@ -66,7 +66,7 @@ export type BfdVerdict<R extends BfdReceiver> =
 export function receive<R extends BfdReceiver>(frame: BfdFrame, sessions: SessionSelector<R>): BfdVerdict<R> {
   const { ip, udp, control } = frame;
   if (!ip.headerChecksumValid) return { verdict: "ignore", reason: "ip-header" };
-  if (!udp.checksumValid) return { verdict: "ignore", reason: "udp-checksum" };
+  if (udp.checksumForm === "wrong") return { verdict: "ignore", reason: "udp-checksum" };
   const flaw = flawOf(frame);
   if (flaw !== null) return { verdict: "discard", reason: flaw };
   const packet = control as ControlPacket;

@@ -6,13 +6,13 @@
  * times are relative to the moment of the event, so states hold no time at all and compare equal whenever they
  * behave alike; `engine/compile.ts` relies on that to evaluate the machine ahead of time.
  *
- * Beyond the RFC's tables there are six things, each marked where it is done: the preempt delay (ietf-vrrp
+ * Beyond the RFC's tables there are seven things, each marked where it is done: the preempt delay (ietf-vrrp
  * `hold-time`), the hand-over (an Active that leaves goes on forwarding until its successor is heard), the
  * repetition of gratuitous ARP / unsolicited NA, the refresh after a contest (an Active that heard another
  * speaker claim its virtual router announces its addresses again once it is alone; where its advertisements alone
  * can't lead the hosts back, who yields makes itself heard before), and the way given by the kernel (this router was
- * silent for so long that the kernel's filter let a successor have the virtual router); and an Active says another
- * priority of its own at once.
+ * silent for so long that the kernel's filter let a successor have the virtual router); an Active says another
+ * priority of its own at once; and an Active may be seen to fail by BFD before its advertisements are missed.
  */
 import { compareAddresses } from "../address.js";
 import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
@@ -53,6 +53,8 @@ export interface BackupState {
   readonly active: { readonly address: string; readonly priority: number } | null;
   /** Preempt delay: not started, running, or over. */
   readonly preemptHold: "none" | "running" | "over";
+  /** BFD said that the Active failed, and a Backup of a better rank has its turn first. */
+  readonly activeFailed?: true;
 }
 
 export interface ActiveState {
@@ -98,6 +100,11 @@ export type VrrpEvent =
   | { readonly type: "gaveWay" }
   /** The effective priority is another one: `settings` has it. */
   | { readonly type: "priority" }
+  /**
+   * The BFD session to this address was Up and fell silent. `waitUs`: how long Backups of a better rank are given to
+   * take over, 0 for the first.
+   */
+  | { readonly type: "bfdDown"; readonly address: string; readonly waitUs: number }
   /** An advertisement that passed every check of section 7.1. */
   | {
       readonly type: "advertisement";
@@ -123,6 +130,7 @@ export type VrrpReason =
   | "startup-owner"
   | "shutdown"
   | "active-down"
+  | "bfd-down"
   | "active-released"
   | "preempted-lower-priority"
   | "higher-priority-heard"
@@ -231,6 +239,8 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
       return event.timer === "handOver" && state.handingOver
         ? stay(INITIAL_STATE, ceaseForwarding)
         : stay(state);
+    case "bfdDown":
+      return stay(state);
     case "gaveWay":
       return state.handingOver ? stay(INITIAL_STATE, ceaseForwarding) : stay(state);
     case "shutdown":
@@ -255,12 +265,33 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
       if (event.timer === "preemptDelay") return stay({ ...state, preemptHold: "over" });
       return stay(state);
     case "advertisement":
-      return hearAsBackup(settings, state, event);
+      return hearAsBackup(settings, trusted(state), event);
+    case "bfdDown":
+      return missByBfd(settings, state, event);
     case "gaveWay":
     case "startup":
     case "priority": // It counts from the next advertisement on, which re-arms the timer with its Skew_Time.
       return stay(state);
   }
+}
+
+/** Not in the RFC (draft-ietf-rtgwg-vrrp-bfd-p2p): as when Active_Down_Timer passes; others of our rank or below wait. */
+function missByBfd(
+  settings: VrrpSettings,
+  state: BackupState,
+  missed: Extract<VrrpEvent, { type: "bfdDown" }>,
+): VrrpStep {
+  // An Active that released the virtual router is awaited no longer than Skew_Time already.
+  if (state.active?.address !== missed.address || state.active.priority === PRIORITY_RELEASE)
+    return stay(state);
+  if (missed.waitUs === 0)
+    return becomeActive(settings, "bfd-down", [cancel("activeDown"), ...cancelHold(state)]);
+  return stay({ ...state, activeFailed: true }, [arm("activeDown", missed.waitUs)]);
+}
+
+/** An advertisement, whoever sent it, outweighs what BFD said before. */
+function trusted({ activeFailed: _, ...state }: BackupState): BackupState {
+  return state;
 }
 
 function cancelHold(state: BackupState): VrrpEffect[] {
@@ -269,6 +300,7 @@ function cancelHold(state: BackupState): VrrpEffect[] {
 
 function activeDownReason(settings: VrrpSettings, state: BackupState): VrrpReason {
   if (state.active === null) return "active-down";
+  if (state.activeFailed) return "bfd-down";
   if (state.active.priority === PRIORITY_RELEASE) return "active-released";
   return mayPreempt(settings) && state.active.priority < settings.priority
     ? "preempted-lower-priority"
@@ -329,6 +361,7 @@ function stepActive(settings: VrrpSettings, state: ActiveState, event: VrrpEvent
       return giveWay(settings, state);
     case "priority": // Ours: said at once, because Backups wait for three intervals from then on.
       return stay(state, [...advertise(settings.priority), arm("adver", settings.intervalUs)]);
+    case "bfdDown":
     case "startup":
       return stay(state);
   }

@@ -15,7 +15,6 @@ import {
   type PortId,
   type ProgramEntry,
   type Transition,
-  type Trigger,
 } from "../../core/automaton.js";
 import type {
   DatagramPortOptions,
@@ -34,6 +33,7 @@ import type { StepFailure } from "./kernel-lane.js";
 import type { SimulatedLease } from "./lease.js";
 import type { NetworkStack } from "./network-stack.js";
 import { Port } from "./port.js";
+import { type Session, slackOf, timerTransition, transitionOn } from "./session.js";
 
 /** What the engine runs on. */
 export interface HeartbeatHost {
@@ -59,26 +59,10 @@ export interface HeartbeatHost {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** How early unreported timers may be carried out together with another one, as in the native engine. */
-const SLACK_US = 60;
-const SLACK_MAX_US = 1_000;
-const SLACK_PART = 16;
 /** What the queue to JavaScript holds. */
 const WAITING_FRAMES_MAX = 4096;
 const RENEWALS_PER_TIMEOUT = 8;
 const LATENESS_BOUNDS_US = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000];
-
-interface Session {
-  readonly id: SessionId;
-  readonly deadlines: number[];
-  /** The moment that each deadline counts from. */
-  readonly bases: number[];
-  readonly counters: Float64Array;
-  epoch: number;
-  posture: number;
-  program: HeartbeatProgram | null;
-  lease: SimulatedLease | null;
-}
 
 /** What operations are carried out for: what their times count from, and what made them due. */
 interface Moment {
@@ -587,24 +571,4 @@ export class SimulatedHeartbeat implements Heartbeat {
   #mustBeOpen(): void {
     if (this.#closed) throw new Error("the heartbeat engine is closed");
   }
-}
-
-/** Index of the transition that the session's posture has for a trigger; -1 for none. */
-function transitionOn(session: Session, fits: (trigger: Trigger) => boolean): number {
-  const transitions = session.program?.postures[session.posture]?.transitions ?? [];
-  return transitions.findIndex(({ trigger }) => fits(trigger));
-}
-
-function timerTransition(session: Session, timer: number): number {
-  return transitionOn(session, (trigger) => trigger.on === "timer" && trigger.timer === timer);
-}
-
-/** A timer that re-arms itself may be early by a part of its period, which the next deadline makes up for. */
-function slackOf(transition: Transition, timer: number): number {
-  for (const one of transition.operations) {
-    if (one.op !== "arm" || one.timer !== timer) continue;
-    // Jitter has its bounds, which being early would break.
-    return one.jitterUs ? 0 : Math.min(one.afterUs / SLACK_PART, SLACK_MAX_US);
-  }
-  return SLACK_US;
 }

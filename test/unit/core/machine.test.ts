@@ -373,3 +373,34 @@ describe("every state and event", () => {
     }
   });
 });
+
+describe("the Active's failure by BFD (draft-ietf-rtgwg-vrrp-bfd-p2p)", () => {
+  const following: BackupState = { ...BACKUP, active: { address: "192.0.2.20", priority: 200 } };
+  const down = (waitUs: number, address = "192.0.2.20"): VrrpEvent => ({ type: "bfdDown", address, waitUs });
+
+  it("is Active_Down_Timer's passing for the Backup of the first rank", () => {
+    const made = step(V3, following, down(0));
+    expect(made).toMatchObject({ state: { name: "active" }, reason: "bfd-down" });
+    expect(words(made.effects).slice(0, 3)).toEqual(["cancel(activeDown)", "open", "send(100)"]);
+  });
+
+  it("gives Backups of better ranks their turn, and the Active's next advertisement outweighs it", () => {
+    const waiting = step(V3, following, down(30_000));
+    expect(words(waiting.effects)).toEqual(["arm(activeDown 30000)"]);
+    expect(step(V3, waiting.state, { type: "timer", timer: "activeDown" }).reason).toBe("bfd-down");
+    const followed = step(V3, waiting.state, heard(150, "192.0.2.30"));
+    expect(followed.state).toEqual({ ...following, active: { address: "192.0.2.30", priority: 150 } });
+    expect(words(followed.effects)).toEqual(["arm(activeDown 3609375)"]);
+  });
+
+  it("says nothing of another Active, of one that released the virtual router, or in another state", () => {
+    expect(step(V3, following, down(0, "192.0.2.21"))).toEqual({
+      state: following,
+      effects: [],
+      reason: null,
+    });
+    const released: BackupState = { ...following, active: { address: "192.0.2.20", priority: 0 } };
+    expect(step(V3, released, down(0)).state).toBe(released);
+    for (const state of [ACTIVE, INITIAL_STATE, BACKUP]) expect(step(V3, state, down(0)).effects).toEqual([]);
+  });
+});

@@ -35,6 +35,7 @@ function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
     lanPort: 3,
     unicast: null,
     leased: false,
+    bfd: null,
     open: [{ step: "write", path: "/open", value: "1" }],
     settle: [{ step: "write", path: "/settle", value: "1" }],
     close: [{ step: "write", path: "/close", value: "1" }],

@@ -20,6 +20,7 @@ import {
   withVariation,
 } from "../../../../src/core/bfd/packet.js";
 import { receive } from "../../../../src/core/bfd/validate.js";
+import { pseudoHeaderSum } from "../../../../src/core/checksum.js";
 
 const CONTENT: ControlContent = {
   diagnostic: 0,
@@ -67,7 +68,7 @@ describe("control packets", () => {
   it.each([V4, V6])("travel with right checksums from $source", (endpoints) => {
     const read = readBfdFrame(encodeControlFrame(CONTENT, { ...endpoints, ...MACS }));
     expect(read?.ip.headerChecksumValid).toBe(true);
-    expect(read?.udp).toMatchObject({ sourcePort: 50_000, destinationPort: 3784, checksumValid: true });
+    expect(read?.udp).toMatchObject({ sourcePort: 50_000, destinationPort: 3784, checksumForm: "full" });
     expect(read?.ip).toMatchObject({ ttl: 255, trafficClass: 0xc0 });
     expect(read && receive(read, EVERYBODY)).toMatchObject({ verdict: "accept", source: endpoints.source });
   });
@@ -90,7 +91,20 @@ describe("control packets", () => {
     const frame = encodeControlFrame(CONTENT, { ...V4, ...MACS });
     frame.set([0, 0], 14 + 20 + 6);
     const varied = withVariation(frame, { state: "down", diagnostic: 3 });
-    expect(readBfdFrame(varied as Uint8Array)?.udp).toMatchObject({ checksum: 0, checksumValid: true });
+    expect(readBfdFrame(varied as Uint8Array)?.udp).toMatchObject({ checksum: 0, checksumForm: "none" });
+  });
+
+  it("leave a checksum to be completed where the sender did", () => {
+    const frame = encodeControlFrame(CONTENT, { ...V4, ...MACS });
+    const addresses = [frame.subarray(26, 30), frame.subarray(30, 34)] as const;
+    const pseudo = pseudoHeaderSum(...addresses, 17, 8 + 24);
+    frame.set([pseudo >> 8, pseudo & 0xff], 14 + 20 + 6);
+    expect(readBfdFrame(frame)?.udp.checksumForm).toBe("pending");
+    const varied = withVariation(frame, { state: "down", diagnostic: 3 }) as Uint8Array;
+    expect(readBfdFrame(varied)?.udp.checksumForm).toBe("pending");
+    frame[14 + 20 + 6] = (frame[14 + 20 + 6] as number) ^ 1;
+    const read = readBfdFrame(frame);
+    expect(read && receive(read, EVERYBODY)).toEqual({ verdict: "ignore", reason: "udp-checksum" });
   });
 
   it("are never taken for something that they are not", () => {

@@ -1,0 +1,165 @@
+/**
+ * What BFD is to one virtual router, in the sense of draft-ietf-rtgwg-vrrp-bfd-p2p: a Backup runs a session to the
+ * Active that it hears, and takes that session's failure for the passing of Active_Down_Timer; the Active answers the
+ * sessions of its Backups. A session that was wrong about a living Active is not believed again for a while.
+ */
+import type { BfdConfig } from "../../config/index.js";
+import { MAX_SIGNALS } from "../../core/automaton.js";
+import type { VrrpReason, VrrpState } from "../../core/vrrp/machine.js";
+import type { SessionId } from "../../driver/driver.js";
+import type { BfdBond } from "../vrrp-plan.js";
+import type { BfdSessions, BfdWatch } from "./sessions.js";
+
+export interface BindingHost {
+  readonly name: string;
+  readonly session: SessionId;
+  sessions(): BfdSessions;
+  setTimer(afterUs: number, run: () => void): () => void;
+  now(): number;
+  notice(level: "warning" | "info", code: string, detail: string): void;
+  /** The bond is another one: the virtual router's program is to be made anew. */
+  changed(): void;
+}
+
+/** What a virtual router is at the moment. */
+export interface BindingView {
+  readonly config: BfdConfig | null;
+  readonly interface: string;
+  /** Source of our advertisements; null while there is none. */
+  readonly local: string | null;
+  readonly state: VrrpState;
+}
+
+/** An Active that lives shows it within so many of its intervals after a take-over. */
+const REFUTED_INTERVALS = 1.5;
+/** How long its session is then not believed: longer each time, until it was right for long. */
+const DISBELIEF_MIN_US = 2_000_000;
+const DISBELIEF_MAX_US = 60_000_000;
+const FORGIVEN_AFTER_US = 300_000_000;
+
+export class BfdBinding {
+  readonly #host: BindingHost;
+  #watch: {
+    readonly address: string;
+    readonly key: string;
+    readonly signal: number;
+    readonly end: () => void;
+  } | null = null;
+  #answer: { readonly key: string; readonly end: () => void } | null = null;
+  #bond: BfdBond | null = null;
+  #nextSignal = 0;
+  #config: BfdConfig | null = null;
+  #tookOver: { readonly address: string; readonly untilUs: number } | null = null;
+  #disbelief: {
+    readonly address: string;
+    readonly sinceUs: number;
+    readonly forUs: number;
+    cancel: (() => void) | null;
+  } | null = null;
+
+  constructor(host: BindingHost) {
+    this.#host = host;
+  }
+
+  /** What the Backup's program is to listen to. */
+  get bond(): BfdBond | null {
+    return this.#bond;
+  }
+
+  /** The virtual router or its surroundings changed. */
+  update(view: BindingView): void {
+    const { config, local, state } = view;
+    this.#config = config;
+    if (!config && !this.#watch && !this.#answer) return;
+    const active = state.name === "backup" && state.active?.priority !== 0 ? state.active : null;
+    this.#listen(config && local && active ? { ...view, local, config, address: active.address } : null);
+    this.#offer(config && local && state.name === "active" ? { ...view, local, config } : null);
+    if (active) this.#judge(active.address);
+    this.#rebond();
+  }
+
+  /** The virtual router became Active, and why. */
+  tookOver(reason: VrrpReason, before: VrrpState): void {
+    if (reason !== "bfd-down" || before.name !== "backup" || !before.active) return;
+    const untilUs = this.#host.now() + before.activeAdverIntervalUs * REFUTED_INTERVALS;
+    this.#tookOver = { address: before.active.address, untilUs };
+  }
+
+  close(): void {
+    this.#listen(null);
+    this.#offer(null);
+    this.#disbelief?.cancel?.();
+    this.#bond = null;
+  }
+
+  #listen(wanted: { interface: string; local: string; config: BfdConfig; address: string } | null): void {
+    const key =
+      wanted && `${wanted.local} ${wanted.address} ${wanted.config.intervalUs} ${wanted.config.multiplier}`;
+    if (this.#watch?.key === key) return;
+    const before = this.#watch;
+    this.#watch = null;
+    if (wanted && key) {
+      // Another number for each Active: a late word about the last one is no word about this one.
+      const signal = this.#nextSignal++ % MAX_SIGNALS;
+      const { interface: name, local, address, config } = wanted;
+      const watch: BfdWatch = this.#host
+        .sessions()
+        .watch(
+          { interface: name, local, remote: address },
+          { user: this.#host.name, terms: config, subscriber: { session: this.#host.session, signal } },
+        );
+      this.#watch = { address, key, signal, end: () => watch.close() };
+    }
+    before?.end();
+  }
+
+  #offer(wanted: { interface: string; local: string; config: BfdConfig } | null): void {
+    const key = wanted && `${wanted.local} ${wanted.config.intervalUs} ${wanted.config.multiplier}`;
+    if (this.#answer?.key === key) return;
+    const before = this.#answer;
+    this.#answer = null;
+    if (wanted && key) {
+      const { interface: name, local, config } = wanted;
+      this.#answer = {
+        key,
+        end: this.#host.sessions().answer({ interface: name, local }, this.#host.name, config),
+      };
+    }
+    before?.end();
+  }
+
+  /** Whom we took over from by BFD's word and who is Active again at once had not failed. */
+  #judge(address: string): void {
+    const tookOver = this.#tookOver;
+    if (!tookOver) return;
+    this.#tookOver = null;
+    const nowUs = this.#host.now();
+    if (tookOver.address !== address || nowUs > tookOver.untilUs) return;
+    const last = this.#disbelief;
+    last?.cancel?.();
+    const again = last?.address === address && nowUs - last.sinceUs < FORGIVEN_AFTER_US;
+    const forUs = again ? Math.min(2 * last.forUs, DISBELIEF_MAX_US) : DISBELIEF_MIN_US;
+    const disbelief = { address, sinceUs: nowUs, forUs, cancel: null as (() => void) | null };
+    disbelief.cancel = this.#host.setTimer(forUs, () => {
+      disbelief.cancel = null;
+      this.#rebond();
+    });
+    this.#disbelief = disbelief;
+    this.#host.notice(
+      "warning",
+      "bfd-refuted",
+      `BFD said that ${address} had failed, and it is Active again: not believed for ${forUs / 1_000_000} s`,
+    );
+  }
+
+  #rebond(): void {
+    const config = this.#config;
+    const believed = this.#disbelief?.cancel == null || this.#disbelief.address !== this.#watch?.address;
+    const { address, signal } = this.#watch ?? { address: "", signal: 0 };
+    const waitUs = config ? (config.rank - 1) * config.intervalUs * config.multiplier : 0;
+    const bond = this.#watch && believed ? { address, signal, waitUs } : null;
+    if (JSON.stringify(bond) === JSON.stringify(this.#bond)) return;
+    this.#bond = bond;
+    this.#host.changed();
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * One BFD session at run time: the machine of `core/bfd` and its automaton in the heartbeat engine, kept in step. What
+ * the engine did by itself is read from its reports; where both happen at once the engine is right, and what
+ * JavaScript wanted is stepped again from there.
+ */
+
+import type { PortId } from "../../core/automaton.js";
+import {
+  BFD_COUNTERS,
+  BFD_TIMERS,
+  type BfdCounter,
+  type BfdEvent,
+  type BfdSettings,
+  type BfdState,
+  type BfdStep,
+  contentOf,
+  INITIAL_BFD_STATE,
+  step,
+} from "../../core/bfd/machine.js";
+import { type BfdEndpoints, type ControlPacket, encodeControlDatagram } from "../../core/bfd/packet.js";
+import { comparisonMask } from "../../core/vrrp/packet.js";
+import type { Heartbeat, HeartbeatReport, SessionId } from "../../driver/driver.js";
+import { type BfdCompiled, type BfdSubscriber, compileBfd, heardPacket } from "./plan.js";
+
+export interface BfdPorts {
+  readonly lanPort: PortId;
+  readonly sendPort: PortId;
+}
+
+/** Packets that may wait until the engine's report is read; more are as good as lost on the line. */
+const DEFERRED_MAX = 32;
+/** Distinct frames of the neighbour that the engine may match by itself. */
+const KNOWN_FRAMES_MAX = 4;
+/** The last word is not repeated by any timer: once more for each that may be lost. */
+const FAREWELLS = 3;
+
+export class BfdSession {
+  readonly id: SessionId;
+  readonly endpoints: BfdEndpoints;
+  readonly #heartbeat: Heartbeat;
+  readonly #ports: () => BfdPorts | null;
+  readonly #stepped: (before: BfdState, made: BfdStep, atUs: number) => void;
+  #settings: BfdSettings;
+  #subscribers: readonly BfdSubscriber[] = [];
+  #state: BfdState = INITIAL_BFD_STATE;
+  #epoch = 0;
+  #compiled: BfdCompiled | null = null;
+  #known: Uint8Array[] = [];
+  readonly #deferred: (() => boolean)[] = [];
+
+  /** `ports` is asked for at each new program; null while the interface is gone. */
+  constructor(
+    heartbeat: Heartbeat,
+    given: {
+      readonly settings: BfdSettings;
+      readonly endpoints: BfdEndpoints;
+      readonly ports: () => BfdPorts | null;
+    },
+    stepped: (before: BfdState, made: BfdStep, atUs: number) => void,
+  ) {
+    this.#heartbeat = heartbeat;
+    this.#settings = given.settings;
+    this.endpoints = given.endpoints;
+    this.#ports = given.ports;
+    this.#stepped = stepped;
+    this.id = heartbeat.createSession();
+  }
+
+  get state(): BfdState {
+    return this.#state;
+  }
+
+  get settings(): BfdSettings {
+    return this.#settings;
+  }
+
+  counters(): Readonly<Record<BfdCounter, number>> {
+    const counted = this.#heartbeat.counters(this.id);
+    return Object.fromEntries(BFD_COUNTERS.map((name, index) => [name, counted[index] ?? 0])) as Record<
+      BfdCounter,
+      number
+    >;
+  }
+
+  start(): void {
+    this.dispatch({ type: "start" }, this.#heartbeat.now());
+  }
+
+  /** A packet that passed every check. The frame is kept: hand over a copy. */
+  hear(packet: ControlPacket, frame: Uint8Array, atUs: number): void {
+    const alike = this.#known.findIndex((one) => saysTheSame(one, frame));
+    if (alike < 0) this.#known = [...this.#known, frame].slice(-KNOWN_FRAMES_MAX);
+    this.dispatch({ type: "packet", packet: heardPacket(packet) }, atUs);
+  }
+
+  /** Other settings; a session that is Up tells its neighbour with a poll. */
+  retune(settings: BfdSettings): void {
+    this.#settings = settings;
+    this.dispatch({ type: "retune" }, this.#heartbeat.now());
+  }
+
+  /** Who is told in the engine when the neighbour fails. */
+  subscribe(subscribers: readonly BfdSubscriber[]): void {
+    this.#subscribers = subscribers;
+    this.reload();
+  }
+
+  /** The same state with other ports or subscribers. */
+  reload(): void {
+    this.#attemptOrDefer(() =>
+      this.#load({ state: this.#state, effects: [], reason: null }, this.#heartbeat.now()),
+    );
+  }
+
+  /** The interface is gone: nothing can be said or heard until `start`. */
+  halt(): void {
+    const nowUs = this.#heartbeat.now();
+    this.#known = [];
+    this.#attemptOrDefer(() => {
+      const before = this.#state;
+      if (!this.#unload(nowUs)) return false;
+      this.#state = INITIAL_BFD_STATE;
+      this.#stepped(before, { state: INITIAL_BFD_STATE, effects: [], reason: "admin-down" }, nowUs);
+      return true;
+    });
+  }
+
+  /** Says that the session ends on purpose, and ends it. */
+  close(): void {
+    const ports = this.#ports();
+    if (ports && this.#state.remote !== null) {
+      const { state } = step(this.#settings, this.#state, { type: "adminDown" });
+      const farewell = encodeControlDatagram(contentOf(this.#settings, state, false), this.endpoints);
+      for (let sent = 0; sent < FAREWELLS; sent++) this.#heartbeat.send(ports.sendPort, farewell);
+    }
+    this.#heartbeat.removeSession(this.id);
+  }
+
+  dispatch(event: BfdEvent, atUs: number): void {
+    if (event.type === "packet" && this.#deferred.length >= DEFERRED_MAX) return;
+    this.#attemptOrDefer(() => {
+      const before = this.#state;
+      const made = step(this.#settings, before, event);
+      if (!this.#load(made, atUs)) return false;
+      this.#state = made.state;
+      this.#stepped(before, made, atUs);
+      return true;
+    });
+  }
+
+  /** The engine carried out a transition that was foreseen. */
+  onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): void {
+    const meaning = this.#compiled?.outcomes[report.from]?.[report.transition];
+    const before = this.#compiled?.states[report.from];
+    if (!meaning || !before) {
+      const which = `${report.from}.${report.transition} of session ${this.id}`;
+      throw new Error(`the engine reports transition ${which}, which is not in its program`);
+    }
+    this.#epoch = report.epoch;
+    this.#state = meaning.step.state;
+    this.#stepped(before, meaning.step, report.atUs);
+    for (let next = this.#deferred.shift(); next; next = this.#deferred.shift()) {
+      if (next()) continue;
+      this.#deferred.unshift(next);
+      break;
+    }
+  }
+
+  #attemptOrDefer(attempt: () => boolean): void {
+    if (this.#deferred.length > 0 || !attempt()) this.#deferred.push(attempt);
+  }
+
+  /** False when the engine made a transition that we have not read yet. */
+  #load(made: BfdStep, atUs: number): boolean {
+    const ports = this.#ports();
+    if (!ports) return this.#unload(atUs);
+    const input = {
+      settings: this.#settings,
+      endpoints: this.endpoints,
+      ...ports,
+      subscribers: this.#subscribers,
+    };
+    const { compiled, operations } = compileBfd(input, made, this.#known);
+    const entry = { posture: 0, operations, baseUs: atUs };
+    if (!this.#heartbeat.load(this.id, compiled.program, entry, this.#epoch)) return false;
+    this.#compiled = compiled;
+    return true;
+  }
+
+  #unload(atUs: number): boolean {
+    const operations = BFD_TIMERS.map((_, timer) => ({ op: "cancel", timer }) as const);
+    const empty = { frames: [], patterns: [], kernelPlans: [], postures: [{ transitions: [] }] };
+    return this.#heartbeat.load(this.id, empty, { posture: 0, operations, baseUs: atUs }, this.#epoch);
+  }
+}
+
+function saysTheSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  const mask = comparisonMask(a);
+  return a.every((octet, index) => ((octet ^ (b[index] as number)) & (mask[index] as number)) === 0);
+}

@@ -1,0 +1,422 @@
+/**
+ * All BFD sessions of a router. One session serves everybody who wants to know of the same neighbour. Who watches a
+ * neighbour takes the active role; where a virtual router is Active, its Backups are answered: those sessions come
+ * with the first packet, are few, and go when they lead nowhere, whoever sends such packets.
+ */
+import { formatIp } from "../../core/address.js";
+import { diagnosticText, stateText } from "../../core/bfd/fields.js";
+import {
+  type BfdSettings,
+  type BfdState,
+  type BfdStep,
+  currentDetectionTimeUs,
+  currentTransmitIntervalUs,
+  INITIAL_BFD_STATE,
+} from "../../core/bfd/machine.js";
+import { BFD_SOURCE_PORT_MIN, BFD_SOURCE_PORTS, type BfdFrame } from "../../core/bfd/packet.js";
+import {
+  type BfdReceiver,
+  type BfdRejectReason,
+  receive,
+  type SessionSelector,
+} from "../../core/bfd/validate.js";
+import type { IpFamily } from "../../core/vrrp/advertisement.js";
+import type { Heartbeat, HeartbeatReport } from "../../driver/driver.js";
+import { describeDuration } from "../reasons.js";
+import type { BfdSessionStatus } from "../status.js";
+import type { BfdSubscriber } from "./plan.js";
+import { type BfdPorts, BfdSession } from "./session.js";
+
+/** Between whom a session runs. Addresses in canonical text. */
+export interface BfdPeer {
+  readonly interface: string;
+  readonly local: string;
+  readonly remote: string;
+}
+
+/** What a watcher wants: the same interval for sending and receiving. */
+export interface BfdTerms {
+  readonly intervalUs: number;
+  readonly multiplier: number;
+}
+
+/** Somebody who wants to know whether a neighbour is there. */
+export interface BfdWatcher {
+  /** For `show`: a virtual router, a tracker. */
+  readonly user: string;
+  readonly terms: BfdTerms;
+  /** Told in the engine when the neighbour falls silent. */
+  readonly subscriber?: BfdSubscriber;
+  /** Told each change; not the state that was there before. */
+  readonly changed?: (state: BfdState, reason: BfdStep["reason"]) => void;
+}
+
+export interface BfdWatch {
+  readonly state: BfdState;
+  /** Ends it. The session ends with its last watcher, as AdminDown. */
+  close(): void;
+}
+
+export interface BfdHost {
+  readonly heartbeat: Heartbeat;
+  /** Null while the interface is gone. */
+  ports(interfaceName: string, family: IpFamily): BfdPorts | null;
+  /** Whether an address is a neighbour's, by the interface's prefixes. */
+  isOnLink(interfaceName: string, address: string): boolean;
+  /** 32 random bits. */
+  draw(): number;
+  setTimer(afterUs: number, run: () => void): () => void;
+  notice(level: "warning" | "info", name: string | null, code: string, detail: string): void;
+}
+
+interface Entry {
+  readonly peer: BfdPeer;
+  readonly session: BfdSession;
+  readonly receiver: EntryReceiver;
+  readonly watchers: Set<BfdWatcher>;
+  /** The ports that its program was made with. */
+  ports: BfdPorts | null;
+  sinceUs: number;
+  /** Why it is down; null before it was ever up. */
+  lastDown: string | null;
+}
+
+interface EntryReceiver extends BfdReceiver {
+  readonly entry: Entry;
+}
+
+interface Offer {
+  readonly interface: string;
+  readonly local: string;
+  readonly user: string;
+  readonly terms: BfdTerms;
+}
+
+/** Sessions that strangers may open at one address. More Backups than this have no use for a virtual router. */
+const ANSWERED_MAX = 16;
+/** How long a session that somebody else opened may stay without being Up. */
+const ANSWERED_IDLE_US = 30_000_000;
+/** A session that flaps is told this often. */
+const NOTICE_EVERY_US = 1_000_000;
+
+export class BfdSessions {
+  readonly #host: BfdHost;
+  readonly #entries = new Map<string, Entry>();
+  readonly #byDiscriminator = new Map<number, Entry>();
+  readonly #bySession = new Map<number, Entry>();
+  readonly #offers = new Set<Offer>();
+  readonly #rejected: Partial<Record<BfdRejectReason, number>> = {};
+  readonly #noticedAtUs = new Map<string, number>();
+  #nextPort = 0;
+  #cancelSweep: (() => void) | null = null;
+
+  constructor(host: BfdHost) {
+    this.#host = host;
+  }
+
+  /** Watches a neighbour; the session is made if there is none. */
+  watch(peer: BfdPeer, watcher: BfdWatcher): BfdWatch {
+    const entry = this.#entries.get(keyOf(peer)) ?? this.#open(peer, watcher.terms, false);
+    entry.watchers.add(watcher);
+    this.#settle(entry);
+    return {
+      get state() {
+        return entry.session.state;
+      },
+      close: () => {
+        if (!entry.watchers.delete(watcher)) return;
+        if (this.#isWanted(entry)) this.#settle(entry);
+        else this.#close(entry);
+      },
+    };
+  }
+
+  /** Answers neighbours that open sessions to one of our addresses. The function returned ends it. */
+  answer(at: Omit<BfdPeer, "remote">, user: string, terms: BfdTerms): () => void {
+    const offer: Offer = { ...at, user, terms };
+    this.#offers.add(offer);
+    for (const entry of this.#entries.values()) if (offers(offer, entry.peer)) this.#settle(entry);
+    return () => {
+      if (!this.#offers.delete(offer)) return;
+      for (const entry of [...this.#entries.values()]) {
+        if (!offers(offer, entry.peer)) continue;
+        if (this.#isWanted(entry)) this.#settle(entry);
+        else this.#close(entry);
+      }
+    };
+  }
+
+  /** Interfaces on which packets may come in. */
+  interfaces(): ReadonlySet<string> {
+    return new Set([...this.#entries.values()].map(({ peer }) => peer.interface));
+  }
+
+  /** A control packet from the LAN that the engine did not know. */
+  frame(interfaceName: string, frame: BfdFrame, octets: Uint8Array, atUs: number): void {
+    const verdict = receive(frame, this.#selector(interfaceName, frame));
+    if (verdict.verdict === "accept") {
+      // An octet copy: the frame outlives the batch that it came in.
+      verdict.session.entry.session.hear(verdict.packet, octets.slice(), atUs);
+    } else if (verdict.verdict === "discard") {
+      this.#rejected[verdict.reason] = (this.#rejected[verdict.reason] ?? 0) + 1;
+    }
+  }
+
+  /** False when the report is about no session of ours. */
+  onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): boolean {
+    const entry = this.#bySession.get(report.session);
+    entry?.session.onTransition(report);
+    return entry !== undefined;
+  }
+
+  /** Ports or links changed. What has to be done is done later: a port may be about to be opened. */
+  networkChanged(): void {
+    if (this.#entries.size > 0) this.#host.setTimer(0, () => this.#adoptPorts());
+  }
+
+  /** JavaScript is back after a silence in which the engine took the sessions down. */
+  onControlRestored(): void {
+    for (const { session } of this.#entries.values()) session.start();
+  }
+
+  close(): void {
+    this.#cancelSweep?.();
+    this.#offers.clear();
+    for (const entry of [...this.#entries.values()]) this.#close(entry);
+  }
+
+  /** Packets discarded, by reason. */
+  rejected(): Readonly<Partial<Record<BfdRejectReason, number>>> {
+    return { ...this.#rejected };
+  }
+
+  status(): BfdSessionStatus[] {
+    return [...this.#entries.values()].map((entry) => this.#statusOf(entry));
+  }
+
+  // ---- sessions -----------------------------------------------------------------------------------------
+
+  #open(peer: BfdPeer, terms: BfdTerms, passive: boolean): Entry {
+    const family = peer.local.includes(":") ? "ipv6" : "ipv4";
+    const ports = (): BfdPorts | null => this.#host.ports(peer.interface, family);
+    const sourcePort = BFD_SOURCE_PORT_MIN + (this.#nextPort++ % BFD_SOURCE_PORTS);
+    const endpoints = { source: peer.local, sourcePort, destination: peer.remote };
+    const settings = settingsFor(this.#drawDiscriminator(), terms, passive);
+    const session = new BfdSession(
+      this.#host.heartbeat,
+      { settings, endpoints, ports },
+      (before, made, atUs) => this.#stepped(entry, before, made, atUs),
+    );
+    const receiver: EntryReceiver = {
+      authentication: null,
+      lastSequence: null,
+      get entry() {
+        return entry;
+      },
+    };
+    const entry: Entry = {
+      peer,
+      session,
+      receiver,
+      watchers: new Set(),
+      ports: ports(),
+      sinceUs: this.#host.heartbeat.now(),
+      lastDown: null,
+    };
+    this.#entries.set(keyOf(peer), entry);
+    this.#byDiscriminator.set(settings.localDiscriminator, entry);
+    this.#bySession.set(session.id, entry);
+    if (entry.ports) session.start();
+    return entry;
+  }
+
+  #close(entry: Entry): void {
+    entry.session.close();
+    this.#entries.delete(keyOf(entry.peer));
+    this.#byDiscriminator.delete(entry.session.settings.localDiscriminator);
+    this.#bySession.delete(entry.session.id);
+  }
+
+  /** Watched, or answered and not idle for too long. */
+  #isWanted(entry: Entry): boolean {
+    return entry.watchers.size > 0 || this.#offersFor(entry.peer).length > 0;
+  }
+
+  #offersFor(peer: BfdPeer): Offer[] {
+    return [...this.#offers].filter((offer) => offers(offer, peer));
+  }
+
+  /** The fastest that anybody asks for; and who is told in the engine. */
+  #settle(entry: Entry): void {
+    const { session, watchers } = entry;
+    const asked = [...watchers, ...this.#offersFor(entry.peer)].map(({ terms }) => terms);
+    const fastest = asked.reduce((best, one) =>
+      one.intervalUs * one.multiplier < best.intervalUs * best.multiplier ? one : best,
+    );
+    const { localDiscriminator } = session.settings;
+    const settings = settingsFor(localDiscriminator, fastest, watchers.size === 0);
+    if (JSON.stringify(settings) !== JSON.stringify(session.settings)) session.retune(settings);
+    session.subscribe([...watchers].flatMap(({ subscriber }) => (subscriber ? [subscriber] : [])));
+  }
+
+  #drawDiscriminator(): number {
+    for (;;) {
+      const drawn = this.#host.draw() >>> 0;
+      if (drawn !== 0 && !this.#byDiscriminator.has(drawn)) return drawn;
+    }
+  }
+
+  #adoptPorts(): void {
+    for (const entry of this.#entries.values()) {
+      const family = entry.peer.local.includes(":") ? "ipv6" : "ipv4";
+      const ports = this.#host.ports(entry.peer.interface, family);
+      const was = entry.ports;
+      entry.ports = ports;
+      if (ports === null) {
+        if (was !== null) entry.session.halt();
+      } else if (was === null) {
+        entry.session.start();
+      } else if (was.lanPort !== ports.lanPort || was.sendPort !== ports.sendPort) {
+        entry.session.reload();
+      }
+    }
+  }
+
+  // ---- packets ------------------------------------------------------------------------------------------
+
+  #selector(interfaceName: string, { ip }: BfdFrame): SessionSelector<EntryReceiver> {
+    const local = formatIp(ip.destination);
+    const from = formatIp(ip.source);
+    const here = (entry: Entry | undefined): EntryReceiver | null =>
+      entry?.peer.interface === interfaceName && entry.peer.remote === from && entry.peer.local === local
+        ? entry.receiver
+        : null;
+    return {
+      byDiscriminator: (discriminator) => here(this.#byDiscriminator.get(discriminator)),
+      bySource: (source) => {
+        const peer = { interface: interfaceName, local, remote: source };
+        return here(this.#entries.get(keyOf(peer)) ?? this.#answerNew(peer));
+      },
+      byHead: () => null,
+    };
+  }
+
+  /** A session for a neighbour that opened one. */
+  #answerNew(peer: BfdPeer): Entry | undefined {
+    const [offer] = this.#offersFor(peer);
+    if (!offer || peer.remote === peer.local || !this.#host.isOnLink(peer.interface, peer.remote))
+      return undefined;
+    const answered = [...this.#entries.values()].filter(
+      (one) => one.watchers.size === 0 && offers(offer, one.peer),
+    );
+    if (answered.length >= ANSWERED_MAX) {
+      // Who got as far as Up keeps its place.
+      const idle = answered
+        .filter((one) => one.session.state.name !== "up")
+        .sort((a, b) => a.sinceUs - b.sinceUs)[0];
+      if (!idle) return undefined;
+      this.#close(idle);
+    }
+    this.#sweepLater();
+    const entry = this.#open(peer, offer.terms, true);
+    this.#settle(entry);
+    return entry;
+  }
+
+  #sweepLater(): void {
+    this.#cancelSweep ??= this.#host.setTimer(ANSWERED_IDLE_US, () => {
+      this.#cancelSweep = null;
+      const beforeUs = this.#host.heartbeat.now() - ANSWERED_IDLE_US;
+      const answered = [...this.#entries.values()].filter((one) => one.watchers.size === 0);
+      for (const entry of answered) {
+        if (entry.session.state.name !== "up" && entry.sinceUs <= beforeUs) this.#close(entry);
+      }
+      if (answered.length > 0) this.#sweepLater();
+    });
+  }
+
+  // ---- what is told -------------------------------------------------------------------------------------
+
+  #stepped(entry: Entry, before: BfdState, made: BfdStep, atUs: number): void {
+    if (made.reason === null) return;
+    if (before.name !== made.state.name) entry.sinceUs = atUs;
+    if (before.name === "up" && made.state.name !== "up") {
+      entry.lastDown = describeDown(before, made);
+      this.#tell("warning", entry, "bfd-down", entry.lastDown);
+    } else if (made.state.name === "up") {
+      const detection = describeDuration(currentDetectionTimeUs(made.state) ?? 0);
+      this.#tell(
+        "info",
+        entry,
+        "bfd-up",
+        `the neighbour answers (detection time ${detection} until it is agreed)`,
+      );
+    }
+    for (const watcher of [...entry.watchers]) watcher.changed?.(made.state, made.reason);
+  }
+
+  #tell(level: "warning" | "info", entry: Entry, code: string, detail: string): void {
+    const { interface: name, remote } = entry.peer;
+    const nowUs = this.#host.heartbeat.now();
+    const key = `${code} ${keyOf(entry.peer)}`;
+    if (nowUs - (this.#noticedAtUs.get(key) ?? Number.NEGATIVE_INFINITY) < NOTICE_EVERY_US) return;
+    this.#noticedAtUs.set(key, nowUs);
+    this.#host.notice(level, null, code, `BFD session to ${remote} on ${name}: ${detail}`);
+  }
+
+  #statusOf({ peer, session, watchers, lastDown, sinceUs }: Entry): BfdSessionStatus {
+    const { state, settings } = session;
+    const detectionUs = currentDetectionTimeUs(state);
+    const transmitUs = state === INITIAL_BFD_STATE ? null : currentTransmitIntervalUs(settings, state);
+    return {
+      interface: peer.interface,
+      localAddress: peer.local,
+      remoteAddress: peer.remote,
+      state: state.name,
+      diagnostic: diagnosticText(state.diagnostic),
+      remoteState: state.remote?.state ?? null,
+      role: settings.passive ? "passive" : "active",
+      usedBy: [...watchers, ...this.#offersFor(peer)].map(({ user }) => user),
+      localDiscriminator: settings.localDiscriminator,
+      remoteDiscriminator: state.remote?.discriminator ?? null,
+      transmitIntervalMs: transmitUs === null ? null : transmitUs / 1000,
+      detectionTimeMs: detectionUs === null ? null : detectionUs / 1000,
+      multiplier: settings.detectMult,
+      forMs: Math.max(0, (this.#host.heartbeat.now() - sinceUs) / 1000),
+      lastDown,
+      statistics: session.counters(),
+    };
+  }
+}
+
+function settingsFor(localDiscriminator: number, terms: BfdTerms, passive: boolean): BfdSettings {
+  const { intervalUs, multiplier } = terms;
+  return {
+    localDiscriminator,
+    desiredMinTxUs: intervalUs,
+    requiredMinRxUs: intervalUs,
+    detectMult: multiplier,
+    passive,
+  };
+}
+
+function keyOf({ interface: name, local, remote }: BfdPeer): string {
+  return `${name} ${local} ${remote}`;
+}
+
+function offers(offer: Offer, peer: BfdPeer): boolean {
+  return offer.interface === peer.interface && offer.local === peer.local;
+}
+
+function describeDown(before: BfdState, made: BfdStep): string {
+  switch (made.reason) {
+    case "detection-time-expired":
+      return `nothing was heard for the detection time of ${describeDuration(currentDetectionTimeUs(before) ?? 0)}`;
+    case "neighbour-signalled-down":
+      return `the neighbour says ${stateText("down")}: it does not hear us, or was started anew`;
+    case "neighbour-admin-down":
+      return "the neighbour took it down on purpose";
+    default:
+      return "taken down on purpose";
+  }
+}

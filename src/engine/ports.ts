@@ -1,0 +1,117 @@
+/** The sockets of a router, by what they are for: opened on first use, shared, closed when nobody uses them. */
+import type { PortId } from "../core/automaton.js";
+import { BFD_CONTROL_PORT } from "../core/bfd/packet.js";
+import { socketGroups } from "../core/lan-groups.js";
+import { lanPortFilter } from "../core/socket-filter.js";
+import type {
+  DatagramPortOptions,
+  Heartbeat,
+  LinkInfo,
+  PortCounters,
+  PortOptions,
+} from "../driver/driver.js";
+
+interface LanPort {
+  readonly port: PortId;
+  readonly ifindex: number;
+  /** What it was opened for, as text. */
+  readonly key: string;
+}
+
+/** What an interface's LAN port has to let in beside VRRP. */
+export interface LanNeeds {
+  /** Addresses that this router answers ARP and ND for itself. */
+  readonly answered: readonly string[];
+  readonly bfd: boolean;
+}
+
+export interface PortsHost {
+  readonly heartbeat: Heartbeat;
+  needs(interfaceName: string): LanNeeds;
+  opened(port: PortId, interfaceName: string): void;
+  /** Called before the port is closed. */
+  closing(port: PortId): void;
+  /** Programs that were made with the port need another one. */
+  closed(interfaceName: string): void;
+}
+
+export class Ports {
+  readonly #host: PortsHost;
+  readonly #lan = new Map<string, LanPort>();
+  readonly #datagram = new Map<string, PortId>();
+
+  constructor(host: PortsHost) {
+    this.#host = host;
+  }
+
+  /** Null: the interface went away, and the news of it is on its way. */
+  lan(link: LinkInfo): PortId | null {
+    const { answered, bfd } = this.#host.needs(link.name);
+    const key = [...answered, ...(bfd ? ["bfd"] : [])].join();
+    const known = this.#lan.get(link.name);
+    if (known && known.ifindex === link.ifindex && known.key === key) return known.port;
+    if (known) this.dropLan(link.name);
+    const port = this.#open({
+      kind: "packet",
+      ifindex: link.ifindex,
+      filter: lanPortFilter(answered, { bfd }),
+      ...socketGroups(answered),
+      ...(bfd ? { udpPorts: [BFD_CONTROL_PORT] } : {}),
+    });
+    if (port === null) return null;
+    this.#lan.set(link.name, { port, ifindex: link.ifindex, key });
+    this.#host.opened(port, link.name);
+    return port;
+  }
+
+  /** The port for whole datagrams; null as above. */
+  datagram(family: "ipv4" | "ipv6", ifindex: number): PortId | null {
+    const key = `${family}/${ifindex}`;
+    const known = this.#datagram.get(key);
+    if (known !== undefined) return known;
+    const port = this.#open({ kind: "datagram", family, ifindex });
+    if (port !== null) this.#datagram.set(key, port);
+    return port;
+  }
+
+  #open(options: PortOptions | DatagramPortOptions): PortId | null {
+    try {
+      return this.#host.heartbeat.openPort(options);
+    } catch (error) {
+      if (["ENODEV", "ENXIO"].includes((error as { code?: string }).code ?? "")) return null;
+      throw error;
+    }
+  }
+
+  /** The interface is another one now. */
+  dropStale(interfaceName: string, ifindex: number | undefined): void {
+    const known = this.#lan.get(interfaceName);
+    if (known && known.ifindex !== ifindex) this.dropLan(interfaceName);
+  }
+
+  dropLan(interfaceName: string): void {
+    const known = this.#lan.get(interfaceName);
+    if (!known) return;
+    this.#lan.delete(interfaceName);
+    this.#host.closing(known.port);
+    this.#host.heartbeat.closePort(known.port);
+    this.#host.closed(interfaceName);
+  }
+
+  closeUnused(used: ReadonlySet<string>): void {
+    for (const name of [...this.#lan.keys()]) if (!used.has(name)) this.dropLan(name);
+  }
+
+  interfaceOf(port: PortId): string | null {
+    return [...this.#lan].find(([, one]) => one.port === port)?.[0] ?? null;
+  }
+
+  countersOf(interfaceName: string): PortCounters | null {
+    const lan = this.#lan.get(interfaceName);
+    return lan ? this.#host.heartbeat.portCounters(lan.port) : null;
+  }
+
+  counters(): PortCounters[] {
+    return [...this.#lan.values()].map((one) => this.#host.heartbeat.portCounters(one.port));
+  }
+}
