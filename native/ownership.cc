@@ -21,6 +21,7 @@ static_assert(sizeof(fh_lease) == 64 && sizeof(fh_table_head) == 64, "a slot of 
 static_assert(sizeof(fh_group_key) == 16 && sizeof(fh_address_key) == 24, "keys are built from whole words");
 
 constexpr size_t kTableOctets = static_cast<size_t>(FH_SLOTS) * sizeof(fh_lease);
+constexpr uint32_t kHintOctets = FH_HINTS * sizeof(uint16_t);
 constexpr uint32_t kMaxAddresses = 1u << 16;
 constexpr const char* kLeasesName = bpf::kMapNames[0];
 
@@ -34,10 +35,10 @@ fh_address_key addressKey(const fh_group_key& group, const std::array<uint8_t, 1
 
 bool same(const fh_group_key& one, const fh_group_key& other) { return std::memcmp(&one, &other, sizeof one) == 0; }
 
-uint32_t screenBit(const fh_group_key& key) {
-  uint64_t mac = 0;
-  std::memcpy(&mac, key.mac, sizeof key.mac);
-  return static_cast<uint32_t>(mac * FH_SCREEN_FACTOR >> FH_SCREEN_SHIFT);
+uint32_t hashOf(const fh_group_key& key) {
+  uint64_t words[2];
+  std::memcpy(words, &key, sizeof words);
+  return fh_hash(words[0], words[1]);
 }
 
 std::string slotText(uint32_t slot) { return "slot " + std::to_string(slot); }
@@ -59,13 +60,13 @@ uint32_t possibleProcessors() {
 // Word for word of the instructions, with each map's descriptor in its place.
 template <size_t Size, size_t Uses>
 std::vector<uint64_t> link(const uint64_t (&code)[Size], const bpf::MapUse (&uses)[Uses], const UniqueFd* maps,
-                           size_t screenIndex) {
+                           size_t hintIndex) {
   // linux/bpf.h: the source register of a 64-bit load says what its immediate is.
   constexpr uint64_t mapByFd = 1;
   constexpr uint64_t mapMemoryByFd = 2;
   std::vector<uint64_t> words(std::begin(code), std::end(code));
   for (const auto& use : uses) {
-    const bool memory = use.map == screenIndex;
+    const bool memory = use.map == hintIndex;
     uint64_t& word = words[use.instruction];
     const uint64_t offset = word >> 32;
     word = (word & 0xfff) | (memory ? mapMemoryByFd : mapByFd) << 12;
@@ -124,7 +125,7 @@ Failure tableOf(uint32_t programId, bpf::MapInfo& table, UniqueFd& fd) {
 
 Ownership::~Ownership() {
   if (table_ != nullptr) ::munmap(table_, kTableOctets);
-  if (screen_ != nullptr) ::munmap(screen_, FH_SCREEN_OCTETS);
+  if (hints_ != nullptr) ::munmap(hints_, kHintOctets);
 }
 
 Failure Ownership::open(uint32_t token, std::shared_ptr<Ownership>& made) {
@@ -146,7 +147,7 @@ Failure Ownership::createMaps() {
       {bpf::MapType::kHash, sizeof(fh_address_key), 4, kMaxAddresses, bpf::kNoPreallocation,
        bpf::kMapNames[kAddresses]},
       {bpf::MapType::kPerCpuArray, 4, sizeof(fh_counters), FH_SLOTS, 0, bpf::kMapNames[kCounters]},
-      {bpf::MapType::kArray, 4, FH_SCREEN_OCTETS, 1, bpf::kMmapable, bpf::kMapNames[kScreen]},
+      {bpf::MapType::kArray, 4, kHintOctets, 1, bpf::kMmapable, bpf::kMapNames[kHints]},
   };
   for (size_t map = 0; map < kMaps; ++map)
     if (Failure failure = bpf::createMap(options[map], maps_[map])) return failure;
@@ -160,8 +161,8 @@ Failure Ownership::mapMemory() {
   };
   table_ = static_cast<fh_lease*>(mapped(maps_[kLeases], kTableOctets));
   if (table_ == nullptr) return Failure::ofErrno("memory of the lease table");
-  screen_ = static_cast<uint8_t*>(mapped(maps_[kScreen], FH_SCREEN_OCTETS));
-  if (screen_ == nullptr) return Failure::ofErrno("memory of the screen");
+  hints_ = static_cast<uint16_t*>(mapped(maps_[kHints], kHintOctets));
+  if (hints_ == nullptr) return Failure::ofErrno("memory of the hints");
   return {};
 }
 
@@ -169,13 +170,13 @@ Failure Ownership::load() {
   const UniqueFd* maps = maps_.data();
   using bpf::ProgramType;
   if (Failure failure =
-          bpf::loadProgram(ProgramType::kXdp, "fh_xdp", link(bpf::kXdpCode, bpf::kXdpMaps, maps, kScreen), xdp_))
+          bpf::loadProgram(ProgramType::kXdp, "fh_xdp", link(bpf::kXdpCode, bpf::kXdpMaps, maps, kHints), xdp_))
     return failure;
   if (Failure failure = bpf::loadProgram(ProgramType::kSchedCls, "fh_ingress",
-                                         link(bpf::kIngressCode, bpf::kIngressMaps, maps, kScreen), ingress_))
+                                         link(bpf::kIngressCode, bpf::kIngressMaps, maps, kHints), ingress_))
     return failure;
   return bpf::loadProgram(ProgramType::kSchedCls, "fh_egress",
-                          link(bpf::kEgressCode, bpf::kEgressMaps, maps, kScreen), egress_);
+                          link(bpf::kEgressCode, bpf::kEgressMaps, maps, kHints), egress_);
 }
 
 Failure Ownership::put(uint32_t ifindex, bpf::Place place, int program, const char* name) {
@@ -253,17 +254,17 @@ Failure Ownership::close() {
   return first;
 }
 
-void Ownership::screen(const fh_group_key& key, bool in) {
-  const uint32_t bit = screenBit(key);
-  uint32_t& uses = screenUses_[bit];
-  uses += in ? 1 : -1;
-  const auto mask = static_cast<uint8_t>(1u << (bit & 7));
-  if (uses > 0) {
-    __atomic_fetch_or(&screen_[bit >> 3], mask, __ATOMIC_RELAXED);
-    return;
-  }
-  __atomic_fetch_and(&screen_[bit >> 3], static_cast<uint8_t>(~mask), __ATOMIC_RELAXED);
-  screenUses_.erase(bit);
+void Ownership::hint(uint32_t slot, const fh_group_key& key, bool in) {
+  const uint32_t hash = hashOf(key);
+  std::vector<uint32_t>& slots = slotsByHash_[hash];
+  if (in)
+    slots.push_back(slot);
+  else
+    slots.erase(std::remove(slots.begin(), slots.end(), slot), slots.end());
+  uint16_t value = FH_HINT_MANY;
+  if (slots.size() <= 1) value = slots.empty() ? 0 : static_cast<uint16_t>(slots.front());
+  __atomic_store_n(&hints_[hash], value, __ATOMIC_RELEASE);
+  if (slots.empty()) slotsByHash_.erase(hash);
 }
 
 Failure Ownership::clearCounters(uint32_t slot) {
@@ -292,12 +293,10 @@ Failure Ownership::setGroup(uint32_t slot, const OwnershipGroup& wanted) {
   __atomic_store_n(&place->overdue_ns, group.overdueNs, __ATOMIC_RELAXED);
   __atomic_store_n(&place->limit_ns, group.limitNs, __ATOMIC_RELAXED);
   if (known == groups_.end()) {
-    // The bit before the entry: what is in the table must be found.
-    screen(group.key, true);
-    if (const int error = bpf::insert(maps_[kGroups].get(), &group.key, &slot)) {
-      screen(group.key, false);
+    if (const int error = bpf::insert(maps_[kGroups].get(), &group.key, &slot))
       return Failure::of(error, slotText(slot));
-    }
+    place->key = group.key;
+    hint(slot, group.key, true);
     groups_[slot].key = group.key;
   }
   OwnershipGroup& current = groups_[slot];
@@ -333,7 +332,7 @@ Failure Ownership::removeGroup(uint32_t slot) {
   }
   const int error = bpf::remove(maps_[kGroups].get(), &group.key);
   if (error != 0 && error != ENOENT) return Failure::of(error, slotText(slot));
-  screen(group.key, false);
+  hint(slot, group.key, false);
   groups_.erase(known);
   std::memset(static_cast<void*>(&table_[slot]), 0, sizeof table_[slot]);
   return {};
@@ -469,7 +468,7 @@ Failure Ownership::adopt(const FoundOwnership& found, uint32_t token, std::share
   if (!ownership->maps_[kAddresses].valid()) return Failure::of(ENOENT, "BPF map fh_addresses");
   if (Failure failure = ownership->mapMemory()) return failure;
   if (Failure failure = ownership->readGroups()) return failure;
-  for (const auto& [slot, group] : ownership->groups_) ++ownership->screenUses_[screenBit(group.key)];
+  for (const auto& [slot, group] : ownership->groups_) ownership->slotsByHash_[hashOf(group.key)].push_back(slot);
   if (Failure failure = ownership->load()) return failure;
   ownership->attached_ = found.attached;
   reinterpret_cast<fh_table_head*>(ownership->table_)->token = token;

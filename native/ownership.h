@@ -93,7 +93,7 @@ class Ownership {
   Failure testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan) const;
 
  private:
-  enum Map { kLeases, kGroups, kAddresses, kCounters, kScreen, kMaps };
+  enum Map { kLeases, kGroups, kAddresses, kCounters, kHints, kMaps };
 
   Ownership() = default;
   Failure createMaps();
@@ -104,7 +104,7 @@ class Ownership {
   Failure attachGuard(uint32_t ifindex, bool clsact);
   Failure put(uint32_t ifindex, bpf::Place place, int program, const char* name);
   int programFd(Program program) const;
-  void screen(const fh_group_key& key, bool in);
+  void hint(uint32_t slot, const fh_group_key& key, bool in);
   Failure clearCounters(uint32_t slot);
 
   std::array<UniqueFd, kMaps> maps_;
@@ -112,8 +112,8 @@ class Ownership {
   UniqueFd ingress_;
   UniqueFd egress_;
   fh_lease* table_ = nullptr;
-  uint8_t* screen_ = nullptr;
-  std::unordered_map<uint32_t, uint32_t> screenUses_;  // bit -> groups that set it
+  uint16_t* hints_ = nullptr;
+  std::unordered_map<uint32_t, std::vector<uint32_t>> slotsByHash_;
   std::map<uint32_t, OwnershipGroup> groups_;
   std::vector<bpf::Attached> attached_;
   bool closed_ = false;

@@ -15,7 +15,7 @@ const OUTPUT = join(FOLDER, "ownership_program.h");
 /** Section of each program, and what it is called in C++. */
 const PROGRAMS = { fh_xdp: "kXdp", fh_ingress: "kIngress", fh_egress: "kEgress" };
 /** In the order of `ProgramMap`. */
-const MAPS = ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_screen"];
+const MAPS = ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"];
 
 // elf(5), and the BPF psABI for the one relocation that programs without calls and data have.
 const EM_BPF = 247;

@@ -26,11 +26,12 @@ struct tc_context {
 static void* (*const lookup)(void* map, const void* key) = (void*)1;  // bpf_map_lookup_elem
 static fh_u64 (*const clockNs)(void) = (void*)5;                      // bpf_ktime_get_ns
 static int (*const pullData)(void* skb, fh_u32 length) = (void*)39;   // bpf_skb_pull_data
+static fh_u64 (*const jiffies)(void) = (void*)118;                    // bpf_jiffies64
 // bpf_skb_load_bytes_relative
 static long (*const loadRelative)(const void* skb, fh_u32 at, void* to, fh_u32 length, fh_u32 start) = (void*)68;
 static fh_u64 (*const coarseClockNs)(void) = (void*)160;              // bpf_ktime_get_coarse_ns
 
-// The maps: symbols that the loader puts file descriptors in the place of. The screen is its map's memory itself.
+// The maps: symbols that the loader puts file descriptors in the place of. The hints are their map's memory itself.
 struct map {
   int unused;
 };
@@ -38,7 +39,7 @@ struct map fh_leases SECTION("maps");
 struct map fh_groups SECTION("maps");
 struct map fh_addresses SECTION("maps");
 struct map fh_counters SECTION("maps");
-fh_u8 fh_screen[FH_SCREEN_OCTETS] SECTION("maps");
+fh_u16 fh_hints[FH_HINTS] SECTION("maps");
 
 enum { XDP_DROP = 1, XDP_PASS = 2 };
 // TCX_NEXT, which is TC_ACT_UNSPEC: programs and filters after this one run, too.
@@ -102,40 +103,58 @@ INLINE void skipTags(struct frame* frame) {
   }
 }
 
-// The slot of the group with this MAC where the frame came in; 0 when there is none. Most frames are for none: one bit
-// of the screen, which is set for all groups' MACs, tells so without a look into the table.
-INLINE fh_u32 groupOf(const struct frame* frame, fh_u64 mac) {
-  const fh_u64 bit = mac * FH_SCREEN_FACTOR >> FH_SCREEN_SHIFT;
-  if (!(fh_screen[bit >> 3] >> (bit & 7) & 1)) return 0;
-  const fh_u64 key[2] = {frame->ifindex | (fh_u64)frame->vlan[0] << 32 | (fh_u64)frame->vlan[1] << 48, mac};
-  const fh_u32* slot = lookup(&fh_groups, key);
-  return slot ? *slot : 0;
+INLINE fh_u64 placeOf(const struct frame* frame) {
+  return frame->ifindex | (fh_u64)frame->vlan[0] << 32 | (fh_u64)frame->vlan[1] << 48;
 }
 
 INLINE struct fh_lease* leaseOf(fh_u32 slot) { return lookup(&fh_leases, &slot); }
 INLINE struct fh_counters* countersOf(fh_u32 slot) { return lookup(&fh_counters, &slot); }
+
+// The lease of the group with this MAC where the frame is, and its slot; null when there is none. Most frames are for
+// none, which one look into memory tells.
+INLINE struct fh_lease* groupOf(const struct frame* frame, fh_u64 mac, fh_u32* slot) {
+  const fh_u64 key[2] = {placeOf(frame), mac};
+  *slot = fh_hints[fh_hash(key[0], mac)];
+  if (*slot == 0) return 0;
+  if (*slot == FH_HINT_MANY) {
+    const fh_u32* found = lookup(&fh_groups, key);
+    if (!found) return 0;
+    *slot = *found;
+  }
+  struct fh_lease* lease = leaseOf(*slot);
+  if (!lease) return 0;
+  const fh_u64* its = (const fh_u64*)&lease->key;
+  return its[0] == key[0] && its[1] == mac ? lease : 0;
+}
 
 // The coarse clock may be a tick behind a renewal.
 INLINE int within(fh_u64 nowNs, fh_u64 sinceNs, fh_u64 durationNs) {
   return (fh_s64)(nowNs - sinceNs) < 0 || nowNs - sinceNs <= durationNs;
 }
 
-INLINE int isOwner(fh_u32 slot) {
-  const struct fh_lease* lease = leaseOf(slot);
-  if (!lease) return 0;
+// The clock is read once a tick, processor and renewal: it costs more than all the rest.
+INLINE int isOwner(const struct fh_lease* lease, struct fh_counters* counters) {
   const fh_u64 claim = READ_ONCE(lease->claim);
   if (claim == 0 || READ_ONCE(lease->yielded) == claim) return 0;
   const fh_u64 limitNs = READ_ONCE(lease->limit_ns);
-  return limitNs == 0 || within(coarseClockNs(), READ_ONCE(lease->renewed_ns), limitNs);
+  if (limitNs == 0) return 1;
+  const fh_u64 renewedNs = READ_ONCE(lease->renewed_ns);
+  const fh_u64 check = (renewedNs + limitNs) ^ jiffies();
+  if (counters->checked == check) return 1;
+  if (!within(coarseClockNs(), renewedNs, limitNs)) return 0;
+  counters->checked = check;
+  return 1;
 }
 
 // True when the address is one that another router answers for.
 INLINE int isOthers(const struct frame* frame, fh_u64 high, fh_u64 low) {
-  const fh_u64 key[3] = {frame->ifindex | (fh_u64)frame->vlan[0] << 32 | (fh_u64)frame->vlan[1] << 48, high, low};
+  const fh_u64 key[3] = {placeOf(frame), high, low};
   const fh_u32* slot = lookup(&fh_addresses, key);
-  if (!slot || isOwner(*slot)) return 0;
+  if (!slot) return 0;
+  const struct fh_lease* lease = leaseOf(*slot);
   struct fh_counters* counters = countersOf(*slot);
-  if (counters) counters->unanswered++;
+  if (!lease || !counters || isOwner(lease, counters)) return 0;
+  counters->unanswered++;
   return 1;
 }
 
@@ -173,9 +192,8 @@ INLINE void hearClaim(const struct frame* frame, const fh_u8* vrrp, fh_u32 lengt
   if (count == 0 || length < VRRP_HEADER + count * (family == IPV4 ? 4 : 16) + authentication) return;
   if (vrrp[5] == 0 && (version == 2 || (vrrp[4] & 0xf) == 0)) return;  // an interval of 0
   if (vrrp[2] == 0) return;                                            // a release
-  const fh_u32 slot = groupOf(frame, 0x5e0000ull | (fh_u64)family << 32 | (fh_u64)vrrp[1] << 40);
-  if (slot == 0) return;
-  struct fh_lease* lease = leaseOf(slot);
+  fh_u32 slot;
+  struct fh_lease* lease = groupOf(frame, 0x5e0000ull | (fh_u64)family << 32 | (fh_u64)vrrp[1] << 40, &slot);
   if (!lease) return;
   const fh_u64 claim = READ_ONCE(lease->claim);
   const fh_u64 yielded = READ_ONCE(lease->yielded);
@@ -224,12 +242,12 @@ INLINE void listenIpv6(const struct frame* frame) {
 // True: not for this router.
 INLINE int keepOut(struct frame* frame) {
   skipTags(frame);
-  const fh_u32 slot = groupOf(frame, frame->mac);
-  if (slot != 0) {
-    const int owner = isOwner(slot);
+  fh_u32 slot;
+  const struct fh_lease* lease = groupOf(frame, frame->mac, &slot);
+  if (lease) {
     struct fh_counters* counters = countersOf(slot);
     if (!counters) return 0;
-    if (!owner) {
+    if (!isOwner(lease, counters)) {
       counters->not_owned++;
       return 1;
     }
@@ -238,23 +256,25 @@ INLINE int keepOut(struct frame* frame) {
   if (frame->etherType == ETHER_ARP) return isArpForOthers(frame);
   if (frame->etherType == ETHER_IPV4) {
     // What comes to a group's MAC is on its way to somewhere else, and no claim to this router.
-    if (slot == 0) listenIpv4(frame);
+    if (!lease) listenIpv4(frame);
     return 0;
   }
   if (frame->etherType != ETHER_IPV6 || frame->payload + 40 > frame->end || frame->payload[0] >> 4 != 6) return 0;
   const fh_u8 next = frame->payload[6];
   if (next == IP_ICMPV6) return isSolicitationForOthers(frame);
-  if (next == IP_VRRP && slot == 0) listenIpv6(frame);
+  if (next == IP_VRRP && !lease) listenIpv6(frame);
   return 0;
 }
 
 // True: a frame in the name of a group that another router speaks for.
 INLINE int keepIn(struct frame* frame) {
   skipTags(frame);
-  const fh_u32 slot = groupOf(frame, frame->mac);
-  if (slot == 0 || isOwner(slot)) return 0;
+  fh_u32 slot;
+  const struct fh_lease* lease = groupOf(frame, frame->mac, &slot);
+  if (!lease) return 0;
   struct fh_counters* counters = countersOf(slot);
-  if (counters) counters->kept_in++;
+  if (!counters || isOwner(lease, counters)) return 0;
+  counters->kept_in++;
   return 1;
 }
 

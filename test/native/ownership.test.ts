@@ -559,21 +559,42 @@ describe.skipIf(!possible)("the ownership programs", () => {
       expect(counted(1)).toEqual(NOTHING);
     });
 
-    it("keep groups apart whose MACs share a bit of the screen", () => {
-      const bit = (mac: string): bigint => {
+    it("keep groups apart that share a hash", () => {
+      const FACTOR = 0x9e3779b97f4a7c15n;
+      const hash = (mac: string): bigint => {
         const value = macToBytes(mac).reduceRight((sum, octet) => (sum << 8n) | BigInt(octet), 0n);
-        return BigInt.asUintN(64, value * 0x9e3779b97f4a7c15n) >> 48n;
+        return BigInt.asUintN(64, (BigInt(group.ifindex) * FACTOR + value) * FACTOR) >> 50n;
       };
-      const twin = Array.from({ length: 1 << 20 }, (_, index) => {
+      const wanted = hash(V4);
+      const twins: string[] = [];
+      for (let index = 0; twins.length < 3; index++) {
         const octets = [index >> 16, (index >> 8) & 255, index & 255];
-        return `02:00:00:${octets.map((one) => one.toString(16).padStart(2, "0")).join(":")}`;
-      }).find((mac) => bit(mac) === bit(V4)) as string;
-      expect(verdict("xdp", packet(twin))).toBe("pass");
-      tables.setGroup(3, { ...group, mac: twin, addresses: [] });
-      expect(verdict("xdp", packet(twin))).toBe("drop");
+        const mac = `02:00:00:${octets.map((one) => one.toString(16).padStart(2, "0")).join(":")}`;
+        if (hash(mac) === wanted) twins.push(mac);
+      }
+      const [second, third, nobodys] = twins as [string, string, string];
+      expect(verdict("xdp", packet(nobodys))).toBe("pass");
+      tables.setGroup(3, { ...group, mac: second, addresses: [] });
+      tables.setGroup(4, { ...group, mac: third, addresses: [] });
+      tables.setLease(4, true);
+      for (const program of WAYS_IN) {
+        expect(verdict(program, packet(V4))).toBe("drop");
+        expect(verdict(program, packet(second))).toBe("drop");
+        expect(verdict(program, packet(third))).toBe("pass");
+        expect(verdict(program, packet(nobodys))).toBe("pass");
+      }
+      overdue(1);
+      verdict("xdp", claim());
+      expect(tables.lease(1).owner).toBe(false);
       tables.removeGroup(1);
-      expect(verdict("xdp", packet(twin))).toBe("drop");
       expect(verdict("xdp", packet(V4))).toBe("pass");
+      expect(verdict("xdp", packet(second))).toBe("drop");
+      tables.removeGroup(3);
+      expect(verdict("xdp", packet(second))).toBe("pass");
+      expect(verdict("xdp", packet(third))).toBe("pass");
+      expect(counted(4).owned).toBe(3);
+      tables.setLease(4, false);
+      expect(verdict("xdp", packet(third))).toBe("drop");
     });
 
     it("refuse what can't be", () => {
