@@ -6,6 +6,8 @@
 #include "netlink_addon.h"
 #include "ownership_addon.h"
 #include "prober_addon.h"
+#include "outgoing_socket_addon.h"
+#include "route_addon.h"
 #include "traffic_addon.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -13,6 +15,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   firsthop::registerNetlink(env, exports);
   firsthop::registerOwnership(env, exports);
   firsthop::registerProber(env, exports);
+  firsthop::registerOutgoingSockets(env, exports);
+  firsthop::registerRoutes(env, exports);
   firsthop::registerTraffic(env, exports);
   return exports;
 }

@@ -10,8 +10,10 @@ import { fileURLToPath } from "node:url";
 import { FirsthopError } from "./errors.js";
 import type { NativeHeartbeatApi } from "./native/heartbeat.js";
 import type { NativeNetlinkApi } from "./native/netlink.js";
+import type { NativeOutgoingSocketApi } from "./native/outgoing-socket.js";
 import type { NativeOwnershipApi } from "./native/ownership.js";
 import type { NativeProberApi } from "./native/prober.js";
+import type { NativeRoutesApi } from "./native/routes.js";
 import type { NativeTrafficApi } from "./native/traffic.js";
 
 /** Everything that the addon exports. */
@@ -20,6 +22,8 @@ export interface NativeAddon
     NativeNetlinkApi,
     NativeOwnershipApi,
     NativeProberApi,
+    NativeOutgoingSocketApi,
+    NativeRoutesApi,
     NativeTrafficApi {}
 
 let loaded: NativeAddon | null = null;

@@ -4,6 +4,9 @@
  * file may know which of the two it runs on; nothing below it may know a protocol.
  */
 import type { HeartbeatProgram, KernelStep, PortId, ProgramEntry } from "../core/automaton.js";
+import type { Probes } from "./probes.js";
+
+export type { ProbePath, ProbeRequest, ProbeRun, Probes } from "./probes.js";
 
 /** A virtual router (later: a BFD session, a gateway member) as the heartbeat engine sees it. */
 export type SessionId = number;
@@ -167,6 +170,17 @@ export type KernelNews =
   | { readonly type: "address"; readonly address: AddressInfo }
   | { readonly type: "addressGone"; readonly address: AddressInfo };
 
+/** A route of a kernel's tables that may carry packets (unicast, not blackhole and the like). */
+export interface RouteInfo {
+  /** Canonical: "0.0.0.0/0". */
+  readonly prefix: string;
+  readonly table: number;
+  /** rtm_protocol: who made it. */
+  readonly protocol: number;
+  /** Its ways that work; those whose line or device is dead are left out. */
+  readonly nextHops: readonly { readonly via: string | null; readonly ifindex: number }[];
+}
+
 /** Where one virtual router's addresses live. */
 export interface VirtualInterfaceRequest {
   /** "eth0/10/ipv4": tags what is created, so that it is recognised after a crash. */
@@ -223,6 +237,11 @@ export interface Kernel {
   perform(
     steps: readonly KernelStep[],
   ): Promise<readonly { readonly label: string; readonly errno: string }[]>;
+  /**
+   * Follows the routes to exactly this prefix, in all tables: tells them soon, and all of them again whenever they may
+   * have changed. Returns how to end it.
+   */
+  watchRoutes(prefix: string, onRoutes: (routes: readonly RouteInfo[]) => void): () => void;
 }
 
 export interface KernelOptions {
@@ -237,6 +256,8 @@ export interface KernelOptions {
 export interface Driver {
   openHeartbeat(options: HeartbeatOptions): Heartbeat;
   openKernel(options: KernelOptions): Kernel;
+  /** What trackers try; ended by `close`, which leaves nothing of a probe behind. */
+  openProbes(): Probes;
   /** A small file store that survives restarts (learned checksum forms); keys are plain names. */
   readonly store: { read(key: string): string | null; write(key: string, value: string): void };
   /** Wall clock for time stamps in logs and events, milliseconds since 1970. */

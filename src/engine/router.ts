@@ -463,6 +463,7 @@ export class Router {
       heartbeat: this.#heartbeat,
       kernel: this.#kernel,
       network,
+      probes: this.#driver.openProbes(),
       sourceOn: (name: string, target: string) => {
         const link = network.linkByName(name);
         const family = familyOf(target);
@@ -482,8 +483,10 @@ export class Router {
     );
   }
 
+  /** Those that come and go; an owner's are his own. */
   #virtualAddresses(): ReadonlySet<string> {
-    return new Set(this.#config.virtualRouters.flatMap((one) => one.addresses.map(({ address }) => address)));
+    const borrowed = this.#config.virtualRouters.filter((one) => one.priority !== 255);
+    return new Set(borrowed.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
   #saveForms(): void {

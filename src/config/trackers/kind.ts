@@ -3,8 +3,8 @@
  * what it does at run time is in engine/tracking/kinds.
  */
 import type { z } from "zod";
-import { canonicalIp } from "../../core/address.js";
-import { address, interfaceName } from "../fields.js";
+import { canonicalIp, familyOf, isLinkLocal } from "../../core/address.js";
+import { address, interfaceName, text } from "../fields.js";
 import type { Path, Report } from "../section.js";
 
 /** How often a kind is checked unless its tracker says otherwise. Null: it follows news instead. */
@@ -67,6 +67,25 @@ export function leavingOf(checked: { interface?: string | undefined; source?: st
     source: checked.source === undefined ? null : (canonicalIp(checked.source) as string),
   };
 }
+
+/** That probes to `target` can leave as written. */
+export function checkLeaving(
+  target: string,
+  written: Readonly<Record<string, unknown>>,
+  at: At,
+  report: Report,
+): void {
+  const source = typeof written.source === "string" ? canonicalIp(written.source) : null;
+  if (source && familyOf(source) !== familyOf(target))
+    report("error", at("source"), `${source} is of another family than ${target}`);
+  if (isLinkLocal(target) && written.interface === undefined)
+    report("error", at(), `${target} is a link-local address: name the interface`);
+}
+
+export const absolutePath = (what: string) =>
+  text("path", "an absolute path", (value) =>
+    /^\/[^\0]+$/.test(value) ? null : `'${value}' is no absolute path of ${what}`,
+  );
 
 /** "203.0.113.1:443" or "[2001:db8::1]:443". Null: it is none. */
 export function parseEndpoint(text: string): { readonly address: string; readonly port: number } | null {

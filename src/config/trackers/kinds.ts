@@ -1,8 +1,22 @@
 /** The table of tracker kinds: one line each, named by its own key. */
+import { fileKind } from "./file.js";
+import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
+import { processKind } from "./process.js";
+import { routeKind } from "./route.js";
+import { scriptKind } from "./script.js";
+import { tcpKind } from "./tcp.js";
+import { udpKind } from "./udp.js";
 
-/** In the order in which they are tried: `interface` is also an option of others. */
+/** In the order in which they are tried: `interface` is also an option of others, so it comes last. */
 export const TRACKER_KINDS = {
+  route: routeKind,
+  tcp: tcpKind,
+  udp: udpKind,
+  http: httpKind,
+  script: scriptKind,
+  process: processKind,
+  file: fileKind,
   interface: interfaceKind,
 };
 

@@ -2,6 +2,7 @@
 import type { Driver } from "../driver.js";
 import { type LinuxHeartbeat, openLinuxHeartbeat } from "./heartbeat.js";
 import { openLinuxKernel } from "./kernel.js";
+import { openLinuxProbes } from "./probes/index.js";
 import { openStateStore } from "./state-store.js";
 
 export interface LinuxDriverOptions {
@@ -24,6 +25,11 @@ export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver 
       const kernel = openLinuxKernel(kernelOptions, engine?.perform);
       closers.push(() => kernel.close());
       return kernel;
+    },
+    openProbes() {
+      const probes = openLinuxProbes();
+      closers.push(() => probes.close());
+      return probes;
     },
     store: openStateStore(stateDirectory),
     wallClockMs: () => Date.now(),

@@ -22,6 +22,7 @@ import type {
   Kernel,
   KernelOptions,
   OwnershipStatus,
+  RouteInfo,
   VirtualInterface,
   VirtualInterfaceRequest,
 } from "../driver.js";
@@ -29,6 +30,7 @@ import { followLinks, type LinkFollower } from "./link-news.js";
 import { type LinuxLease, type OwnershipFilter, openOwnershipFilter } from "./ownership.js";
 import { recoverLeftovers } from "./recovery.js";
 import { errnoName, refusalOf } from "./refusal.js";
+import { followRoutes, type RouteFollower } from "./route-watch.js";
 import { openStateFiles, type StateContents, type StateFiles } from "./state-files.js";
 import {
   claimsFor,
@@ -106,6 +108,7 @@ export class LinuxKernel implements Kernel {
   readonly #ownSteps: NetlinkSocket | null;
   readonly #lane: KernelLane;
   readonly #follower: LinkFollower;
+  readonly #routes: RouteFollower;
   readonly #filter: OwnershipFilter;
   readonly #held = new Map<string, Held>();
   #claims: readonly SysctlClaim[] = [];
@@ -117,7 +120,11 @@ export class LinuxKernel implements Kernel {
     this.#ownSteps = lane ? null : new this.#native.NetlinkSocket();
     this.#lane = lane ?? ((steps) => runSteps(this.#ownSteps as NetlinkSocket, steps));
     this.#state = openStateFiles(this.#native, options.stateDirectory);
-    this.#follower = followLinks(this.#native, options.onNews);
+    this.#routes = followRoutes(this.#native);
+    this.#follower = followLinks(this.#native, (news) => {
+      this.#routes.hear(news);
+      options.onNews(news);
+    });
     this.#filter = openOwnershipFilter(this.#native, options.ownership, this.#state.token);
   }
 
@@ -150,10 +157,15 @@ export class LinuxKernel implements Kernel {
     return this.#lane(steps);
   }
 
+  watchRoutes(prefix: string, onRoutes: (routes: readonly RouteInfo[]) => void): () => void {
+    return this.#routes.watch(prefix, onRoutes);
+  }
+
   /** Closes descriptors; what is in the kernel stays (see `release`). */
   async close(): Promise<void> {
     await this.#turn;
     this.#follower.close();
+    this.#routes.close();
     if (this.#held.size === 0) this.#filter.close();
     this.#work.close();
     this.#ownSteps?.close();

@@ -6,12 +6,14 @@ import type {
   KernelNews,
   KernelOptions,
   OwnershipStatus,
+  RouteInfo,
   VirtualInterface,
   VirtualInterfaceRequest,
 } from "../driver.js";
 import type { Context } from "./context.js";
 import { disableIpv6Path, encodeRequest, type KernelLane, type StepFailure } from "./kernel-lane.js";
 import type { NetworkStack } from "./network-stack.js";
+import type { RouteTable } from "./probes.js";
 
 export interface KernelHost {
   readonly stack: NetworkStack;
@@ -24,12 +26,14 @@ export interface KernelHost {
   drawNewsUs(): number;
   /** Why `prepare` is to be refused, if it is. */
   refusal(): string | null;
+  readonly routes: RouteTable;
 }
 
 export class SimulatedKernel implements Kernel {
   readonly #host: KernelHost;
   readonly #options: KernelOptions;
   readonly #stopListening: () => void;
+  readonly #routeWatches = new Set<() => void>();
   #waitingNews: KernelNews[] = [];
   /** Configuration goes one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -107,7 +111,29 @@ export class SimulatedKernel implements Kernel {
     });
   }
 
+  watchRoutes(prefix: string, onRoutes: (routes: readonly RouteInfo[]) => void): () => void {
+    const { routes, javaScript } = this.#host;
+    let ended = false;
+    const tell = (): void => {
+      javaScript.post(this.#host.drawNewsUs(), () => {
+        if (!ended) onRoutes(routes.of(prefix));
+      });
+    };
+    const leave = routes.follow((changed) => {
+      if (changed === prefix) tell();
+    });
+    const end = (): void => {
+      ended = true;
+      leave();
+      this.#routeWatches.delete(end);
+    };
+    this.#routeWatches.add(end);
+    tell();
+    return end;
+  }
+
   close(): void {
+    for (const end of [...this.#routeWatches]) end();
     this.#stopListening();
     this.#waitingNews = [];
   }

@@ -7,6 +7,7 @@ import type { Driver } from "../driver.js";
 import type { SessionView } from "./heartbeat.js";
 import { decodeHostPacket } from "./host-packet.js";
 import { NetworkStack, type SimulatedInterface, type VirtualPlace } from "./network-stack.js";
+import { type ProbeScript, RouteTable } from "./probes.js";
 import { type Latencies, SimulatedProcess } from "./process.js";
 import type { Random } from "./random.js";
 import type { Cable, SimulatedSegment } from "./segment.js";
@@ -48,6 +49,10 @@ export class SimulatedMachine {
   failStep: ((step: KernelStep) => string | null) | null = null;
   /** While set, the kernel refuses to prepare virtual interfaces, for this reason. */
   refusePrepare: string | null = null;
+  /** What probes of trackers find. By default nobody answers. */
+  probeScript: ProbeScript = () => null;
+  /** Routes that trackers follow. */
+  readonly routes = new RouteTable();
   /** What survives restarts: the store of the driver. */
   readonly store = new Map<string, string>();
   readonly #random: Random;
@@ -137,6 +142,8 @@ export class SimulatedMachine {
       drawFraction: () => this.#jitter.fraction(),
       failureOf: (step) => this.failStep?.(step) ?? null,
       refusal: () => this.refusePrepare,
+      routes: this.routes,
+      probeScript: () => this.probeScript,
     });
     for (const reason of this.#holds) hold(process, reason);
     this.#process = process;

@@ -1,11 +1,12 @@
 /** One run of a program on a simulated machine: its threads, and the `Driver` that it is given. */
 import type { KernelStep } from "../../core/automaton.js";
-import type { Driver, Heartbeat, HeartbeatOptions, Kernel, KernelOptions } from "../driver.js";
+import type { Driver, Heartbeat, HeartbeatOptions, Kernel, KernelOptions, Probes } from "../driver.js";
 import { Context } from "./context.js";
 import { SimulatedHeartbeat } from "./heartbeat.js";
 import { SimulatedKernel } from "./kernel.js";
 import { KernelLane } from "./kernel-lane.js";
 import type { NetworkStack } from "./network-stack.js";
+import { type ProbeScript, type RouteTable, SimulatedProbes } from "./probes.js";
 import type { SimulatedWorld } from "./world.js";
 
 export interface ProcessHost {
@@ -20,6 +21,8 @@ export interface ProcessHost {
   drawFraction(): number;
   failureOf(step: KernelStep): string | null;
   refusal(): string | null;
+  readonly routes: RouteTable;
+  probeScript(): ProbeScript;
 }
 
 /** How long things take on a machine: from, to (microseconds, evenly). */
@@ -101,8 +104,13 @@ export class SimulatedProcess implements Driver {
       drawRequestUs: () => host.draw("requestUs"),
       drawNewsUs: () => host.draw("newsUs"),
       refusal: () => host.refusal(),
+      routes: host.routes,
     });
     return this.#kernel;
+  }
+
+  openProbes(): Probes {
+    return new SimulatedProbes(this.javaScript, () => this.#host.probeScript());
   }
 
   wallClockMs(): number {

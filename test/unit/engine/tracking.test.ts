@@ -31,9 +31,10 @@ class Stage {
     return defineConfig({ virtualRouters: [virtualRouter], ...rest });
   }
 
-  async open(change: Change): Promise<One> {
+  async open(change: Change, prepare: (machine: SimulatedMachine) => void = () => {}): Promise<One> {
     const index = ++this.#count;
     const machine = new SimulatedMachine(this.world, `r${index}`);
+    prepare(machine);
     machine.addInterface("lan0", this.lan, { addresses: [`192.0.2.${index + 1}/24`] });
     machine.addInterface("wan0", this.upstream, { addresses: [`203.0.113.${index + 1}/24`] });
     const events: RouterEvent[] = [];
@@ -49,6 +50,13 @@ class Stage {
       events,
       status: () => router.status().virtualRouters[0] as VirtualRouterStatus,
     };
+  }
+
+  /** Microseconds until it is so. */
+  async until(what: () => boolean): Promise<number> {
+    const fromUs = this.world.nowUs;
+    while (!what() && this.world.nowUs - fromUs < 10_000_000) await this.world.runFor(1000);
+    return this.world.nowUs - fromUs;
   }
 
   run(ms: number): Promise<void> {
@@ -184,5 +192,148 @@ describe("a reload", () => {
     expect(r1.router.status().tracks).toEqual([]);
     await stage.run(100);
     expect(r1.status().tracking).toEqual([]);
+  });
+});
+
+describe("a tracker that asks", () => {
+  const SCRIPT = {
+    trackers: [{ name: "own", script: "/check", interval: "200ms", timeout: "100ms", fall: 2 }],
+  };
+  const UP = { up: true, evidence: "check: exit code 0" };
+  const DOWN = { up: false, evidence: "check: exit code 1" };
+
+  it("keeps a router waiting for its first result, and no longer", async () => {
+    const stage = new Stage();
+    const r1 = await stage.open({ ...SCRIPT, router: { priority: 150, track: ["own"] } }, (machine) => {
+      machine.probeScript = () => ({ result: UP, afterUs: 80_000 });
+    });
+    await stage.run(20);
+    expect(r1.status().state).toBe("initialize");
+    expect(r1.router.status().tracks[0]).toMatchObject({ state: "unknown", results: { up: 0, down: 0 } });
+    expect(r1.events.filter((event) => event.type === "stateChange")).toEqual([]);
+    await stage.run(1000);
+    expect(r1.status().state).toBe("active");
+    expect(r1.events.find((event) => event.type === "track")).toMatchObject({ from: "unknown", to: "up" });
+  });
+
+  it("is at fault at once when its first result is bad", async () => {
+    const stage = new Stage();
+    const r1 = await stage.open({ ...SCRIPT, router: { track: ["own"] } }, (machine) => {
+      machine.probeScript = () => ({ result: DOWN });
+    });
+    await stage.run(50);
+    expect(r1.status()).toMatchObject({ state: "fault", causes: ["tracking:own"] });
+  });
+
+  it("falls after interval x fall, and a silent one after its time-out", async () => {
+    const stage = new Stage();
+    let result = UP;
+    let afterUs = 1000;
+    const asked: number[] = [];
+    const r1 = await stage.open({ ...SCRIPT, router: { priority: 150, track: ["own"] } }, (machine) => {
+      machine.probeScript = () => {
+        asked.push(stage.world.nowUs);
+        return { result, afterUs };
+      };
+    });
+    await stage.run(2000);
+    // On its grid, whatever a try took.
+    const gaps = asked.slice(1).map((atUs, at) => atUs - (asked[at] ?? 0));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(202_000);
+    expect((asked.at(-1) ?? 0) - (asked[0] ?? 0)).toBeLessThanOrEqual(200_000 * (asked.length - 1) + 2_000);
+    result = DOWN;
+    const detectedUs = await stage.until(() => r1.status().state === "fault");
+    expect(detectedUs).toBeLessThanOrEqual(2 * 200_000 + 5_000);
+    result = UP;
+    await stage.run(2000);
+    expect(r1.status().state).toBe("active");
+    afterUs = 1_000_000;
+    const silentUs = await stage.until(() => r1.status().state === "fault");
+    expect(silentUs).toBeLessThanOrEqual(2 * 200_000 + 100_000 + 5_000);
+    expect(r1.router.status().tracks[0]).toMatchObject({ evidence: "no answer in time" });
+  });
+
+  it("leaves from an own address of its interface, never from a virtual one", async () => {
+    const stage = new Stage();
+    const sources = new Set<unknown>();
+    const config: Change = {
+      trackers: [{ name: "t", tcp: "192.0.2.77:1", interface: "lan0", interval: "100ms" }],
+      router: { virtualMac: false, track: [{ tracker: "t", weight: -10 }] },
+    };
+    const r1 = await stage.open(config, (machine) => {
+      machine.probeScript = (request) => {
+        sources.add("source" in request ? request.source : null);
+        return { result: UP };
+      };
+    });
+    await stage.run(2000);
+    expect(r1.status().state).toBe("active");
+    expect([...sources]).toEqual(["192.0.2.2"]);
+  });
+
+  it("adds the number of a file", async () => {
+    const stage = new Stage();
+    let value = 0;
+    const config: Change = {
+      trackers: [{ name: "bias", file: "/bias", interval: "100ms" }],
+      router: { priority: 100, track: ["bias"] },
+    };
+    const r1 = await stage.open(config, (machine) => {
+      machine.probeScript = () => ({ result: { up: value >= 0, evidence: `says ${value}`, value } });
+    });
+    await stage.run(1000);
+    expect(r1.status()).toMatchObject({ state: "active", priority: 100 });
+    value = 33;
+    await stage.run(300);
+    expect(r1.status()).toMatchObject({ state: "active", priority: 133, trackedDelta: 33 });
+    value = -254;
+    await stage.run(300);
+    expect(r1.status()).toMatchObject({ state: "fault", causes: ["tracking:bias"], priority: 100 });
+  });
+});
+
+describe("a route", () => {
+  const hop = { via: "203.0.113.254", ifindex: 3 };
+  const route = { prefix: "0.0.0.0/0", table: 254, protocol: 186, nextHops: [hop] };
+  const follow = async (tracker: object, prepare: (machine: SimulatedMachine) => void): Promise<One> => {
+    const stage = new Stage();
+    const trackers = [{ name: "default", route: "0.0.0.0/0", ...tracker }];
+    const r1 = await stage.open({ trackers, router: { track: ["default"] } }, prepare);
+    await stage.run(1000);
+    return r1;
+  };
+  const track = (one: One) => one.router.status().tracks[0];
+
+  it("is up while it is there, as it is asked for", async () => {
+    const cases: readonly [tracker: object, state: string, evidence: string][] = [
+      [{}, "up", "0.0.0.0/0 via 203.0.113.254 dev wan0"],
+      [
+        { via: "203.0.113.254", interface: "wan0", table: "main", protocol: "bgp" },
+        "up",
+        "0.0.0.0/0 via 203.0.113.254 dev wan0",
+      ],
+      [{ via: "203.0.113.1" }, "down", "the route to 0.0.0.0/0 goes via 203.0.113.254 dev wan0"],
+      [{ interface: "lan0" }, "down", "the route to 0.0.0.0/0 goes via 203.0.113.254 dev wan0"],
+      [{ table: 100 }, "down", "no route to 0.0.0.0/0 of this table and protocol"],
+      [{ protocol: "static" }, "down", "no route to 0.0.0.0/0 of this table and protocol"],
+    ];
+    for (const [tracker, state, evidence] of cases) {
+      const one = await follow(tracker, (machine) => machine.routes.set("0.0.0.0/0", [route]));
+      expect(track(one)).toMatchObject({ state, evidence });
+    }
+  });
+
+  it("is down when it goes, or its next hops do", async () => {
+    const one = await follow({}, () => {});
+    expect(track(one)).toMatchObject({ state: "down", evidence: "no route to 0.0.0.0/0" });
+    one.machine.routes.set("0.0.0.0/0", [route]);
+    await one.machine.world.runFor(100_000);
+    expect(track(one)).toMatchObject({ state: "up" });
+    one.machine.routes.set("0.0.0.0/0", [{ ...route, nextHops: [] }]);
+    await one.machine.world.runFor(100_000);
+    expect(track(one)).toMatchObject({
+      state: "down",
+      evidence: "the route to 0.0.0.0/0 has no next hop that works",
+    });
   });
 });

@@ -1,0 +1,49 @@
+/** A request over HTTP and the status of its answer, with Node's own client over a socket that leaves as told. */
+import { type ClientRequest, type RequestOptions, request as requestPlain } from "node:http";
+import type { Duplex } from "node:stream";
+import { connect as connectTls } from "node:tls";
+import type { TrackResult } from "../../../core/tracking/verdict.js";
+import type { ProbeRequest } from "../../driver.js";
+import { connectStream } from "./connect.js";
+
+type HttpRequest = Extract<ProbeRequest, { probe: "http" }>;
+
+export async function probeHttp(to: HttpRequest, signal: AbortSignal): Promise<TrackResult> {
+  const plain = await connectStream(to, signal);
+  const name = to.host?.replace(/:\d+$/, "") ?? null;
+  const stream: Duplex = to.secure
+    ? connectTls({
+        socket: plain,
+        rejectUnauthorized: to.verify,
+        // Server names are names (RFC 6066 section 3); an address is checked against the certificate as one.
+        ...(name === null ? { host: to.address } : { servername: name, host: name }),
+      })
+    : plain;
+  const options: RequestOptions = {
+    createConnection: () => stream,
+    method: to.method,
+    path: to.path,
+    host: to.address,
+    port: to.port,
+    headers: {
+      host: to.host ?? (to.address.includes(":") ? `[${to.address}]` : to.address),
+      "user-agent": "firsthop",
+      connection: "close",
+    },
+    signal,
+  };
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => reject(new Error(`${to.address}:${to.port}: ${error.message}`));
+    stream.on("error", failed);
+    const asked: ClientRequest = requestPlain(options, (answer) => {
+      const status = answer.statusCode ?? 0;
+      const up = to.status.some(([from, until]) => status >= from && status <= until);
+      resolve({ up, evidence: `${to.address}:${to.port} answers ${status}` });
+      // The rest of it is of no interest.
+      asked.destroy();
+      stream.destroy();
+    });
+    asked.on("error", failed);
+    asked.end();
+  });
+}
