@@ -11,6 +11,7 @@ export const ERROR_CODES = [
   "SOCKET_IN_USE",
   "DAEMON_UNREACHABLE",
   "NOT_FOUND",
+  "REFUSED",
   "USAGE",
   "LAB_FAILED",
 ] as const;

@@ -9,7 +9,7 @@
 import type { Config } from "./config/index.js";
 import type { Driver } from "./driver/driver.js";
 import type { ReloadResult } from "./engine/router.js";
-import type { Explanation, RouterEvent, RouterStatus } from "./engine/status.js";
+import type { Explanation, Outcome, RouterEvent, RouterStatus, SwitchoverReport } from "./engine/status.js";
 
 export * from "./config/index.js";
 export type { Driver } from "./driver/driver.js";
@@ -18,9 +18,12 @@ export type {
   Explanation,
   GlobalStatistics,
   InterfaceStatus,
+  Outcome,
   RouterEvent,
   RouterStatus,
   StateChange,
+  SwitchoverMove,
+  SwitchoverReport,
   TrackingStatus,
   TrackStatus,
   VirtualRouterStateName,
@@ -58,6 +61,24 @@ export interface FirsthopRouter {
   explain(name: string): Explanation;
   /** The last inputs of the state machines, one JSON document a line: for bug reports. */
   flightRecorder(): string;
+  /**
+   * Hands over and takes no part in the election until `undrain`. Who finds no successor stays Active and is not
+   * drained, unless `force`. Like all orders it holds across a reload, and ends with the router.
+   * @throws FirsthopError NOT_FOUND
+   */
+  drain(names: readonly string[], options?: { readonly force?: boolean }): Promise<readonly Outcome[]>;
+  /** @throws FirsthopError NOT_FOUND */
+  undrain(names: readonly string[]): readonly Outcome[];
+  /**
+   * Stands for the configured priority, 1 to 254; null: that one counts again.
+   * @throws FirsthopError NOT_FOUND, USAGE, REFUSED
+   */
+  setPriority(name: string, priority: number | null): Outcome;
+  /**
+   * Hands over to the best Backup, which keeps the virtual router; with `testForUs` only for that time.
+   * @throws FirsthopError NOT_FOUND, REFUSED
+   */
+  switchover(name: string, options?: { readonly testForUs?: number | null }): Promise<SwitchoverReport>;
   /** Takes over another configuration; what did not change does not flap. */
   reload(config: Config): Promise<ReloadResult>;
   /** Leaves; with `handOver` (the default) an Active forwards until its successor is heard. */
@@ -81,6 +102,10 @@ export async function openRouter(config: Config, options: OpenRouterOptions = {}
       }),
     explain: (name) => router.explain(name),
     flightRecorder: () => router.flightRecorder(),
+    drain: (names, drainOptions) => router.operations.drain(names, drainOptions?.force),
+    undrain: (names) => router.operations.undrain(names),
+    setPriority: (name, priority) => router.operations.setPriority(name, priority),
+    switchover: (name, switchOptions) => router.operations.switchover(name, switchOptions?.testForUs),
     reload: (next) => router.reload(next),
     close: (closing) => router.close(closing),
     [Symbol.asyncDispose]: () => router.close(),

@@ -40,6 +40,30 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     names: false,
   },
   explain: { summary: "tell why", options: ["--json", "--socket"], words: [], names: true },
+  drain: {
+    summary: "hand over and stay out",
+    options: ["--all", "--force", "--json", "--socket"],
+    words: [],
+    names: true,
+  },
+  undrain: {
+    summary: "take part again",
+    options: ["--all", "--json", "--socket"],
+    words: [],
+    names: true,
+  },
+  priority: {
+    summary: "change a priority at run time",
+    options: ["--json", "--socket"],
+    words: [],
+    names: true,
+  },
+  switchover: {
+    summary: "hand over to the best Backup",
+    options: ["--test", "--for", "--json", "--socket"],
+    words: [],
+    names: true,
+  },
   decode: {
     summary: "decode advertisements",
     options: [

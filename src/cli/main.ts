@@ -35,6 +35,22 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "tell why a virtual router is Active or Backup",
     load: async () => (await import("./explain.js")).explainCommand(),
   },
+  drain: {
+    summary: "hand virtual routers over and keep them out of the election",
+    load: async () => (await import("./operations.js")).drainCommand(),
+  },
+  undrain: {
+    summary: "let drained virtual routers take part again",
+    load: async () => (await import("./operations.js")).undrainCommand(),
+  },
+  priority: {
+    summary: "change a priority at run time",
+    load: async () => (await import("./operations.js")).priorityCommand(),
+  },
+  switchover: {
+    summary: "hand a virtual router over to the best Backup, for good or as a test",
+    load: async () => (await import("./operations.js")).switchoverCommand(),
+  },
   decode: {
     summary: "decode and judge advertisements from hex or a capture file",
     load: async () => (await import("./decode.js")).decodeCommand(),

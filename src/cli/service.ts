@@ -11,6 +11,7 @@ import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
 import { reloadText } from "./events.js";
 import type { Logger } from "./log.js";
+import { operationHandlers } from "./operation-handlers.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
 import { version } from "./version.js";
 
@@ -220,6 +221,7 @@ class Service {
           throw new FirsthopError("USAGE", "explain needs the `name` of a virtual router");
         return (await this.#ready).explain(name);
       },
+      ...operationHandlers(() => this.#ready),
       events: (params, stream) => this.#follow(params, stream),
       reload: () => this.#reload("reload"),
       recorder: async () => (await this.#ready).flightRecorder(),

@@ -12,7 +12,19 @@ export const REQUEST_MAX_BYTES = 64 * 1024;
 /** Octets of one answer: the flight recorder's dump is the largest. */
 export const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 
-export const METHODS = ["hello", "status", "events", "explain", "reload", "stop", "recorder"] as const;
+export const METHODS = [
+  "hello",
+  "status",
+  "events",
+  "explain",
+  "drain",
+  "undrain",
+  "priority",
+  "switchover",
+  "reload",
+  "stop",
+  "recorder",
+] as const;
 export type Method = (typeof METHODS)[number];
 
 export interface Request {

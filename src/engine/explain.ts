@@ -32,7 +32,12 @@ function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "be
       return {
         summary: `Fault: it takes no part in the election (${status.causes.join(", ")})`,
         because: history,
-        next: [`it starts as Backup when the cause is gone: ${status.causes.join(", ")}`],
+        next: [
+          `it starts as Backup when the cause is gone: ${status.causes.join(", ")}`,
+          ...(status.causes.includes("drained")
+            ? [`\`firsthop undrain ${status.name}\` lets it take part again`]
+            : []),
+        ],
       };
     case "initialize":
       return {
@@ -46,13 +51,15 @@ function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "be
 }
 
 /** "100", or what made it so: "100: 150 configured, -50 by isp (down)". */
-function priorityText({ priority, configuredPriority, tracking }: VirtualRouterStatus): string {
+function priorityText(status: VirtualRouterStatus): string {
+  const { priority, configuredPriority, runtimePriority, tracking } = status;
   const counting = tracking.filter((one) => one.delta !== 0);
-  if (counting.length === 0) return String(priority);
+  const ordered = runtimePriority === null ? [] : [`${runtimePriority} by command`];
+  if (counting.length + ordered.length === 0) return String(priority);
   const parts = counting.map(
     ({ tracker, delta, state }) => `${delta > 0 ? "+" : ""}${delta} by ${tracker} (${state})`,
   );
-  return `${priority}: ${configuredPriority} configured, ${parts.join(", ")}`;
+  return `${priority}: ${configuredPriority} configured, ${[...ordered, ...parts].join(", ")}`;
 }
 
 function explainBackup(
@@ -77,9 +84,11 @@ function explainBackup(
       own,
       better
         ? `${active.priority} is not below ${status.priority}, so each of its advertisements is followed (RFC 9568 section 6.4.2)`
-        : status.preempt
-          ? `${active.priority} is below ${status.priority}: it is being preempted, or the preempt delay runs`
-          : `${active.priority} is below ${status.priority}, but preempt is off`,
+        : status.holdsBack
+          ? `${active.priority} is below ${status.priority}, but it handed over by command and does not preempt`
+          : status.preempt
+            ? `${active.priority} is below ${status.priority}: it is being preempted, or the preempt delay runs`
+            : `${active.priority} is below ${status.priority}, but preempt is off`,
     ],
     next: [`it becomes Active when ${active.address} is silent for ${downInterval} (Active_Down_Interval)`],
   };

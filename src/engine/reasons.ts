@@ -10,6 +10,9 @@ export type FaultCause =
   | "no-primary-address"
   | "kernel-refused"
   | "control-lost"
+  | "drained"
+  /** Another member of its sync group is in fault. */
+  | "sync-group"
   /** A tracker forbids Active. */
   | `tracking:${string}`;
 
@@ -20,23 +23,31 @@ const CAUSE_TEXT: Readonly<Record<string, string>> = {
   "no-primary-address": "the interface has no address to send from",
   "kernel-refused": "the kernel refused what the virtual router needs",
   "control-lost": "the control plane was silent for longer than controlTimeout",
+  drained: "drained by command",
 };
 
-/** `forbidding`: the trackers among the causes, with their evidence. */
+/** `forbidding`: the trackers among the causes, with their evidence; `groupFault`: that of the sync group. */
 export function describeCauses(
   causes: Iterable<FaultCause>,
   forbidding: readonly { readonly tracker: string; readonly evidence: string }[] = [],
+  groupFault: string | null = null,
 ): string {
   const trackers = forbidding.map(
     ({ tracker, evidence }) => [`tracking:${tracker}`, `tracker ${tracker}: ${evidence}`] as const,
   );
-  const text: Readonly<Record<string, string>> = { ...CAUSE_TEXT, ...Object.fromEntries(trackers) };
+  const text: Readonly<Record<string, string>> = {
+    ...CAUSE_TEXT,
+    ...(groupFault === null ? {} : { "sync-group": groupFault }),
+    ...Object.fromEntries(trackers),
+  };
   return [...causes].map((cause) => text[cause] ?? cause).join("; ");
 }
 
-/** Whether nothing but trackers keep the machine from running. */
-export function onlyTracking(causes: ReadonlySet<FaultCause>): boolean {
-  return [...causes].every((cause) => cause.startsWith("tracking:"));
+/** Whether all that keeps the machine from running leaves the LAN as it is: then others can hear it hand over. */
+export function lanWorks(causes: ReadonlySet<FaultCause>): boolean {
+  return [...causes].every(
+    (cause) => cause.startsWith("tracking:") || cause === "drained" || cause === "sync-group",
+  );
 }
 
 /** What a start waits for where nothing is wrong. */
@@ -66,6 +77,8 @@ export function describeChange(
   settings: VrrpSettings,
   before: VrrpState,
   event: VrrpEvent,
+  /** Why it was told to move. */
+  order: string,
 ): string {
   const heard =
     event.type === "advertisement" ? peer({ address: event.source, priority: event.priority }) : null;
@@ -88,6 +101,12 @@ export function describeChange(
       return "was silent for so long that the kernel gave way to a successor's claim";
     case "tie-lost":
       return `heard ${heard}: same priority, and its address is above our ${settings.primaryAddress}`;
+    case "handed-over":
+      return `${order}: ${heard} took over`;
+    case "no-successor":
+      return `${order}: nobody took over`;
+    case "taken-over":
+      return `${order}: took over`;
   }
 }
 

@@ -25,6 +25,7 @@ import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { NetworkCache } from "./network.js";
+import { Operations } from "./operations.js";
 import { Ports } from "./ports.js";
 import { FlightRecorder } from "./recorder.js";
 import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
@@ -66,6 +67,7 @@ export class Router {
   readonly #intake: FrameIntake;
   readonly #host: VirtualRouterHost;
   readonly #trackers: Trackers;
+  readonly #operations: Operations;
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #ports: Ports;
@@ -109,6 +111,7 @@ export class Router {
     this.#ports = this.#makePorts();
     this.#host = this.#makeHost();
     this.#trackers = this.#makeTrackers();
+    this.#operations = this.#makeOperations();
   }
 
   /**
@@ -167,6 +170,11 @@ export class Router {
     return this.#recorder.dump();
   }
 
+  /** Drain, priority, switchover: what is ordered without another configuration. */
+  get operations(): Operations {
+    return this.#operations;
+  }
+
   /** Takes over another configuration; what did not change does not flap. Reloads queue up. */
   reload(config: Config): Promise<ReloadResult> {
     const result = this.#reloading.then(() => this.#reload(config));
@@ -192,6 +200,7 @@ export class Router {
 
   #add(config: VirtualRouterConfig): VirtualRouter {
     const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track));
+    one.setOrders(this.#operations.ordersOf(config.name));
     this.#virtualRouters.set(config.name, one);
     this.#bySession.set(one.session, one);
     this.#intake.setRouters([...this.#virtualRouters.values()]);
@@ -222,6 +231,7 @@ export class Router {
     );
     await this.#remove(leaving, true);
     this.#config = config;
+    this.#operations.keepOnly(new Set(config.virtualRouters.map((one) => one.name)));
     this.#trackers.apply(config.trackers);
     for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
     for (const one of this.#virtualRouters.values()) one.setTracking(this.#trackers.follow(one.config.track));
@@ -429,6 +439,9 @@ export class Router {
       schedule: (run) => this.#schedule(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
+      moved: (one, move) => {
+        if (move) this.#operations.moved(one, move);
+      },
       notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
       ownershipLimitUs: () => this.#config.ownershipLimitUs,
       ownershipPlaced: (link, place) => this.#tellOwnership(link, place),
@@ -474,6 +487,17 @@ export class Router {
       const followers = this.#followersOf(tracker.name);
       this.#emit(trackEvent(this.#at(), tracker, change, followers));
       for (const one of followers) one.setTracking(this.#trackers.follow(one.config.track));
+    });
+  }
+
+  #makeOperations(): Operations {
+    return new Operations({
+      all: () => [...this.#virtualRouters.values()],
+      find: (name) => this.#find(name),
+      unitOf: (name) => [name],
+      now: () => this.#heartbeat.now(),
+      wallClockMs: () => this.#driver.wallClockMs(),
+      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
     });
   }
 

@@ -59,6 +59,10 @@ export interface VirtualRouterStatus {
   /** Effective. */
   readonly priority: number;
   readonly configuredPriority: number;
+  /** Set by `priority NAME N`; stands for the configured one until it is reset or the daemon ends. */
+  readonly runtimePriority: number | null;
+  /** Has handed over by `switchover`: does not preempt until it was Active again. */
+  readonly holdsBack: boolean;
   /** Sum of the trackers' weights that count now; the effective priority is clamped to 1..254 (255 stays). */
   readonly trackedDelta: number;
   readonly tracking: readonly TrackingStatus[];
@@ -202,6 +206,32 @@ export type RouterEvent =
       readonly removed: readonly string[];
       readonly changed: readonly string[];
     };
+
+/** What became of an order to one virtual router. */
+export interface Outcome {
+  readonly name: string;
+  readonly done: boolean;
+  /** In words. */
+  readonly detail: string;
+}
+
+/** One virtual router's move from one router to another. */
+export interface SwitchoverMove extends Outcome {
+  /** Who is Active afterwards; null where nobody took over. */
+  readonly to: { readonly address: string; readonly priority: number } | null;
+  /** From the release to the successor's claim: nobody advertised. Null where it is not known. */
+  readonly silentMs: number | null;
+  /** How long nobody forwarded, by what was advertised: the one who leaves forwards until it hears the claim. */
+  readonly outageMs: number | null;
+}
+
+export interface SwitchoverReport extends Outcome {
+  readonly at: string;
+  /** Away from here: of this virtual router, and of those that move together with it. */
+  readonly moves: readonly SwitchoverMove[];
+  /** Back again; null where that was not asked for, or not tried because nobody took over. */
+  readonly back: readonly SwitchoverMove[] | null;
+}
 
 /** Why a virtual router is what it is: `firsthop explain NAME`. */
 export interface Explanation {

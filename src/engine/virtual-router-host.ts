@@ -1,10 +1,12 @@
 /** What surrounds a virtual router: the router that it belongs to, and what the network offers. */
 import type { PortId } from "../core/automaton.js";
-import type { VrrpEvent } from "../core/vrrp/machine.js";
+import type { VrrpEvent, VrrpReason, VrrpState } from "../core/vrrp/machine.js";
+import type { RejectCounter } from "../core/vrrp/validate.js";
 import type { Heartbeat, Kernel, LinkInfo, VirtualInterface } from "../driver/driver.js";
 import type { BfdSessions } from "./bfd/sessions.js";
 import type { FormsStore } from "./checksum-forms.js";
-import type { StateChange } from "./status.js";
+import type { GlobalStatistics, StateChange } from "./status.js";
+import type { VirtualRouter } from "./virtual-router.js";
 
 /** What a virtual router needs from the router it belongs to. */
 export interface VirtualRouterHost extends FormsStore {
@@ -22,6 +24,8 @@ export interface VirtualRouterHost extends FormsStore {
   /** Runs something soon, leaving the event loop its turns between two of them. */
   schedule(run: () => void): void;
   stateChanged(name: string, change: StateChange): void;
+  /** After each step of the machine, and each change of what keeps it from running. */
+  moved(one: VirtualRouter, move: Move | null): void;
   notice(level: "warning" | "info", name: string, code: string, detail: string): void;
   /** How long the kernel goes on for a router that has fallen silent; null: for ever. */
   ownershipLimitUs(): number | null;
@@ -34,4 +38,28 @@ export interface NetworkView {
   readonly link: LinkInfo | null;
   /** Source of advertisements; null while the interface has none. */
   readonly primaryAddress: string | null;
+}
+
+/** A step of the machine that changed its state. */
+export interface Move {
+  readonly before: VrrpState;
+  readonly after: VrrpState;
+  readonly reason: VrrpReason | null;
+  /** The passed deadline or the frame's arrival, monotonic microseconds. */
+  readonly atUs: number;
+}
+
+/** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
+export type OwnCounter = Exclude<RejectCounter, keyof GlobalStatistics>;
+
+export function nothingRejected(): Record<OwnCounter, number> {
+  return {
+    intervalErrors: 0,
+    invalidTypePktsRcvd: 0,
+    addressListErrors: 0,
+    packetLengthErrors: 0,
+    invalidAuthType: 0,
+    authTypeMismatch: 0,
+    authenticationFailures: 0,
+  };
 }

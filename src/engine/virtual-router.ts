@@ -12,6 +12,7 @@ import { virtualMac } from "../core/vrrp/advertisement.js";
 import {
   currentActiveDownIntervalUs,
   currentSkewTimeUs,
+  handsOver,
   VRRP_COUNTERS,
   type VrrpEvent,
   type VrrpReason,
@@ -19,7 +20,7 @@ import {
   type VrrpState,
   type VrrpStep,
 } from "../core/vrrp/machine.js";
-import type { RejectCounter, VrrpReceiver } from "../core/vrrp/validate.js";
+import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type {
   HeartbeatReport,
   LeaseTerms,
@@ -31,22 +32,24 @@ import type {
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { MachineSession } from "./machine-session.js";
+import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
 import { Placement } from "./placement.js";
-import { describeCauses, describeChange, type FaultCause, onlyTracking, waitingFor } from "./reasons.js";
+import { describeCauses, describeChange, type FaultCause, lanWorks, waitingFor } from "./reasons.js";
 import { authenticationData, receiverOf } from "./receiver.js";
 import type {
-  GlobalStatistics,
   StateChange,
   VirtualRouterStateName,
   VirtualRouterStatistics,
   VirtualRouterStatus,
 } from "./status.js";
 import type { Followed } from "./tracking/followed.js";
-import type { NetworkView, VirtualRouterHost } from "./virtual-router-host.js";
+import {
+  type NetworkView,
+  nothingRejected,
+  type OwnCounter,
+  type VirtualRouterHost,
+} from "./virtual-router-host.js";
 import { VrrpPlan } from "./vrrp-plan.js";
-
-/** Counters that only JavaScript moves; the others live in the engine (VRRP_COUNTERS). */
-type OwnCounter = Exclude<RejectCounter, keyof GlobalStatistics>;
 
 const LISTEN_MAX_US = 100_000;
 /** So many intervals without a renewal, and the kernel believes a successor. */
@@ -70,21 +73,18 @@ export class VirtualRouter {
   readonly #forms: ChecksumForms;
   /** What trackers make of the priority. */
   #tracking: Followed;
+  #orders: Orders = NO_ORDERS;
+  /** Why it was last told to move. */
+  #order = "";
+  /** When what the last step answered happened. */
+  #steppedAtUs = 0;
   /** Made anew when the configuration or our address changes. */
   #receiver: VrrpReceiver | null = null;
   #handOverWaiters: (() => void)[] = [];
 
   #lastChange: StateChange | null = null;
   #shownState: VirtualRouterStateName = "initialize";
-  readonly #rejected: Record<OwnCounter, number> = {
-    intervalErrors: 0,
-    invalidTypePktsRcvd: 0,
-    addressListErrors: 0,
-    packetLengthErrors: 0,
-    invalidAuthType: 0,
-    authTypeMismatch: 0,
-    authenticationFailures: 0,
-  };
+  readonly #rejected = nothingRejected();
 
   constructor(config: VirtualRouterConfig, host: VirtualRouterHost, tracking: Followed) {
     this.name = config.name;
@@ -93,7 +93,10 @@ export class VirtualRouter {
     this.#machine = new MachineSession(host.heartbeat, {
       settings: () => this.#settings(),
       plan: () => this.#currentPlan(),
-      record: (atUs, event) => host.record(config.name, atUs, event),
+      record: (atUs, event) => {
+        this.#steppedAtUs = atUs;
+        host.record(config.name, atUs, event);
+      },
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
     this.#tracking = tracking;
@@ -120,7 +123,6 @@ export class VirtualRouter {
       placed: () => this.#placed(),
       refused: (message) => host.notice("warning", config.name, "kernel-refused", message),
     });
-    this.#forms = new ChecksumForms(config.name, host);
   }
 
   get config(): VirtualRouterConfig {
@@ -178,20 +180,53 @@ export class VirtualRouter {
 
   /** Trackers changed, or others are followed. */
   setTracking(tracking: Followed): void {
-    const { priority } = this.#config;
-    const before = this.#tracking.priority(priority);
+    const before = this.#priority();
     this.#tracking = tracking;
-    const after = tracking.priority(priority);
+    const why = tracking.describe().join("; ") || "every tracker is as it should be";
+    this.#settingsChanged(before, why);
+  }
+
+  get orders(): Orders {
+    return this.#orders;
+  }
+
+  /** Other orders than before: see orders.ts. */
+  setOrders(orders: Orders): void {
+    if (sameOrders(this.#orders, orders)) return;
+    const before = this.#priority();
+    const sooner = this.#orders;
+    this.#orders = orders;
+    const same = sooner.waits === orders.waits && sooner.holdsBack === orders.holdsBack;
+    if (!same) this.#plan = null;
+    this.#settingsChanged(before, orders.priority === null ? "reset by command" : "set by command");
+    if (!same && before === this.#priority()) this.#machine.reload();
+  }
+
+  #settingsChanged(before: number, why: string): void {
+    const after = this.#priority();
     if (before !== after) {
       this.#receiver = null;
       this.#plan = null;
     }
     this.#evaluate();
     if (before === after) return;
-    const why = tracking.describe().join("; ") || "every tracker is as it should be";
     this.#host.notice("info", this.name, "priority", `priority ${before} -> ${after}: ${why}`);
     if (this.state.name === "initialize") return;
     this.#machine.dispatch({ type: "priority" }, this.#host.heartbeat.now());
+  }
+
+  /** Hands over, if it is Active, and stays in the election; `returns`: unless nobody takes over. */
+  resign(order: string, returns: boolean): void {
+    this.#order = order;
+    if (this.state.name !== "active") return;
+    this.#machine.dispatch({ type: "resign", returns }, this.#host.heartbeat.now());
+  }
+
+  /** Becomes Active now, if it is Backup. */
+  takeOver(order: string): void {
+    this.#order = order;
+    if (this.state.name === "initialize") return;
+    this.#machine.dispatch({ type: "takeOver" }, this.#host.heartbeat.now());
   }
 
   /** The virtual interface vanished or was changed by somebody else. */
@@ -309,7 +344,7 @@ export class VirtualRouter {
     this.#placement.stop();
     if (this.state.name !== "initialize") {
       this.#machine.dispatch(
-        { type: "shutdown", handOver: handOver && this.#causes().size === 0 },
+        { type: "shutdown", handOver: handOver && lanWorks(this.#causes()) },
         this.#host.heartbeat.now(),
       );
     }
@@ -342,10 +377,12 @@ export class VirtualRouter {
       family: this.#config.family,
       version: this.#config.version,
       state: this.#externalState(),
-      handingOver: state.name === "initialize" && state.handingOver,
+      handingOver: handsOver(state),
       causes: [...this.#causes()],
       priority: settings.priority,
       configuredPriority: this.#config.priority,
+      runtimePriority: this.#orders.priority,
+      holdsBack: this.#orders.holdsBack,
       trackedDelta: this.#tracking.delta,
       tracking: this.#tracking.status(),
       active: this.#activeAsKnown(settings),
@@ -371,14 +408,19 @@ export class VirtualRouter {
     return {
       version: config.version,
       family: config.family,
-      priority: this.#tracking.priority(config.priority),
+      priority: this.#priority(),
       addresses: config.addresses.map((one) => one.address),
       primaryAddress: this.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
       intervalUs: config.advertisementIntervalUs,
-      preempt: config.preempt,
+      preempt: config.preempt && !this.#orders.holdsBack,
       preemptDelayUs: config.preemptDelayUs,
       yieldsAloud: !config.virtualMac || config.unicast !== null,
+      waits: this.#orders.waits,
     };
+  }
+
+  #priority(): number {
+    return this.#tracking.priority(this.#orders.priority ?? this.#config.priority);
   }
 
   #currentPlan(): VrrpPlan | null {
@@ -440,16 +482,23 @@ export class VirtualRouter {
     if (this.#placement.refused) causes.add("kernel-refused");
     if (this.#controlLost) causes.add("control-lost");
     for (const { tracker } of this.#tracking.forbidding) causes.add(`tracking:${tracker}`);
+    if (this.#orders.drained) causes.add("drained");
+    if (this.#orders.groupFault !== null) causes.add("sync-group");
     return causes;
   }
 
   /** What is wrong, in a sentence, with the trackers' evidence. */
   #describe(causes: Iterable<FaultCause>): string {
-    return describeCauses(causes, this.#tracking.forbidding);
+    return describeCauses(causes, this.#tracking.forbidding, this.#orders.groupFault);
   }
 
   /** Starts or stops the machine as the causes have it. */
   #evaluate(): void {
+    this.#obeyCauses();
+    this.#host.moved(this, null);
+  }
+
+  #obeyCauses(): void {
     const causes = this.#causes();
     const ready = causes.size === 0 && this.virtualInterface !== null;
     if (this.state.name === "initialize") {
@@ -459,7 +508,7 @@ export class VirtualRouter {
         this.#showState(this.#describe(causes) || waitingFor(ready, awaited), [...causes][0] ?? "preparing");
     } else if (!ready) {
       // Where the LAN itself works, whoever follows shall be heard before this router ceases to forward.
-      const handOver = onlyTracking(causes) && this.virtualInterface !== null;
+      const handOver = lanWorks(causes) && this.virtualInterface !== null;
       this.#machine.dispatch({ type: "shutdown", handOver }, this.#host.heartbeat.now());
     }
   }
@@ -533,6 +582,15 @@ export class VirtualRouter {
       this.#bfd.tookOver(made.reason, before);
     }
     this.#bindBfd();
+    if (made.reason !== null) {
+      this.#tellChange(before, made.reason, event);
+      this.#bfd.tookOver(made.reason, before);
+    }
+    this.#bindBfd();
+    if (made.state !== before) {
+      const { reason, state: after } = made;
+      this.#host.moved(this, { before, after, reason, atUs: this.#steppedAtUs });
+    }
     if (made.state.name !== "initialize" || made.state.handingOver) return;
     const waiters = this.#handOverWaiters;
     this.#handOverWaiters = [];
@@ -554,7 +612,7 @@ export class VirtualRouter {
     if (reason === "shutdown" && cause) {
       this.#showState(this.#describe(this.#controlLost ? ["control-lost"] : causes), cause);
     } else {
-      this.#showState(describeChange(reason, this.#settings(), before, event), reason);
+      this.#showState(describeChange(reason, this.#settings(), before, event, this.#order), reason);
     }
   }
 

@@ -12,7 +12,9 @@
  * speaker claim its virtual router announces its addresses again once it is alone; where its advertisements alone
  * can't lead the hosts back, who yields makes itself heard before), and the way given by the kernel (this router was
  * silent for so long that the kernel's filter let a successor have the virtual router); an Active says another
- * priority of its own at once; and an Active may be seen to fail by BFD before its advertisements are missed.
+ * priority of its own at once; an Active may be seen to fail by BFD before its advertisements are missed; and orders: `resign` hands over like a leaving Active but stays in the election,
+ * `takeOver` is an Active_Down_Timer that fires now, and a router that `waits` (for the others of its sync group) takes
+ * note of that timer instead of following it.
  */
 import { compareAddresses } from "../address.js";
 import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
@@ -37,6 +39,8 @@ export interface VrrpSettings {
    * contest moves no table back with them. Who yields then claims the virtual router once more, for it to hear.
    */
   readonly yieldsAloud?: boolean;
+  /** Does not become Active by itself: somebody else tells it when (`takeOver`). */
+  readonly waits?: boolean;
 }
 
 export interface InitializeState {
@@ -55,6 +59,8 @@ export interface BackupState {
   readonly preemptHold: "none" | "running" | "over";
   /** BFD said that the Active failed, and a Backup of a better rank has its turn first. */
   readonly activeFailed?: true;
+  /** Would be Active by now, but `waits`. */
+  readonly wants?: true;
 }
 
 export interface ActiveState {
@@ -65,6 +71,11 @@ export interface ActiveState {
   readonly contest: "none" | "fresh" | "answered";
   /** The last interval a contender named; meaningful while contested. */
   readonly contenderIntervalUs: number;
+  /**
+   * Released the virtual router and forwards until a successor is heard. Where none is, it `returns`: goes on as
+   * before; or `leaves`: becomes Backup all the same.
+   */
+  readonly resigning?: "returns" | "leaves";
 }
 
 export type VrrpState = InitializeState | BackupState | ActiveState;
@@ -96,6 +107,10 @@ export type VrrpEvent =
   /** `handOver`: the line works and others may follow, so say priority 0 and forward until one does. */
   | { readonly type: "shutdown"; readonly handOver: boolean }
   | { readonly type: "timer"; readonly timer: VrrpTimer }
+  /** Hand over and stay as Backup; `returns`: unless nobody takes over. */
+  | { readonly type: "resign"; readonly returns: boolean }
+  /** Become Active now. */
+  | { readonly type: "takeOver" }
   /** The kernel ceased to forward for this router and in favour of a successor that it heard. */
   | { readonly type: "gaveWay" }
   /** The effective priority is another one: `settings` has it. */
@@ -135,6 +150,9 @@ export type VrrpReason =
   | "preempted-lower-priority"
   | "higher-priority-heard"
   | "tie-lost"
+  | "handed-over"
+  | "no-successor"
+  | "taken-over"
   | "gave-way";
 
 export interface VrrpStep {
@@ -184,14 +202,24 @@ export function handOverLimitUs(settings: VrrpSettings): number {
   return skewTimeUs(settings.version, 1, settings.intervalUs) + HAND_OVER_MARGIN_US;
 }
 
+/** Whether the virtual router was released and is still forwarded for, until a successor is heard. */
+export function handsOver(state: VrrpState): boolean {
+  if (state.name === "active") return state.resigning !== undefined;
+  return state.name === "initialize" && state.handingOver;
+}
+
 /** Timers that may be running in a state: what the machine can be woken by. */
 export function timersOf(state: VrrpState): readonly VrrpTimer[] {
   switch (state.name) {
     case "initialize":
       return state.handingOver ? ["handOver"] : [];
     case "backup":
-      return state.preemptHold === "running" ? ["activeDown", "preemptDelay"] : ["activeDown"];
+      return [
+        ...(state.wants ? [] : (["activeDown"] as const)),
+        ...(state.preemptHold === "running" ? (["preemptDelay"] as const) : []),
+      ];
     case "active":
+      if (state.resigning) return ["handOver"];
       return [
         "adver",
         ...(state.announced < ANNOUNCE_REPEATS_US.length ? (["announce"] as const) : []),
@@ -246,6 +274,8 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
     case "shutdown":
       return event.handOver ? stay(state) : stay(INITIAL_STATE, ceaseForwarding);
     case "priority":
+    case "resign":
+    case "takeOver":
       return stay(state);
   }
 }
@@ -256,20 +286,25 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
     case "shutdown": // Row 4
       return {
         state: INITIAL_STATE,
-        effects: [cancel("activeDown"), ...(state.preemptHold === "running" ? [cancel("preemptDelay")] : [])],
+        effects: [cancel("activeDown"), ...cancelHold(state)],
         reason: "shutdown",
       };
     case "timer":
-      if (event.timer === "activeDown")
+      if (event.timer === "activeDown") {
+        if (settings.waits) return stay({ ...state, wants: true });
         return becomeActive(settings, activeDownReason(settings, state), cancelHold(state));
+      }
       if (event.timer === "preemptDelay") return stay({ ...state, preemptHold: "over" });
       return stay(state);
     case "advertisement":
       return hearAsBackup(settings, trusted(state), event);
     case "bfdDown":
       return missByBfd(settings, state, event);
+    case "takeOver":
+      return becomeActive(settings, "taken-over", [cancel("activeDown"), ...cancelHold(state)]);
     case "gaveWay":
     case "startup":
+    case "resign":
     case "priority": // It counts from the next advertisement on, which re-arms the timer with its Skew_Time.
       return stay(state);
   }
@@ -284,6 +319,7 @@ function missByBfd(
   // An Active that released the virtual router is awaited no longer than Skew_Time already.
   if (state.active?.address !== missed.address || state.active.priority === PRIORITY_RELEASE)
     return stay(state);
+  if (missed.waitUs === 0 && settings.waits) return stay({ ...state, wants: true }, [cancel("activeDown")]);
   if (missed.waitUs === 0)
     return becomeActive(settings, "bfd-down", [cancel("activeDown"), ...cancelHold(state)]);
   return stay({ ...state, activeFailed: true }, [arm("activeDown", missed.waitUs)]);
@@ -320,7 +356,7 @@ function hearAsBackup(
   const active = { address: heard.source, priority: heard.priority };
   if (heard.priority === PRIORITY_RELEASE) {
     // Row 6: wait for Skew_Time with the interval known already; a release teaches no interval.
-    return stay({ ...state, active }, [
+    return stay({ ...waiting(state), active }, [
       count("advertisementRcvd"),
       count("priorityZeroPktsRcvd"),
       arm("activeDown", currentSkewTimeUs(settings, state.activeAdverIntervalUs)),
@@ -330,7 +366,7 @@ function hearAsBackup(
   const rearm = arm("activeDown", currentActiveDownIntervalUs(settings, activeAdverIntervalUs));
   if (!mayPreempt(settings) || heard.priority >= settings.priority) {
     // Row 7: somebody better, or nobody whom we may push aside, is Active. v3 learns its interval.
-    return stay({ ...state, active, activeAdverIntervalUs, preemptHold: "none" }, [
+    return stay({ ...waiting(state), active, activeAdverIntervalUs, preemptHold: "none" }, [
       count("advertisementRcvd"),
       ...cancelHold(state),
       rearm,
@@ -341,11 +377,16 @@ function hearAsBackup(
     return stay({ ...state, active }, [count("advertisementRcvd")]);
   }
   // ... but within the preempt delay (hold-time, not in the RFC's table) it is followed like any other.
-  return stay({ ...state, active, activeAdverIntervalUs, preemptHold: "running" }, [
+  return stay({ ...waiting(state), active, activeAdverIntervalUs, preemptHold: "running" }, [
     count("advertisementRcvd"),
     rearm,
     ...(state.preemptHold === "none" ? [arm("preemptDelay", settings.preemptDelayUs)] : []),
   ]);
+}
+
+/** The Active_Down_Timer is armed again: there is nothing to want any more. */
+function waiting({ wants: _, ...state }: BackupState): BackupState {
+  return state;
 }
 
 // Section 6.4.3: Active
@@ -356,10 +397,15 @@ function stepActive(settings: VrrpSettings, state: ActiveState, event: VrrpEvent
     case "timer":
       return activeTimer(settings, state, event.timer);
     case "advertisement":
-      return hearAsActive(settings, state, event);
+      return state.resigning ? hearSuccessor(settings, state, event) : hearAsActive(settings, state, event);
     case "gaveWay":
       return giveWay(settings, state);
+    case "resign":
+      return resign(settings, state, event.returns ? "returns" : "leaves");
+    case "takeOver":
+      return state.resigning ? goOn(settings) : stay(state);
     case "priority": // Ours: said at once, because Backups wait for three intervals from then on.
+      if (state.resigning) return stay(state);
       return stay(state, [...advertise(settings.priority), arm("adver", settings.intervalUs)]);
     case "bfdDown":
     case "startup":
@@ -388,9 +434,57 @@ function activeTimer(settings: VrrpSettings, state: ActiveState, timer: VrrpTime
             arm("refresh", Math.ceil((state.contenderIntervalUs * 3) / 2)),
           ])
         : stay({ ...state, contest: "none", contenderIntervalUs: 0 }, announceAll(settings));
+    case "handOver":
+      if (state.resigning === "returns") return goOn(settings);
+      return state.resigning ? yieldTo(settings, settings.intervalUs, null, "no-successor") : stay(state);
     default:
       return stay(state);
   }
+}
+
+// Not in the RFC: as row 9, but the router stays in the election.
+function resign(settings: VrrpSettings, state: ActiveState, resigning: "returns" | "leaves"): VrrpStep {
+  if (state.resigning) return stay({ ...state, resigning });
+  const announced = ANNOUNCE_REPEATS_US.length;
+  return stay({ name: "active", announced, contest: "none", contenderIntervalUs: 0, resigning }, [
+    ...cancelActiveTimers(state),
+    ...advertise(PRIORITY_RELEASE),
+    arm("handOver", handOverLimitUs(settings)),
+  ]);
+}
+
+function hearSuccessor(
+  settings: VrrpSettings,
+  state: ActiveState,
+  heard: Extract<VrrpEvent, { type: "advertisement" }>,
+): VrrpStep {
+  const received = count("advertisementRcvd");
+  if (heard.priority === PRIORITY_RELEASE) return stay(state, [received, count("priorityZeroPktsRcvd")]);
+  const activeAdverIntervalUs = settings.version === 3 ? heard.intervalUs : settings.intervalUs;
+  const active = { address: heard.source, priority: heard.priority };
+  const yielded = yieldTo(settings, activeAdverIntervalUs, active, "handed-over");
+  return { ...yielded, effects: [received, cancel("handOver"), ...yielded.effects] };
+}
+
+function yieldTo(
+  settings: VrrpSettings,
+  activeAdverIntervalUs: number,
+  active: BackupState["active"],
+  reason: VrrpReason,
+): VrrpStep {
+  const backup = becomeBackup(settings, { activeAdverIntervalUs, active }, reason);
+  return { ...backup, effects: [{ effect: "ownership", open: false }, ...backup.effects] };
+}
+
+/** Nobody followed, or it is to be Active after all: hosts and Backups are told as if it had just become that. */
+function goOn(settings: VrrpSettings): VrrpStep {
+  return stay({ name: "active", announced: 0, contest: "none", contenderIntervalUs: 0 }, [
+    cancel("handOver"),
+    ...advertise(settings.priority),
+    ...announceAll(settings),
+    arm("adver", settings.intervalUs),
+    arm("announce", ANNOUNCE_REPEATS_US[0] as number),
+  ]);
 }
 
 function hearAsActive(

@@ -60,6 +60,8 @@ const ROUTER: VirtualRouterStatus = {
   handingOver: false,
   causes: [],
   priority: 100,
+  runtimePriority: null,
+  holdsBack: false,
   trackedDelta: 0,
   tracking: [],
   configuredPriority: 150,

@@ -404,3 +404,69 @@ describe("the Active's failure by BFD (draft-ietf-rtgwg-vrrp-bfd-p2p)", () => {
     for (const state of [ACTIVE, INITIAL_STATE, BACKUP]) expect(step(V3, state, down(0)).effects).toEqual([]);
   });
 });
+
+describe("orders", () => {
+  const resign = (returns: boolean): VrrpEvent => ({ type: "resign", returns });
+  const resigned = (returns: boolean) => step(V3, ACTIVE, resign(returns));
+
+  it("resign: releases, forwards until a successor is heard, and stays in the election as Backup", () => {
+    const first = resigned(true);
+    expect(words(first.effects)).toEqual(["cancel(adver)", "send(0)", "arm(handOver 1096094)"]);
+    expect(first).toMatchObject({ state: { name: "active", resigning: "returns" }, reason: null });
+    expect(timersOf(first.state)).toEqual(["handOver"]);
+    const released = step(V3, first.state, heard(0));
+    expect(words(released.effects)).toEqual([]);
+    // Whatever its priority: it was asked to.
+    const heardIt = step(V3, first.state, heard(50));
+    expect(words(heardIt.effects)).toEqual(["cancel(handOver)", "close", "arm(activeDown 3609375)"]);
+    expect(heardIt).toMatchObject({
+      state: { name: "backup", active: { address: "192.0.2.20", priority: 50 } },
+      reason: "handed-over",
+    });
+  });
+
+  it("resign: without a successor it returns as Active, or leaves, as asked", () => {
+    const back = step(V3, resigned(true).state, { type: "timer", timer: "handOver" });
+    expect(back).toMatchObject({ state: { name: "active", announced: 0 }, reason: null });
+    expect(back.state).not.toHaveProperty("resigning");
+    expect(words(back.effects)).toEqual([
+      "cancel(handOver)",
+      "send(100)",
+      "announce(192.0.2.1)",
+      "announce(192.0.2.254)",
+      "arm(adver 1000000)",
+      "arm(announce 20000)",
+    ]);
+    const gone = step(V3, resigned(false).state, { type: "timer", timer: "handOver" });
+    expect(gone).toMatchObject({ state: { name: "backup", active: null }, reason: "no-successor" });
+    expect(words(gone.effects)).toEqual(["close", "arm(activeDown 3609375)"]);
+  });
+
+  it("resign: says nothing of its priority while it lasts, and a takeOver ends it", () => {
+    expect(words(step(V3, resigned(true).state, { type: "priority" }).effects)).toEqual([]);
+    expect(words(step(V3, resigned(true).state, { type: "takeOver" }).effects)).toContain("send(100)");
+    expect(step(V3, BACKUP, resign(true)).state).toBe(BACKUP);
+    expect(step(V3, INITIAL_STATE, resign(true)).state).toBe(INITIAL_STATE);
+  });
+
+  it("takeOver: a Backup becomes Active as if its timer had run out", () => {
+    const taken = step(V3, BACKUP, { type: "takeOver" });
+    const timer = step(V3, BACKUP, { type: "timer", timer: "activeDown" });
+    expect(taken).toMatchObject({ state: timer.state, reason: "taken-over" });
+    expect(words(taken.effects)).toEqual(["cancel(activeDown)", ...words(timer.effects)]);
+    expect(step(V3, ACTIVE, { type: "takeOver" }).state).toBe(ACTIVE);
+  });
+
+  it("who waits takes note of its Active_Down_Timer, until somebody is heard whom it follows", () => {
+    const settings = { ...V3, waits: true };
+    const wants = step(settings, BACKUP, { type: "timer", timer: "activeDown" });
+    expect(wants).toMatchObject({ state: { name: "backup", wants: true }, effects: [], reason: null });
+    expect(timersOf(wants.state)).toEqual([]);
+    expect(step(settings, wants.state, heard(50)).state).toHaveProperty("wants");
+    const follows = step(settings, wants.state, heard(200));
+    expect(follows.state).not.toHaveProperty("wants");
+    expect(words(follows.effects)).toEqual(["arm(activeDown 3609375)"]);
+    expect(step(settings, wants.state, heard(0)).state).not.toHaveProperty("wants");
+    expect(step(settings, wants.state, { type: "takeOver" }).state.name).toBe("active");
+  });
+});

@@ -1,0 +1,112 @@
+/** Moves by command on a real kernel, under traffic: nothing is lost, and the report says what happened. */
+import { describe, expect } from "vitest";
+import { daemonConfig, startDaemon } from "../../src/lab/daemon.js";
+import { reportTraffic } from "../../src/lab/statistics.js";
+import { firsthop } from "../cli/command.js";
+import {
+  captureLan,
+  eventually,
+  type Lab,
+  netnsTest,
+  readAdverts,
+  startTraffic,
+  type Traffic,
+  withLab,
+} from "./testbed/index.js";
+
+const BOUND_MS = 10_000;
+
+async function startTwo(lab: Lab, more: object = {}) {
+  const config = (priority: number) =>
+    daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs: 100, more: { ...more } });
+  const one = await startDaemon(lab, lab.routers[0]!, config(150));
+  const two = await startDaemon(lab, lab.routers[1]!, config(100));
+  await one.reach("active", BOUND_MS);
+  await two.reach("backup", BOUND_MS);
+  return { one, two };
+}
+
+/** Packets of the host from `from` on, once those sent until now have had time to arrive. */
+async function countedSince(traffic: Traffic, from: number): Promise<{ lost: number; duplicated: number }> {
+  const to = traffic.sent();
+  await eventually("the packets are through", 5_000, () => traffic.sent() > to + 200);
+  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
+  return { lost, duplicated };
+}
+
+describe.each([
+  { title: "virtual MAC", more: {} },
+  { title: "the interface's own MAC", more: { virtualMac: false } },
+])("$title", ({ more }) => {
+  netnsTest(
+    "switchover --test moves and comes back under traffic without a loss, and reports both",
+    [],
+    async () => {
+      await withLab({ routers: 2 }, async (lab) => {
+        const { one, two } = await startTwo(lab, more);
+        const traffic = startTraffic(lab, { rate: 2000 });
+        await eventually("packets flow", 5_000, () => traffic.carriedBy(lab.routers[0]!.upstreamMac) > 200);
+        const capture = captureLan(lab);
+        const from = traffic.sent();
+        const run = firsthop(
+          ["switchover", "lan0/10", "--test", "--for", "2s", "--json", "--socket", one.socket],
+          {},
+        );
+        await two.reach("active", BOUND_MS);
+        const result = await run;
+        expect(result.stderr).toBe("");
+        expect(result.code).toBe(0);
+        const report = JSON.parse(result.stdout);
+        expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        await one.reach("active", BOUND_MS);
+        await two.reach("backup", BOUND_MS);
+        const address = lab.routers[1]!.addresses.ipv4;
+        expect(report).toMatchObject({
+          done: true,
+          moves: [{ to: { address, priority: 100 }, outageMs: 0 }],
+          back: [{ done: true, outageMs: 0 }],
+        });
+        await capture.stop();
+        const adverts = readAdverts(capture.frames());
+        const release = adverts.find((advert) => advert.priority === 0)!;
+        const claim = adverts.find((advert) => advert.atUs > release.atUs && advert.port === "r2")!;
+        // The report names what a capture on the LAN shows.
+        expect(Math.abs((claim.atUs - release.atUs) / 1000 - report.moves[0].silentMs)).toBeLessThan(5);
+        const lastOfTwo = adverts.findLast((advert) => advert.port === "r2")!;
+        const back = adverts.find((advert) => advert.port === "r1" && advert.atUs > claim.atUs)!;
+        // Make before break: the other one still advertised until this one did, and not after.
+        expect(lastOfTwo.atUs - back.atUs).toBeLessThan(20_000);
+        await traffic.stop();
+      });
+    },
+    60_000,
+  );
+
+  netnsTest(
+    "drain and undrain lose nothing; a drain that nobody answers is refused with exit code 1",
+    [],
+    async () => {
+      await withLab({ routers: 2 }, async (lab) => {
+        const { one, two } = await startTwo(lab, more);
+        const traffic = startTraffic(lab, { rate: 2000 });
+        await eventually("packets flow", 5_000, () => traffic.carriedBy(lab.routers[0]!.upstreamMac) > 200);
+        const from = traffic.sent();
+        const drained = await firsthop(["drain", "--all", "--socket", one.socket], {});
+        expect(drained).toMatchObject({ code: 0, stderr: "" });
+        expect(drained.stdout).toMatch(
+          /^ok {2}lan0\/10: \S+ \(priority 100\) took over .* after the release/,
+        );
+        await one.reach("fault", BOUND_MS);
+        const refused = await firsthop(["drain", "lan0/10", "--socket", two.socket], {});
+        expect(refused.code).toBe(1);
+        expect(refused.stdout).toMatch(/^no {2}lan0\/10: nobody took over within .*: it stays Active/);
+        await two.reach("active", BOUND_MS);
+        expect(await firsthop(["undrain", "lan0/10", "--socket", one.socket], {})).toMatchObject({ code: 0 });
+        await one.reach("active", BOUND_MS);
+        expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        await traffic.stop();
+      });
+    },
+    60_000,
+  );
+});
