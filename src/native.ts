@@ -5,7 +5,9 @@
  * The addon is thin: it moves bytes, keeps appointments and speaks rtnetlink. Everything it is told was decided
  * in TypeScript.
  */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FirsthopError } from "./errors.js";
 import type { NativeHeartbeatApi } from "./native/heartbeat.js";
@@ -41,7 +43,7 @@ export function loadNative(): NativeAddon {
     );
   }
   const require = createRequire(import.meta.url);
-  const root = fileURLToPath(new URL("..", import.meta.url));
+  const root = packageFolder(dirname(fileURLToPath(import.meta.url)));
   try {
     loaded = require("node-gyp-build")(root) as NativeAddon;
     return loaded;
@@ -52,4 +54,10 @@ export function loadNative(): NativeAddon {
       { cause },
     );
   }
+}
+
+/** The folder of this package: this code may be bundled, at another depth than its source. */
+function packageFolder(from: string): string {
+  if (existsSync(join(from, "package.json")) || from === dirname(from)) return from;
+  return packageFolder(dirname(from));
 }

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { bundleCommandLine } from "./bundle.mjs";
 import { filesBelow, isExecutableInPath, newest, ROOT, StepFailed, step } from "./steps.mjs";
 
 const inRoot = (path) => join(ROOT, path);
@@ -123,6 +124,7 @@ const TYPESCRIPT_SOURCES = [
   "tsconfig.build.json",
   "package-lock.json",
   "scripts/generate-schema.mjs",
+  "scripts/lib/bundle.mjs",
 ];
 
 /** Compiles src to dist, if something there is newer. */
@@ -137,6 +139,8 @@ export async function buildTypeScript() {
   for (const path of filesBelow(inRoot("dist"))) {
     if (statSync(path).mtimeMs < started - 500) rmSync(path);
   }
+  const unbundled = await bundleCommandLine(inRoot("dist"));
+  if (unbundled !== null) console.error(`! ${unbundled}: the command line starts more slowly`);
   chmodSync(inRoot("dist/cli/main.js"), 0o755);
   if (existsSync(inRoot("scripts/generate-schema.mjs"))) {
     await step("write the schema", [process.execPath, "scripts/generate-schema.mjs"]);

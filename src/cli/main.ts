@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { FirsthopError } from "../errors.js";
+import { startSmall } from "./footprint.js";
 import { complain, EXIT, endQuietlyOnBrokenPipe, exitCodeOf, messageOf } from "./output.js";
 import { version } from "./version.js";
 
@@ -117,6 +118,7 @@ function usageMessage(error: CommanderError, name: string | undefined): string {
 
 async function main(args: readonly string[]): Promise<number> {
   const name = commandOf(args);
+  if (name === "run" || name === "vrrpd") startSmall();
   try {
     const program = await buildProgram(name);
     if (args.length === 0) {

@@ -10,6 +10,7 @@ import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
 import { reloadText } from "./events.js";
+import { settle } from "./footprint.js";
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
@@ -87,6 +88,7 @@ class Service {
       this.#router = router;
       this.#started(router);
       this.#announce(router, control);
+      settle();
       const why = await this.#stopped;
       this.#log.info({ why }, `${why}: handing over`);
       await router.close();
