@@ -185,7 +185,9 @@ function finish(result: BenchResult, { out, before, json, failed }: Ending): num
   say(`\nreport: ${join(out, "report.md")}`);
   const slower = changes?.filter((change) => change.verdict === "slower") ?? [];
   for (const { suite, metric, condition, worseBy } of slower) {
-    say(`✗ slower: ${suite}, ${metric.title}, ${condition}: median worse by ${(100 * worseBy).toFixed(0)} %`);
+    say(
+      `✗ slower: ${suite}, ${metric.title}, ${condition}: median worse by ${Number.isFinite(worseBy) ? `${(100 * worseBy).toFixed(0)} %` : "something, from 0"}`,
+    );
   }
   if (changes && slower.length === 0) say(`✓ no median is worse than at ${result.against} by more than 20 %`);
   return failed || slower.length > 0 ? 1 : 0;

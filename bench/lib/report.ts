@@ -103,7 +103,7 @@ function comparison(result: BenchResult, changes: readonly Change[]): string[] {
     condition,
     `${figure(before.median)} ${metric.unit}`,
     `${figure(after.median)} ${metric.unit}`,
-    `${worseBy > 0 ? "+" : ""}${(100 * worseBy).toFixed(0)} %`,
+    Number.isFinite(worseBy) ? `${worseBy > 0 ? "+" : ""}${(100 * worseBy).toFixed(0)} %` : "from nothing",
     said[verdict],
   ];
   return [
@@ -133,7 +133,10 @@ function suiteSection(
     `Machine meanwhile: ${activityLine(suite.activity)}. Took ${suite.tookSeconds.toFixed(0)} s.`,
     "",
     ...suite.notes.flatMap((note) => [`- ${note}`]),
-    ...(suite.notes.length > 0 ? [""] : []),
+    ...suite.gaps.map(
+      (gap) => `- **without figures**: ${gap.subject}, ${gap.condition}: ${cell(gap.reason)}`,
+    ),
+    ...(suite.notes.length + suite.gaps.length > 0 ? [""] : []),
   ];
   for (const metric of suite.metrics) {
     const own = suite.series.filter((series) => series.metric === metric.id);
@@ -161,8 +164,6 @@ function metricSection(
   const ordered = conditions.flatMap((condition) =>
     ids.flatMap((id) => own.filter((one) => one.condition === condition && one.subject === id)),
   );
-  const mine = new Set(own.map((series) => series.condition));
-  const missing = suite.gaps.filter((gap) => mine.has(gap.condition));
   const rows = ordered.map(seriesRow);
   const svg =
     metric.plot === false
@@ -186,8 +187,6 @@ function metricSection(
     "",
     ...table(columns, rows),
     "",
-    ...missing.map((gap) => `- no figures of ${gap.subject}, ${gap.condition}: ${gap.reason}`),
-    ...(missing.length > 0 ? [""] : []),
     ...(svg ? [`![${metric.title}](${file})`, ""] : []),
   ];
 }

@@ -68,6 +68,17 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   };
 }
 
+/** Without variants that differ in their scheduling class only; says so. */
+export function onePerWork(context: SuiteContext): readonly Subject[] {
+  const subjects = context.subjects.filter(({ variant }) => !variant.realtimePriority);
+  if (subjects.length < context.subjects.length) {
+    context.note(
+      "keepalived's real-time variants do the same work in another scheduling class: left out here",
+    );
+  }
+  return subjects;
+}
+
 /** An error's message on one line, not too long. */
 export function inOneLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);

@@ -1,6 +1,10 @@
 /** All suites, in the order in which they run. */
 import type { Suite } from "../lib/suite.js";
+import { cpu } from "./cpu.js";
+import { duplicates } from "./duplicates.js";
 import { failover } from "./failover.js";
+import { micro } from "./micro.js";
+import { start } from "./start.js";
 import { timing } from "./timing.js";
 
-export const SUITES: readonly Suite[] = [failover, timing];
+export const SUITES: readonly Suite[] = [failover, timing, cpu, start, duplicates, micro];

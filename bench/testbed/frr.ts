@@ -7,12 +7,13 @@ import { eventually } from "../../src/lab/wait.js";
 import { familyProcesses, killQuietly } from "./processes.js";
 import { type FullSpeakerOptions, type SpeakerState, type StartSpeaker, withDefaults } from "./speaker.js";
 
-const DAEMONS = "/usr/lib/frr";
+export const FRR_DAEMONS = "/usr/lib/frr";
 const VTYSH = "/usr/bin/vtysh";
 const START_BOUND_MS = 10_000;
 const STOP_BOUND_MS = 15_000;
 
-export const frrInstalled = (): boolean => [`${DAEMONS}/vrrpd`, `${DAEMONS}/zebra`, VTYSH].every(existsSync);
+export const frrInstalled = (): boolean =>
+  [`${FRR_DAEMONS}/vrrpd`, `${FRR_DAEMONS}/zebra`, VTYSH].every(existsSync);
 
 /** The configuration of vrrpd for one virtual router on the LAN leg. */
 export function frrConfig(options: FullSpeakerOptions): string {
@@ -70,7 +71,7 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
   writeFileSync(`${base}/zebra.conf`, "");
   writeFileSync(`${base}/vrrpd.conf`, frrConfig(options));
   const start = (daemon: string): ReturnType<LabRouter["spawn"]> =>
-    router.spawn(`${router.name}-${daemon}`, `${DAEMONS}/${daemon}`, [
+    router.spawn(`${router.name}-${daemon}`, `${FRR_DAEMONS}/${daemon}`, [
       ...["-u", "root", "-g", "frrvty", "-P", "0", "--log", "stdout", "-z", `${base}/zserv.api`],
       ...["-f", `${base}/${daemon}.conf`, "-i", `${base}/${daemon}.pid`, "--vty_socket", base],
     ]);

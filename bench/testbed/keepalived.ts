@@ -11,12 +11,12 @@ import {
   withDefaults,
 } from "./speaker.js";
 
-const BINARY = "/usr/sbin/keepalived";
+export const KEEPALIVED = "/usr/sbin/keepalived";
 const INSTANCE = "lab";
 const START_BOUND_MS = 10_000;
 const STOP_BOUND_MS = 15_000;
 
-export const keepalivedInstalled = (): boolean => existsSync(BINARY);
+export const keepalivedInstalled = (): boolean => existsSync(KEEPALIVED);
 
 /** The configuration of one instance on the LAN leg. */
 export function keepalivedConfig(options: FullSpeakerOptions, address: string): string {
@@ -66,7 +66,7 @@ export const startKeepalived: StartSpeaker = async (lab, router, given) => {
   writeFileSync(`${base}.conf`, keepalivedConfig(options, router.addresses[options.family]));
   // A killed one leaves them behind; where nobody reaps orphans its child still counts as running.
   for (const file of [`${base}.pid`, `${base}-vrrp.pid`]) rmSync(file, { force: true });
-  const child = router.spawn(`${router.name}-keepalived`, BINARY, [
+  const child = router.spawn(`${router.name}-keepalived`, KEEPALIVED, [
     ...["--dont-fork", "--log-console", "--log-detail", "--vrrp"],
     ...["--use-file", `${base}.conf`, "--pid", `${base}.pid`, "--vrrp_pid", `${base}-vrrp.pid`],
   ]);

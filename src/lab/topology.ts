@@ -128,7 +128,8 @@ const SWITCH: Readonly<Record<string, number>> = {
   "net/bridge/bridge-nf-call-arptables": 0,
 };
 
-const ROUTER: Readonly<Record<string, number>> = {
+/** What a namespace that routes is set to before it has links. */
+export const ROUTER_SYSCTLS: Readonly<Record<string, number>> = {
   ...QUIET,
   "net/ipv4/ip_forward": 1,
   "net/ipv6/conf/all/forwarding": 1,
@@ -242,7 +243,7 @@ async function build(layout: Layout): Promise<void> {
   // Before any link is there: links inherit what is set for "default".
   await Promise.all([
     ...[layout.lan, layout.upstream].map((name) => writeSysctls(name, SWITCH)),
-    ...layout.routers.map((name) => writeSysctls(name, ROUTER)),
+    ...layout.routers.map((name) => writeSysctls(name, ROUTER_SYSCTLS)),
     ...layout.hosts.map((name) => writeSysctls(name, QUIET)),
   ]);
   await ipBatch(cables(layout));
@@ -292,7 +293,8 @@ async function portIndices(lan: string): Promise<ReadonlyMap<string, number>> {
   return new Map(links.map((link) => [link.ifname, link.ifindex]));
 }
 
-function nodeOf(name: string, namespace: string, directory: string): LabNode {
+/** A namespace that is there already, as a node. Logs of what it spawns go to `directory`. */
+export function nodeOf(name: string, namespace: string, directory: string): LabNode {
   return {
     name,
     namespace,

@@ -1,0 +1,71 @@
+/** Listening to many virtual routers at one end of a field. */
+import type { LabNode } from "../../src/lab/topology.js";
+import { type Capture, captureAt, readAdverts, type SeenAdvert } from "../../src/lab/traffic.js";
+import type { Field } from "../testbed/field.js";
+
+const SNAP_OCTETS = 64;
+
+export interface Watch {
+  /** Advertisements heard so far. */
+  count(): number;
+  /** A place in what was heard, for `since`. */
+  mark(): readonly number[];
+  /** What was heard since, by interface, in order of arrival at each. */
+  since(mark: readonly number[]): SeenAdvert[];
+  verify(): void;
+  stop(): Promise<void>;
+}
+
+/** Hears what arrives at the node on each cable, once each: a capture of all interfaces would count macvlans again. */
+export function watchField(field: Field, node: LabNode, capacity: number): Watch {
+  const each = Math.ceil(capacity / field.interfaces.length);
+  const captures: Capture[] = field.interfaces.map((port) =>
+    captureAt(node, port, { snapLength: SNAP_OCTETS, capacity: each }),
+  );
+  return {
+    count: () => captures.reduce((sum, capture) => sum + capture.count(), 0),
+    mark: () => captures.map((capture) => capture.count()),
+    since: (mark) => captures.flatMap((capture, at) => readAdverts(capture.frames(mark[at]))),
+    verify: () => {
+      for (const capture of captures) capture.verify();
+    },
+    stop: async () => void (await Promise.all(captures.map((capture) => capture.stop()))),
+  };
+}
+
+export const memberKey = (advert: Pick<SeenAdvert, "port" | "vrid" | "family">): string =>
+  `${advert.port}/${advert.vrid}/${advert.family}`;
+
+/** |time between two advertisements of a virtual router - interval|, in milliseconds, for all of them. */
+export function deviations(adverts: readonly SeenAdvert[], intervalMs: number): number[] {
+  const last = new Map<string, number>();
+  const found: number[] = [];
+  for (const advert of adverts) {
+    const key = memberKey(advert);
+    const before = last.get(key);
+    if (before !== undefined) found.push(Math.abs((advert.atUs - before) / 1000 - intervalMs));
+    last.set(key, advert.atUs);
+  }
+  return found;
+}
+
+/** First and last of each virtual router, microseconds. */
+export function extremes(adverts: readonly SeenAdvert[]): Map<string, { first: number; last: number }> {
+  const found = new Map<string, { first: number; last: number }>();
+  for (const advert of adverts) {
+    const known = found.get(memberKey(advert));
+    if (known) known.last = advert.atUs;
+    else found.set(memberKey(advert), { first: advert.atUs, last: advert.atUs });
+  }
+  return found;
+}
+
+/** At most `count` values that stand for all: evenly chosen by rank, least and most among them. */
+export function thinByRank(values: readonly number[], count: number): number[] {
+  if (values.length <= count) return [...values];
+  const sorted = [...values].sort((a, b) => a - b);
+  return Array.from(
+    { length: count },
+    (_, index) => sorted[Math.round((index * (sorted.length - 1)) / (count - 1))]!,
+  );
+}

@@ -1,0 +1,126 @@
+// The floor under every VRRP daemon: what it costs to hand N advertisements to the kernel once an interval, and to
+// read them, when nothing else is done. One thread, one sendmmsg per interface and interval, blocking recvmmsg.
+//   floor send INTERVAL_US PER_INTERFACE INTERFACE...
+//   floor receive
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr size_t kFrameOctets = 14 + 20 + 12;
+constexpr unsigned kBatch = 64;
+using Frame = std::array<uint8_t, kFrameOctets>;
+
+int failed(const char* what) {
+  std::fprintf(stderr, "%s: %s\n", what, std::strerror(errno));
+  return 1;
+}
+
+// VRRPv3 for IPv4 from 10.0.0.1 to 224.0.0.18. Nobody reads it, so its checksums stay 0.
+Frame advertisement(uint8_t vrid) {
+  Frame frame{0x01, 0x00, 0x5e, 0x00, 0x00, 0x12, 0x00, 0x00, 0x5e, 0x00, 0x01, vrid, 0x08, 0x00,
+              0x45, 0xc0, 0,    32,   0,    0,    0,    0,    255,  112,  0,    0,    10,   0,
+              0,    1,    224,  0,    0,    18,   0x31, vrid, 200,  1,    0,    10,   0,    0,
+              10,   0,    1,    vrid};
+  return frame;
+}
+
+struct Port {
+  int socket = -1;
+  std::vector<mmsghdr> messages;
+};
+
+bool openPort(const char* name, std::vector<iovec>& parts, Port& port) {
+  port.socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_ifindex = static_cast<int>(if_nametoindex(name));
+  if (port.socket < 0 || address.sll_ifindex == 0) return false;
+  if (bind(port.socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return false;
+  for (iovec& part : parts) {
+    mmsghdr message{};
+    message.msg_hdr.msg_iov = &part;
+    message.msg_hdr.msg_iovlen = 1;
+    port.messages.push_back(message);
+  }
+  return true;
+}
+
+int sendAll(int64_t intervalNs, int perInterface, char** names, int nameCount) {
+  std::vector<Frame> frames;
+  for (int at = 0; at < perInterface; at++) frames.push_back(advertisement(static_cast<uint8_t>(at % 255 + 1)));
+  std::vector<iovec> parts;
+  for (Frame& frame : frames) parts.push_back({frame.data(), frame.size()});
+  std::vector<Port> ports(static_cast<size_t>(nameCount));
+  for (size_t at = 0; at < ports.size(); at++)
+    if (!openPort(names[at], parts, ports[at])) return failed(names[at]);
+  timespec next{};
+  clock_gettime(CLOCK_MONOTONIC, &next);
+  for (;;) {
+    for (Port& port : ports) {
+      size_t sent = 0;
+      while (sent < port.messages.size()) {
+        const int now = sendmmsg(port.socket, &port.messages[sent],
+                                 static_cast<unsigned>(port.messages.size() - sent), 0);
+        if (now < 0) return failed("sendmmsg");
+        sent += static_cast<size_t>(now);
+      }
+    }
+    const int64_t nanoseconds = next.tv_nsec + intervalNs;
+    next.tv_sec += nanoseconds / 1'000'000'000;
+    next.tv_nsec = nanoseconds % 1'000'000'000;
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, nullptr);
+  }
+}
+
+int receiveAll() {
+  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed("socket");
+  // IP protocol 112, and not what this machine sends itself.
+  sock_filter code[] = {
+      {BPF_LD | BPF_B | BPF_ABS, 0, 0, 23},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 112},
+      {BPF_RET | BPF_K, 0, 0, 0xffff},
+      {BPF_RET | BPF_K, 0, 0, 0},
+  };
+  const sock_fprog program{4, code};
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) return failed("filter");
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(ETH_P_IP);
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return failed("bind");
+  std::vector<std::array<uint8_t, 128>> buffers(kBatch);
+  std::vector<iovec> parts;
+  for (auto& buffer : buffers) parts.push_back({buffer.data(), buffer.size()});
+  std::vector<mmsghdr> messages(kBatch);
+  for (size_t at = 0; at < kBatch; at++) {
+    messages[at].msg_hdr.msg_iov = &parts[at];
+    messages[at].msg_hdr.msg_iovlen = 1;
+  }
+  for (;;)
+    if (recvmmsg(fd, messages.data(), kBatch, MSG_WAITFORONE, nullptr) < 0) return failed("recvmmsg");
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count == 2 && std::strcmp(words[1], "receive") == 0) return receiveAll();
+  if (count >= 5 && std::strcmp(words[1], "send") == 0)
+    return sendAll(std::atoll(words[2]) * 1000, std::atoi(words[3]), words + 4, count - 4);
+  std::fprintf(stderr, "usage: floor send INTERVAL_US PER_INTERFACE INTERFACE... | floor receive\n");
+  return 2;
+}

@@ -1,0 +1,305 @@
+/** What many virtual routers cost: processor time for each advertisement, memory, punctuality, failover of all. */
+import { activeDownIntervalUs } from "../../src/core/vrrp/timing.js";
+import { eventually, pause } from "../../src/lab/wait.js";
+import { deviations, extremes, thinByRank, type Watch, watchField } from "../lib/crowd-watch.js";
+import { compileFloor, FLOOR, startFloor } from "../lib/floor.js";
+import type { Metric } from "../lib/model.js";
+import { ACTIVE_PRIORITY, BACKUP_PRIORITY, type Subject } from "../lib/subjects.js";
+import { inOneLine, onePerWork, type Suite, type SuiteContext } from "../lib/suite.js";
+import { cpuSeconds, residentMb, whyNoCpuTimes } from "../lib/usage.js";
+import { type Crowd, prepareCrowd } from "../testbed/crowd.js";
+import { type CrowdSize, type Field, type Member, membersOf, openField } from "../testbed/field.js";
+
+const METRICS: readonly Metric[] = [
+  {
+    id: "sent",
+    title: "Processor time for a million advertisements sent",
+    unit: "s",
+    better: "lower",
+    grain: 1,
+    note:
+      "Seconds on a processor of all threads of the Active's processes, over the advertisements that arrived at the " +
+      "other end meanwhile. On veth the sender's time holds the kernel's delivery to the receiver's socket, alike for " +
+      "all. `floor`: a bare sendmmsg loop, all frames of an interface in one call.",
+  },
+  {
+    id: "received",
+    title: "Processor time for a million advertisements received",
+    unit: "s",
+    better: "lower",
+    grain: 1,
+    note: "The same of the Backup's processes. `floor`: a bare recvmmsg loop that looks at nothing.",
+  },
+  {
+    id: "memory",
+    title: "Resident memory of the Active",
+    unit: "MB",
+    better: "lower",
+    grain: 2,
+    note: "VmRSS of all its processes together, at the end of the measurement.",
+  },
+  {
+    id: "deviation",
+    title: "Deviation of advertisements",
+    unit: "ms",
+    better: "lower",
+    grain: 0.5,
+    note:
+      "How far the time between two advertisements of a virtual router was from its interval, at the other end. Where " +
+      "there are more than 5,000, as many stand for all, evenly by rank.",
+  },
+  {
+    id: "failover",
+    title: "Failover of all virtual routers",
+    unit: "ms",
+    better: "lower",
+    grain: 1,
+    note:
+      "The Active is killed with SIGKILL. For each virtual router: its last advertisement + 3 x interval + skew of the " +
+      "Backup, to the Backup's first. The last of them is in the column `most`. Ideal: 0.",
+  },
+  {
+    id: "notTakenOver",
+    title: "Virtual routers without a successor",
+    unit: "routers",
+    better: "lower",
+    grain: 0,
+    note: "That the Backup had not taken over within Active_Down_Interval + 10 s. Ideal: 0.",
+    plot: false,
+  },
+];
+
+interface Plan extends CrowdSize {
+  readonly intervalMs: number;
+  readonly seconds: number;
+  readonly runs: number;
+}
+
+const BOTH = ["ipv4", "ipv6"] as const;
+const SIZES = [
+  { count: 1, interfaces: 1, families: ["ipv4"], intervalMs: 10 },
+  { count: 50, interfaces: 1, families: ["ipv4"], intervalMs: 10 },
+  { count: 255, interfaces: 1, families: ["ipv4"], intervalMs: 100 },
+  { count: 1000, interfaces: 16, families: ["ipv4"], intervalMs: 100 },
+  { count: 4096, interfaces: 16, families: BOTH, intervalMs: 100 },
+] as const;
+
+const MANY = 1000;
+const QUICK_SECONDS = 3;
+const FULL_SECONDS = 20;
+const FULL_RUNS = 3;
+const FAILOVER_BOUND_MS = 10_000;
+const STAND_FOR_ALL = 5000;
+/** Of the advertisements that are due, as many must come before a crowd counts as complete. */
+const COMPLETE = 0.95;
+
+const boundMs = (count: number, quick: boolean): number =>
+  (quick ? 12_000 : 60_000) + (quick ? 3 : 30) * count;
+
+export const cpu: Suite = {
+  name: "cpu",
+  title: "processor time and memory of many virtual routers",
+  about:
+    "Two daemons of one make, joined by cables (veth), share N virtual routers: router 1 is Active for all, router 2 " +
+    "Backup. Advertisements are counted by the kernel's capture at each end. Up to 255 virtual routers are on one " +
+    "interface (IPv4), more on 16; 4,096 are 16 interfaces x 128 VRIDs x 2 families.",
+  metrics: METRICS,
+  run: async (context) => {
+    const missing = whyNoCpuTimes();
+    if (missing) context.note(`**ABSENT**: processor times: ${missing}`);
+    const subjects = onePerWork(context);
+    const runs = context.quick ? 1 : FULL_RUNS;
+    for (const size of SIZES) {
+      const plan = { ...size, seconds: context.quick ? QUICK_SECONDS : FULL_SECONDS, runs };
+      for (let run = 0; run < runs; run++) {
+        await floorRun(context, plan);
+        for (const subject of subjects) {
+          if (context.quick && plan.count >= MANY && !canBeMany(subject)) {
+            context.miss(titleOf(plan), subject.id, "left out of the quick run for its time");
+          } else await crowdRun(context, subject, plan);
+        }
+      }
+    }
+  },
+};
+
+/** In a quick run, of those that manage 1,000 and more. */
+function canBeMany({ id, make }: Subject): boolean {
+  return make === "firsthop" || id === "keepalived-vmac";
+}
+
+function titleOf({ count, intervalMs }: Plan): string {
+  return `${count.toLocaleString("en")} virtual router${count === 1 ? "" : "s"}, ${intervalMs} ms`;
+}
+
+/** Room for the frames of a whole run, the starting and the failover included. */
+function roomFor({ count, intervalMs, seconds }: Plan): number {
+  return Math.ceil((count * 1000 * (seconds + 100)) / intervalMs);
+}
+
+async function crowdRun(context: SuiteContext, subject: Subject, plan: Plan): Promise<void> {
+  context.progress(`${titleOf(plan)}: ${subject.id}`);
+  const { intervalMs } = plan;
+  const members = membersOf(plan);
+  const field = await openField(plan.interfaces);
+  const watches: Watch[] = [];
+  try {
+    const [one, two] = field.nodes;
+    const atTwo = watchField(field, two, roomFor(plan));
+    const atOne = watchField(field, one, roomFor(plan));
+    watches.push(atOne, atTwo);
+    const start = async (node: typeof one, priority: number): Promise<Crowd> =>
+      (await prepareCrowd(subject, field, node, { members, priority, intervalMs })).start();
+    const active = await start(one, ACTIVE_PRIORITY);
+    await complete(plan, atTwo, active, context.quick);
+    const backup = await start(two, BACKUP_PRIORITY);
+    const titled = { context, condition: titleOf(plan), subject: subject.id };
+    const restless = await whyRestless(plan, { atOne, backup, quick: context.quick });
+    if (restless) context.miss(titled.condition, subject.id, `not as Backup: ${restless}`);
+    await measure(titled, plan, { active, backup: restless ? null : backup, atTwo });
+    if (restless) return;
+    await killAll(titled, plan, { active, atOne, atTwo, members });
+    for (const watch of watches) watch.verify();
+    await backup.crash();
+  } catch (error) {
+    context.miss(titleOf(plan), subject.id, inOneLine(error));
+  } finally {
+    for (const watch of watches) await watch.stop();
+    field.close();
+  }
+}
+
+/** Waits until as many advertisements come as are due. */
+async function complete(plan: Plan, watch: Watch, crowd: Crowd, quick: boolean): Promise<void> {
+  const due = (plan.count * 1000) / plan.intervalMs;
+  let rate = 0;
+  await eventually(
+    `${plan.count} virtual routers advertise`,
+    boundMs(plan.count, quick),
+    async () => {
+      const before = watch.count();
+      await pause(500);
+      rate = 2 * (watch.count() - before);
+      return rate >= COMPLETE * due;
+    },
+    () =>
+      `${rate} of ${due} advertisements a second; ${crowd.log().trimEnd().split("\n").slice(-2).join(" | ")}`,
+  );
+}
+
+interface BackupPlace {
+  readonly atOne: Watch;
+  readonly backup: Crowd;
+  readonly quick: boolean;
+}
+
+/**
+ * Waits until the Backup runs, and says nothing for longer than its Active_Down_Interval.
+ * @returns null then; else what it does, when it goes on with it.
+ */
+async function whyRestless(plan: Plan, { atOne, backup, quick }: BackupPlace): Promise<string | null> {
+  const restMs = 1000 + 5 * plan.intervalMs;
+  let heard = -1;
+  await pause(Math.min(5000, 500 + plan.count));
+  const giveUpAt = performance.now() + boundMs(plan.count, quick);
+  do {
+    heard = atOne.count();
+    await pause(restMs);
+    if (atOne.count() === heard) return null;
+  } while (performance.now() < giveUpAt);
+  const log = backup.log().trimEnd().split("\n").at(-1);
+  return `it sent ${atOne.count() - heard} advertisements in ${restMs} ms beside the Active; its log ends: ${log}`;
+}
+
+interface Titled {
+  readonly context: SuiteContext;
+  readonly condition: string;
+  readonly subject: string;
+}
+
+async function measure(
+  { context, condition, subject }: Titled,
+  plan: Plan,
+  { active, backup, atTwo }: { active: Crowd; backup: Crowd | null; atTwo: Watch },
+): Promise<void> {
+  const mark = atTwo.mark();
+  const [countBefore, sentBefore, readBefore] = [
+    atTwo.count(),
+    cpuSeconds(active.processes()),
+    cpuSeconds(backup?.processes() ?? []),
+  ];
+  await pause(1000 * plan.seconds);
+  const millions = (atTwo.count() - countBefore) / 1e6;
+  const record = (metric: string, ...values: number[]): void =>
+    context.record(metric, condition, subject, ...values);
+  record("sent", (cpuSeconds(active.processes()) - sentBefore) / millions);
+  if (backup) record("received", (cpuSeconds(backup.processes()) - readBefore) / millions);
+  record("memory", residentMb(active.processes()));
+  const found = deviations(atTwo.since(mark), plan.intervalMs);
+  record("deviation", ...thinByRank(found, STAND_FOR_ALL));
+}
+
+interface KillPlace {
+  readonly active: Crowd;
+  readonly atOne: Watch;
+  readonly atTwo: Watch;
+  readonly members: readonly Member[];
+}
+
+async function killAll({ context, condition, subject }: Titled, plan: Plan, place: KillPlace): Promise<void> {
+  const { active, atOne, atTwo, members } = place;
+  const downUs = activeDownIntervalUs(3, BACKUP_PRIORITY, 1000 * plan.intervalMs);
+  const [markOne, markTwo] = [atOne.mark(), atTwo.mark()];
+  await pause(2 * plan.intervalMs); // so that each has been heard since the marks
+  await active.crash();
+  const all = (): boolean => extremes(atOne.since(markOne)).size >= members.length;
+  // Many frames are looked through only when enough have come.
+  const enough = (): boolean => atOne.count() - markOne.reduce((sum, at) => sum + at, 0) >= members.length;
+  await eventually("all have a successor", downUs / 1000 + FAILOVER_BOUND_MS, async () => {
+    await pause(200);
+    return enough() && all();
+  }).catch(() => {}); // What is missing is counted below.
+  const last = extremes(atTwo.since(markTwo));
+  const first = extremes(atOne.since(markOne));
+  const over = [...first].flatMap(([key, times]) => {
+    const heard = last.get(key);
+    return heard ? [(times.first - heard.last - downUs) / 1000] : [];
+  });
+  context.record("failover", condition, subject, ...over);
+  context.record("notTakenOver", condition, subject, members.length - first.size);
+}
+
+async function floorRun(context: SuiteContext, plan: Plan): Promise<void> {
+  context.progress(`${titleOf(plan)}: ${FLOOR}`);
+  const field = await openField(plan.interfaces);
+  const compiled = compileFloor(field.directory);
+  try {
+    if ("absent" in compiled) {
+      context.miss(titleOf(plan), FLOOR, compiled.absent);
+      return;
+    }
+    await floorMeasure(context, plan, field, compiled.path);
+  } finally {
+    field.close();
+  }
+}
+
+async function floorMeasure(context: SuiteContext, plan: Plan, field: Field, path: string): Promise<void> {
+  const [one, two] = field.nodes;
+  const watch = watchField(field, two, roomFor(plan));
+  const receiver = startFloor(two, path, ["receive"]);
+  const each = String(Math.round(plan.count / plan.interfaces));
+  const sender = startFloor(one, path, [
+    ...["send", String(1000 * plan.intervalMs), each],
+    ...field.interfaces,
+  ]);
+  await complete(plan, watch, sender, context.quick);
+  const before = [watch.count(), cpuSeconds(sender.processes()), cpuSeconds(receiver.processes())] as const;
+  await pause(1000 * plan.seconds);
+  const millions = (watch.count() - before[0]) / 1e6;
+  context.record("sent", titleOf(plan), FLOOR, (cpuSeconds(sender.processes()) - before[1]) / millions);
+  context.record("received", titleOf(plan), FLOOR, (cpuSeconds(receiver.processes()) - before[2]) / millions);
+  await watch.stop();
+  await sender.crash();
+  await receiver.crash();
+}
