@@ -115,6 +115,7 @@ function machine(modules: Modules, one: One): MicroBenchmark[] {
     authData: new Uint8Array(8),
     lanPort: 1,
     leased: false,
+    bfd: null,
     unicast: null,
     open: [{ step: "write", path: "/proc/open", value: "1" }],
     settle: [{ step: "write", path: "/proc/settle", value: "1" }],
