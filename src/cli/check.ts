@@ -2,11 +2,13 @@
 import { Command } from "commander";
 import { formatProblems } from "../config/index.js";
 import { checkFile, configOption } from "./config-file.js";
+import { coverageJson, renderCoverage } from "./failures.js";
 import { color, EXIT, print, printJson } from "./output.js";
 
 interface CheckOptions {
   readonly config: string;
   readonly json?: true;
+  readonly failures?: true;
 }
 
 export function checkCommand(): Command {
@@ -15,16 +17,19 @@ export function checkCommand(): Command {
       "Checks a configuration file: each problem with its place, what is wrong and what would be right.",
     )
     .addOption(configOption())
+    .option("--failures", "tell which kinds of failure it survives, how fast, and what would close each hole")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nExit: 0 the file can be used, 1 it cannot.\n\nExample:\n  firsthop check -c firsthop.yaml\n",
+      "\nExit: 0 the file can be used, 1 it cannot.\n\nExamples:\n  firsthop check -c firsthop.yaml\n" +
+        "  firsthop check -c firsthop.yaml --failures\n",
     )
     .action((options: CheckOptions) => {
       const { file, config, problems } = checkFile(options.config);
       process.exitCode = config === null ? EXIT.no : EXIT.ok;
       if (options.json) {
-        printJson({ file, valid: config !== null, problems });
+        const failures = options.failures && config ? { failures: coverageJson(config) } : {};
+        printJson({ file, valid: config !== null, problems, ...failures });
         return;
       }
       if (problems.length > 0) print(formatProblems(file, problems));
@@ -37,6 +42,7 @@ export function checkCommand(): Command {
             `${file} is right: ${count(config.virtualRouters.length, "virtual router")} (${names})`,
           ),
         );
+        if (options.failures) print(`\n${renderCoverage(config)}`);
       }
     });
 }

@@ -26,7 +26,12 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     words: [],
     names: false,
   },
-  check: { summary: "check a configuration file", options: ["--config", "--json"], words: [], names: false },
+  check: {
+    summary: "check a configuration file",
+    options: ["--config", "--failures", "--json"],
+    words: [],
+    names: false,
+  },
   show: {
     summary: "show the state of the daemon",
     options: ["--json", "--watch", "--socket"],

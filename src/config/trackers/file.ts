@@ -18,6 +18,7 @@ export const fileKind = trackerKind({
   },
   polling: { interval: "1s", fall: 1, rise: 1, counted: false },
   weight: 1,
+  covers: () => [],
   normalize: (checked): FileSpec => ({ kind: "file", path: checked.file as string }),
   target: (spec) => spec.path,
 });

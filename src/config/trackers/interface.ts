@@ -9,6 +9,7 @@ export interface InterfaceSpec {
 export const interfaceKind = trackerKind({
   keys: { interface: leaving.interface },
   polling: null,
+  covers: () => ["upstream-interface"],
   normalize: (checked): InterfaceSpec => ({ kind: "interface", interface: checked.interface as string }),
   target: (spec) => spec.interface,
 });

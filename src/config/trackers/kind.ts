@@ -6,6 +6,7 @@ import type { z } from "zod";
 import { canonicalIp, familyOf, isLinkLocal } from "../../core/address.js";
 import { address, interfaceName, text } from "../fields.js";
 import type { Path, Report } from "../section.js";
+import type { Failure } from "./failures.js";
 
 /** How often a kind is checked unless its tracker says otherwise. Null: it follows news instead. */
 export interface Polling {
@@ -22,6 +23,8 @@ export interface TrackerKindConfig<Shape extends z.ZodRawShape, Spec> {
   readonly polling: Polling | null;
   /** Weight where none is given; default 0: it forbids Active. */
   readonly weight?: number;
+  /** Failures of a gateway that it sees; default: those of the uplink and of the network behind it. */
+  readonly covers?: (spec: Spec) => readonly Failure[];
   /** What does not fit together, beyond the schema of each key. `written` has not passed the schema. */
   readonly check?: (written: Readonly<Record<string, unknown>>, at: At, report: Report) => void;
   /** The engine's form; only called when there are no errors. */

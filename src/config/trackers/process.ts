@@ -38,6 +38,7 @@ export const processKind = trackerKind({
     )
       report("error", at("minimum"), "a pid file names one process");
   },
+  covers: () => ["router-software"],
   normalize: (checked): ProcessSpec => ({
     kind: "process",
     process: checked.process as string,

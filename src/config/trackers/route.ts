@@ -43,6 +43,9 @@ export const ROUTE_PROTOCOLS: Readonly<Record<string, number>> = {
   eigrp: 192,
 };
 
+/** Up to here: made by the kernel or by people. */
+const ROUTE_PROTOCOLS_STATIC_MAX = 4;
+
 const ROUTE_TABLES: Readonly<Record<string, number>> = { default: 253, main: 254, local: 255 };
 
 /** The canonical prefix, or null. Bits behind the length must be zero: `ip route` would not take it either. */
@@ -115,6 +118,12 @@ export const routeKind = trackerKind({
     if (network && hop && familyOf(network.split("/")[0] as string) === "ipv6" && familyOf(hop) === "ipv4")
       report("error", at("via"), `${hop} can't be the next hop of an IPv6 route`);
   },
+  // Only a routing daemon takes a route away when the network behind it fails.
+  covers: ({ protocol }: RouteSpec) => [
+    "router-software",
+    "upstream-interface",
+    ...(protocol !== null && protocol > ROUTE_PROTOCOLS_STATIC_MAX ? (["upstream-network"] as const) : []),
+  ],
   normalize: (checked): RouteSpec => ({
     kind: "route",
     prefix: canonicalPrefix(checked.route as string) as string,

@@ -32,6 +32,7 @@ export const scriptKind = trackerKind({
     if (typeof written.script === "string" && /\s/.test(written.script))
       report("warning", at("script"), "a path with a blank: arguments are given as arguments: [...]");
   },
+  covers: () => ["router-software"],
   normalize: (checked): ScriptSpec => ({
     kind: "script",
     path: checked.script as string,
