@@ -24,7 +24,6 @@ export const METHODS = [
   "reload",
   "stop",
   "recorder",
-  "handover",
 ] as const;
 export type Method = (typeof METHODS)[number];
 

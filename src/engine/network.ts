@@ -54,6 +54,16 @@ export class NetworkCache {
     );
   }
 
+  /** The interface whose network an address is on; null for none, or where it can't be told (link-local). */
+  interfaceTowards(address: string): string | null {
+    const own = [...this.#addresses.values()].filter((one) =>
+      prefixContains(one.address, one.prefixLength, address),
+    );
+    const [nearest] = own.sort((a, b) => b.prefixLength - a.prefixLength);
+    if (!nearest || isLinkLocal(address)) return null;
+    return this.#links.get(nearest.ifindex)?.name ?? null;
+  }
+
   /**
    * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
    * addresses; IPv6: its link-local address. What virtual routers put there is none (`borrowed`): it comes and goes,

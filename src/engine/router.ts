@@ -22,7 +22,6 @@ import type {
 import { FirsthopError } from "../errors.js";
 import { BfdSessions } from "./bfd/sessions.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
-import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { NetworkCache } from "./network.js";
@@ -42,8 +41,6 @@ export interface RouterOptions {
   /** What must survive a restart; default /run/firsthop. */
   readonly stateDirectory?: string;
   readonly onEvent?: (event: RouterEvent) => void;
-  /** Of the process that this one follows; virtual routers wait until they are resumed (see Exchange). */
-  readonly bequest?: Bequest;
 }
 
 /** What a reload did, by names of virtual routers. */
@@ -71,8 +68,6 @@ export class Router {
   readonly #host: VirtualRouterHost;
   readonly #trackers: Trackers;
   readonly #operations: Operations;
-  /** How another process takes over from this one, or this one from another. */
-  readonly exchange: Exchange;
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #ports: Ports;
@@ -93,7 +88,7 @@ export class Router {
     config: Config,
     driver: Driver,
     stateDirectory: string,
-    { onEvent, bequest }: RouterOptions,
+    onEvent: RouterOptions["onEvent"],
   ) {
     this.#config = config;
     this.#driver = driver;
@@ -106,9 +101,7 @@ export class Router {
       onNews: (news) => this.#onNews(news),
       ownership: config.ownership,
       stateDirectory,
-      ...(bequest ? { inheritance: bequest.kernel } : {}),
     });
-    this.#events.push(...(bequest?.events ?? []));
     this.#intake = new FrameIntake(
       this.#heartbeat,
       (name, reason, detail) => this.#notice("warning", name, reason, detail),
@@ -119,15 +112,6 @@ export class Router {
     this.#host = this.#makeHost();
     this.#trackers = this.#makeTrackers();
     this.#operations = this.#makeOperations();
-    this.#operations.inherit(bequest?.orders ?? []);
-    this.exchange = new Exchange({
-      kernel: this.#kernel,
-      config: () => this.#config,
-      virtualRouters: () => [...this.#virtualRouters.values()],
-      trackers: () => this.#trackers.records(),
-      orders: () => this.#operations.records(),
-      events: () => this.#events,
-    });
   }
 
   /**
@@ -138,16 +122,15 @@ export class Router {
     const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
     const driver =
       options.driver ?? (await import("../driver/linux/index.js")).openLinuxDriver({ stateDirectory });
-    const router = new Router(config, driver, stateDirectory, options);
+    const router = new Router(config, driver, stateDirectory, options.onEvent);
     try {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
-      router.#trackers.apply(config.trackers, options.bequest?.trackers);
-      for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
+      router.#trackers.apply(config.trackers);
+      for (const one of config.virtualRouters) router.#add(one);
       await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
     } catch (error) {
-      if (options.bequest) await router.leave();
-      else await router.close({ handOver: false });
+      await router.close({ handOver: false });
       throw error;
     }
     return router;
@@ -209,22 +192,14 @@ export class Router {
     return this.#closing;
   }
 
-  /** Leaves everything in the kernel as it is: another process goes on with it. */
-  leave(): Promise<void> {
-    // An engine that ends resigns from what it still runs.
-    for (const one of this.#virtualRouters.values()) one.look(true);
-    this.#closing ??= this.#end();
-    return this.#closing;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
   // ---- life of virtual routers --------------------------------------------------------------------------
 
-  #add(config: VirtualRouterConfig, suspended = false): VirtualRouter {
-    const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track), suspended);
+  #add(config: VirtualRouterConfig): VirtualRouter {
+    const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track));
     one.setOrders(this.#operations.ordersOf(config.name));
     this.#virtualRouters.set(config.name, one);
     this.#bySession.set(one.session, one);
@@ -249,9 +224,6 @@ export class Router {
 
   async #reload(config: Config): Promise<ReloadResult> {
     if (this.#closing) throw new FirsthopError("USAGE", "the router is closing; nothing was reloaded");
-    if (this.exchange.begun) {
-      throw new FirsthopError("USAGE", "another process is taking over; nothing was reloaded");
-    }
     const diff = diffConfig(this.#config, config);
     const restarted = diff.changed.filter((change) => change.restart);
     const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) =>
@@ -282,15 +254,10 @@ export class Router {
       await this.#remove([...this.#virtualRouters.values()], handOver);
       this.#bfd.close();
     } finally {
-      await this.#end();
+      this.#closed = true;
+      this.#saveForms();
+      await this.#driver.close();
     }
-  }
-
-  async #end(): Promise<void> {
-    this.#closed = true;
-    this.#trackers.end();
-    this.#saveForms();
-    await this.#driver.close();
   }
 
   /** Runs jobs in turn for a few milliseconds at a time: frames that come in meanwhile get theirs. */
@@ -510,6 +477,7 @@ export class Router {
       kernel: this.#kernel,
       network,
       probes: this.#driver.openProbes(),
+      bfd: () => this.#bfd,
       sourceOn: (name: string, target: string) => {
         const link = network.linkByName(name);
         const family = familyOf(target);

@@ -168,6 +168,27 @@ describe("BFD bound to the Active router", () => {
     expect(tookOver(leftUs)).toMatchObject([{ name: "r2", reason: "active-released" }]);
   });
 
+  it("a session that is wrong again and again is not believed for a while", async () => {
+    const { members, run, tookOver, world, states } = await stage(2, { interval: "10ms" });
+    const [active, backup] = members as [Member, Member];
+    const sinceUs = world.nowUs;
+    for (let round = 0; round < 5; round++) {
+      // Half of it at each end of the cable.
+      cableOf(active).faults = { loss: 2 };
+      await run(60_000);
+      cableOf(active).faults = {};
+      await run(4 * SECOND);
+      expect(states()).toEqual(["active", "backup"]);
+    }
+    expect(tookOver(sinceUs).filter((one) => one.reason === "bfd-down").length).toBeLessThanOrEqual(4);
+    const refuted = backup.events.flatMap((one) =>
+      one.type === "warning" && one.code === "bfd-refuted" ? [one.detail] : [],
+    );
+    expect(refuted.length).toBeGreaterThan(3);
+    expect(refuted[0]).not.toContain("not believed");
+    expect(refuted[2]).toContain("not believed for 2 s");
+  });
+
   it("without BFD in its configuration the Active is not asked for more than it can", async () => {
     const { members, run, states } = await stage(2, null);
     await (members[1] as Member).router.reload(

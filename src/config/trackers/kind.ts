@@ -15,6 +15,8 @@ export interface Polling {
   readonly rise: number;
   /** Whether fall, rise and timeout mean anything; content that is read once is just right. Default true. */
   readonly counted?: boolean;
+  /** Default 10 ms. */
+  readonly leastIntervalUs?: number;
 }
 
 export interface TrackerKindConfig<Shape extends z.ZodRawShape, Spec> {

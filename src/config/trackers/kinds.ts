@@ -1,4 +1,6 @@
 /** The table of tracker kinds: one line each, named by its own key. */
+
+import { bfdKind } from "./bfd.js";
 import { fileKind } from "./file.js";
 import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
@@ -17,6 +19,7 @@ export const TRACKER_KINDS = {
   script: scriptKind,
   process: processKind,
   file: fileKind,
+  bfd: bfdKind,
   interface: interfaceKind,
 };
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { VerdictSettings } from "../../core/tracking/verdict.js";
 import { duration, integer, text, yesNo } from "../fields.js";
 import { isBlock, type Path, type Report, valid } from "../section.js";
-import { parseDuration } from "../units.js";
+import { formatDuration, parseDuration } from "../units.js";
 import type { At, TrackerKindConfig } from "./kind.js";
 import { TRACKER_KINDS, type TrackerKindName, type TrackerSpec } from "./kinds.js";
 
@@ -30,7 +30,8 @@ export const trackerName = text("name", "the name of a tracker", (value) =>
   /^[\w./@%+-]{1,64}$/.test(value) ? null : `'${value}' is no name: 1 to 64 letters, digits or . / @ % + - _`,
 );
 
-const INTERVAL = { minUs: 10_000, maxUs: 3_600_000_000 };
+const INTERVAL = { minUs: 1_000, maxUs: 3_600_000_000 };
+const LEAST_INTERVAL_US = 10_000;
 const DELAY = { minUs: 0, maxUs: 3_600_000_000 };
 
 /** Where a tracker is followed, too. */
@@ -47,7 +48,10 @@ export const weightKeys = {
 
 const checkKeys = {
   interval: duration(
-    { description: "Time between two checks, 10ms to 1h. Default 1s.", examples: ["200ms"] },
+    {
+      description: "Time between two checks, 10ms to 1h (bfd: from 1ms). Default 1s (bfd: 50ms).",
+      examples: ["200ms"],
+    },
     INTERVAL,
   ).optional(),
   timeout: duration(
@@ -132,6 +136,14 @@ export function checkTracker(
       : `${key} has no meaning for ${name}`;
     report("error", at(key), message);
   }
+  const interval = parseDuration(valid(checkKeys.interval, written.interval));
+  const leastUs = kind.polling?.leastIntervalUs ?? LEAST_INTERVAL_US;
+  if (typeof interval === "number" && interval < leastUs)
+    report(
+      "error",
+      at("interval"),
+      `${written.interval} is out of range: ${name} takes ${formatDuration(leastUs)} and more`,
+    );
   kind.check?.(written, at, report);
   checkTimes(written, at, report);
 }

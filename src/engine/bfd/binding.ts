@@ -32,10 +32,11 @@ export interface BindingView {
 
 /** An Active that lives shows it within so many of its intervals after a take-over. */
 const REFUTED_INTERVALS = 1.5;
-/** How long its session is then not believed: longer each time, until it was right for long. */
+/** So often within this time may a session be wrong; from then on it is not believed for a while, longer each time. */
+const REFUTED_TIMES = 3;
+const REFUTED_WITHIN_US = 120_000_000;
 const DISBELIEF_MIN_US = 2_000_000;
 const DISBELIEF_MAX_US = 60_000_000;
-const FORGIVEN_AFTER_US = 300_000_000;
 
 export class BfdBinding {
   readonly #host: BindingHost;
@@ -50,12 +51,9 @@ export class BfdBinding {
   #nextSignal = 0;
   #config: BfdConfig | null = null;
   #tookOver: { readonly address: string; readonly untilUs: number } | null = null;
-  #disbelief: {
-    readonly address: string;
-    readonly sinceUs: number;
-    readonly forUs: number;
-    cancel: (() => void) | null;
-  } | null = null;
+  #refuted: readonly { readonly address: string; readonly atUs: number }[] = [];
+  /** Whose session is not believed, and how to end that. */
+  #disbelief: { readonly address: string; readonly cancel: () => void } | null = null;
 
   constructor(host: BindingHost) {
     this.#host = host;
@@ -88,7 +86,7 @@ export class BfdBinding {
   close(): void {
     this.#listen(null);
     this.#offer(null);
-    this.#disbelief?.cancel?.();
+    this.#disbelief?.cancel();
     this.#bond = null;
   }
 
@@ -135,26 +133,28 @@ export class BfdBinding {
     this.#tookOver = null;
     const nowUs = this.#host.now();
     if (tookOver.address !== address || nowUs > tookOver.untilUs) return;
-    const last = this.#disbelief;
-    last?.cancel?.();
-    const again = last?.address === address && nowUs - last.sinceUs < FORGIVEN_AFTER_US;
-    const forUs = again ? Math.min(2 * last.forUs, DISBELIEF_MAX_US) : DISBELIEF_MIN_US;
-    const disbelief = { address, sinceUs: nowUs, forUs, cancel: null as (() => void) | null };
-    disbelief.cancel = this.#host.setTimer(forUs, () => {
-      disbelief.cancel = null;
+    const recent = this.#refuted.filter((one) => nowUs - one.atUs < REFUTED_WITHIN_US);
+    this.#refuted = [...recent, { address, atUs: nowUs }];
+    const times = this.#refuted.filter((one) => one.address === address).length;
+    const said = `BFD said that ${address} had failed, and it is Active again`;
+    if (times < REFUTED_TIMES) {
+      this.#host.notice("warning", "bfd-refuted", said);
+      return;
+    }
+    const forUs = Math.min(DISBELIEF_MIN_US * 2 ** (times - REFUTED_TIMES), DISBELIEF_MAX_US);
+    this.#disbelief?.cancel();
+    const cancel = this.#host.setTimer(forUs, () => {
+      this.#disbelief = null;
       this.#rebond();
     });
-    this.#disbelief = disbelief;
-    this.#host.notice(
-      "warning",
-      "bfd-refuted",
-      `BFD said that ${address} had failed, and it is Active again: not believed for ${forUs / 1_000_000} s`,
-    );
+    this.#disbelief = { address, cancel };
+    const detail = `${said}, ${times} times lately: not believed for ${forUs / 1_000_000} s`;
+    this.#host.notice("warning", "bfd-refuted", detail);
   }
 
   #rebond(): void {
     const config = this.#config;
-    const believed = this.#disbelief?.cancel == null || this.#disbelief.address !== this.#watch?.address;
+    const believed = this.#disbelief === null || this.#disbelief.address !== this.#watch?.address;
     const { address, signal } = this.#watch ?? { address: "", signal: 0 };
     const waitUs = config ? (config.rank - 1) * config.intervalUs * config.multiplier : 0;
     const bond = this.#watch && believed ? { address, signal, waitUs } : null;

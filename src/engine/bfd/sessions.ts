@@ -219,13 +219,15 @@ export class BfdSessions {
       session,
       receiver,
       watchers: new Set(),
-      ports: ports(),
+      ports: null,
       sinceUs: this.#host.heartbeat.now(),
       lastDown: null,
     };
     this.#entries.set(keyOf(peer), entry);
     this.#byDiscriminator.set(settings.localDiscriminator, entry);
     this.#bySession.set(session.id, entry);
+    // Only now: which frames the port lets in depends on whose sessions there are.
+    entry.ports = ports();
     if (entry.ports) session.start();
     return entry;
   }
@@ -344,13 +346,7 @@ export class BfdSessions {
       entry.lastDown = describeDown(before, made);
       this.#tell("warning", entry, "bfd-down", entry.lastDown);
     } else if (made.state.name === "up") {
-      const detection = describeDuration(currentDetectionTimeUs(made.state) ?? 0);
-      this.#tell(
-        "info",
-        entry,
-        "bfd-up",
-        `the neighbour answers (detection time ${detection} until it is agreed)`,
-      );
+      this.#tell("info", entry, "bfd-up", "up: the neighbour hears us and is heard");
     }
     for (const watcher of [...entry.watchers]) watcher.changed?.(made.state, made.reason);
   }

@@ -5,6 +5,7 @@
 import type { TrackerSpec } from "../../config/index.js";
 import type { TrackResult } from "../../core/tracking/verdict.js";
 import type { Driver, Heartbeat, Kernel, Probes } from "../../driver/driver.js";
+import type { BfdSessions } from "../bfd/sessions.js";
 import type { NetworkCache } from "../network.js";
 
 /** What kinds work with; one for all trackers of a router. */
@@ -14,6 +15,7 @@ export interface TrackingServices {
   readonly kernel: Kernel;
   readonly network: NetworkCache;
   readonly probes: Probes;
+  bfd(): BfdSessions;
   /**
    * The own address that probes to `target` leave from: never a virtual one. Null: the interface is not there or has
    * none of this family.

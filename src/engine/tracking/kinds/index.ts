@@ -1,6 +1,7 @@
 /** The table of tracker kinds: one line each, named as in the configuration. */
 import type { TrackerSpec } from "../../../config/index.js";
 import type { SpecOf, TrackerKind } from "../kind.js";
+import { bfdKind } from "./bfd.js";
 import { fileKind } from "./file.js";
 import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
@@ -18,5 +19,6 @@ export const TRACKER_KINDS: { readonly [K in TrackerSpec["kind"]]: TrackerKind<S
   script: scriptKind,
   process: processKind,
   file: fileKind,
+  bfd: bfdKind,
   interface: interfaceKind,
 };

@@ -1,0 +1,32 @@
+/** bfd: a single-hop BFD session (RFC 5881) to a neighbour. */
+import { canonicalIp } from "../../core/address.js";
+import { bfdMultiplier } from "../bfd.js";
+import { address } from "../fields.js";
+import { type Leaving, leaving, leavingOf, trackerKind } from "./kind.js";
+
+export interface BfdSpec extends Leaving {
+  readonly kind: "bfd";
+  /** The neighbour's. */
+  readonly address: string;
+  readonly multiplier: number;
+}
+
+export const bfdKind = trackerKind({
+  keys: {
+    bfd: address.optional().meta({
+      description:
+        "Address of a neighbour that runs BFD: up while the session is. AdminDown of the neighbour is no failure.",
+      examples: ["203.0.113.1"],
+    }),
+    multiplier: bfdMultiplier.optional(),
+    ...leaving,
+  },
+  polling: { interval: "50ms", fall: 1, rise: 1, counted: false, leastIntervalUs: 1_000 },
+  normalize: (checked): BfdSpec => ({
+    kind: "bfd",
+    address: canonicalIp(checked.bfd as string) as string,
+    multiplier: checked.multiplier ?? 3,
+    ...leavingOf(checked),
+  }),
+  target: (spec) => spec.address,
+});

@@ -1,0 +1,183 @@
+/**
+ * BFD bound to the Active router, on real lines: from a cut line to the first packet through the other router, who
+ * takes over of three, and whether anybody does without a reason.
+ */
+import { describe, expect } from "vitest";
+import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
+import { firstArrivalAfter, median } from "../../src/lab/statistics.js";
+import {
+  eventually,
+  type Lab,
+  type LabRouter,
+  netnsTest,
+  pause,
+  startTraffic,
+  type Traffic,
+  withLab,
+} from "./testbed/index.js";
+
+const BOUND_MS = 10_000;
+/** An Active that is back at once had not failed, as far as a Backup can know. */
+const UNREFUTED_MS = 1_600;
+
+interface Member {
+  readonly router: LabRouter;
+  readonly daemon: LabDaemon;
+}
+
+/** Routers 1 … n with falling priorities and rising ranks; all sessions are up. */
+async function start(lab: Lab, bfd: { interval: string; multiplier: number }): Promise<Member[]> {
+  const members: Member[] = [];
+  for (const [index, router] of lab.routers.entries()) {
+    const config = daemonConfig({
+      vrid: 10,
+      family: "ipv4",
+      version: 3,
+      priority: 200 - 10 * index,
+      intervalMs: 1000,
+      more: { bfd: { ...bfd, rank: Math.max(1, index) } },
+    });
+    const daemon = await startDaemon(lab, router, config);
+    await daemon.reach(index === 0 ? "active" : "backup", BOUND_MS);
+    members.push({ router, daemon });
+  }
+  await ready(members, members[0] as Member);
+  return members;
+}
+
+const sessionsOf = async ({ daemon }: Member) => (await daemon.status()).bfdSessions;
+
+/** Everybody else follows this one, and by BFD, at the pace that was asked for. */
+async function ready(members: readonly Member[], active: Member): Promise<void> {
+  await active.daemon.reach("active", BOUND_MS);
+  for (const member of members.filter((one) => one !== active)) {
+    await member.daemon.reach("backup", BOUND_MS);
+    let seen: readonly unknown[] = [];
+    const settled = async (): Promise<boolean> => {
+      const sessions = (await sessionsOf(member)).filter((one) => one.role === "active");
+      seen = sessions;
+      const [session, ...others] = sessions;
+      if (!session || others.length > 0 || session.state !== "up") return false;
+      return (
+        session.remoteAddress === active.router.addresses.ipv4 && (session.detectionTimeMs ?? 1000) < 500
+      );
+    };
+    await eventually("the session is up and fast", BOUND_MS, settled, () => JSON.stringify(seen));
+  }
+}
+
+interface Takeover {
+  /** From the last packet through the old Active to the first through the new one. */
+  readonly gapUs: number;
+  readonly reason: string | undefined;
+}
+
+/** Cuts the Active's LAN line and puts it back. */
+async function takeover(lab: Lab, members: readonly Member[], traffic: Traffic): Promise<Takeover> {
+  const [active, backup] = members as [Member, Member];
+  const from = traffic.sent();
+  const mac = backup.router.upstreamMac;
+  const carried = traffic.carriedBy(mac);
+  const cut = await lab.cut(active.router, "both", "silent");
+  await eventually("a packet comes through the Backup", BOUND_MS, () => traffic.carriedBy(mac) > carried);
+  const to = traffic.sent();
+  await pause(20);
+  const columns = traffic.columns(from, to);
+  const firstUs = firstArrivalAfter(columns, cut.beginUs, mac);
+  const others = columns.firstUs.filter((_, at) => columns.senders[columns.via[at] as number] !== mac);
+  const lastUs = others.filter((us) => firstUs !== null && us < firstUs).reduce((a, b) => Math.max(a, b), 0);
+  const reason = (await backup.daemon.virtualRouter())?.lastChange?.reason;
+  await pause(UNREFUTED_MS);
+  await lab.restore(active.router, "both", "silent");
+  await ready(members, active);
+  if (firstUs === null) throw new Error("no packet came through the Backup");
+  return { gapUs: firstUs - lastUs, reason };
+}
+
+describe("BFD bound to the Active router", () => {
+  netnsTest(
+    "1 ms x 3 at an advertisement interval of 1 s: packets pass again within milliseconds",
+    [],
+    async () => {
+      await withLab({ routers: 2 }, async (lab) => {
+        const members = await start(lab, { interval: "1ms", multiplier: 3 });
+        const traffic = startTraffic(lab, { rate: 4000 });
+        const runs: Takeover[] = [];
+        for (let run = 0; run < 5; run++) runs.push(await takeover(lab, members, traffic));
+        await traffic.stop();
+        traffic.verify();
+        const ms = runs.map((one) => one.gapUs / 1000);
+        console.log(
+          `last packet before the cut to first packet after: median ${median(ms).toFixed(2)} ms, ` +
+            `${Math.min(...ms).toFixed(2)} to ${Math.max(...ms).toFixed(2)} (${runs.length} runs)`,
+        );
+        // On a busy machine a session of 3 ms may be down by itself just then. Advertisements alone would take more
+        // than three seconds.
+        expect(runs.filter((one) => one.reason === "bfd-down").length).toBeGreaterThan(runs.length / 2);
+        expect(median(ms)).toBeLessThan(100);
+        for (const { daemon } of members) await daemon.stop();
+      });
+    },
+    120_000,
+  );
+
+  netnsTest(
+    "of three routers exactly one takes over; with a killed daemon as with a cut line",
+    [],
+    async () => {
+      await withLab({ routers: 3 }, async (lab) => {
+        const members = await start(lab, { interval: "20ms", multiplier: 3 });
+        const [first, second, third] = members as [Member, Member, Member];
+        const changes: string[] = [];
+        for (const [index, { daemon }] of members.entries()) {
+          await daemon.follow((event) => {
+            if (event.type === "stateChange" && event.to === "active")
+              changes.push(`r${index + 1} ${event.reason}`);
+          });
+        }
+        await eventually("the history is read", BOUND_MS, () => changes.length > 0);
+        const before = changes.length;
+        await lab.cut(first.router, "both", "silent");
+        await second.daemon.reach("active", BOUND_MS);
+        await pause(300);
+        expect(changes.slice(before)).toEqual(["r2 bfd-down"]);
+        expect((await third.daemon.virtualRouter())?.state).toBe("backup");
+        await pause(UNREFUTED_MS);
+        await lab.restore(first.router, "both", "silent");
+        await ready(members, first);
+        const again = changes.length;
+        await first.daemon.crash();
+        await second.daemon.reach("active", BOUND_MS);
+        await pause(300);
+        expect(changes.slice(again)).toEqual(["r2 bfd-down"]);
+        await ready([second, third], second);
+        for (const { daemon } of [second, third]) await daemon.stop();
+      });
+    },
+    120_000,
+  );
+
+  netnsTest(
+    "nobody takes over without a reason, and a graceful leave is none for BFD",
+    [],
+    async () => {
+      await withLab({ routers: 2 }, async (lab) => {
+        const members = await start(lab, { interval: "3.3ms", multiplier: 3 });
+        const [first, second] = members as [Member, Member];
+        const since = (await second.daemon.virtualRouter())?.lastChange?.at;
+        await pause(3000);
+        const session = (await sessionsOf(second)).find((one) => one.role === "active");
+        console.log(
+          `3.3 ms x 3 for ${((session?.forMs ?? 0) / 1000).toFixed(1)} s: ` +
+            `${session?.statistics.packetsRcvd} packets, down ${session?.statistics.sessionDown} times`,
+        );
+        expect((await second.daemon.virtualRouter())?.lastChange?.at).toBe(since);
+        await first.daemon.stop();
+        await second.daemon.reach("active", BOUND_MS);
+        expect((await second.daemon.virtualRouter())?.lastChange?.reason).toBe("active-released");
+        await second.daemon.stop();
+      });
+    },
+    60_000,
+  );
+});
