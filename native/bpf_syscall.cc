@@ -288,4 +288,16 @@ int testRun(int program, ProgramType type, TestRun& run) {
   return 0;
 }
 
+int sendLive(int program, const std::vector<uint8_t>& frame, uint32_t count) {
+  constexpr uint32_t liveFrames = 1u << 1;
+  TestAttributes attributes{};
+  attributes.program = static_cast<uint32_t>(program);
+  attributes.inSize = static_cast<uint32_t>(frame.size());
+  attributes.in = address(frame.data());
+  attributes.repeat = count;
+  attributes.flags = liveFrames;
+  attributes.batch = 64;
+  return errorOf(Command::kTestRun, attributes);
+}
+
 }  // namespace firsthop::bpf

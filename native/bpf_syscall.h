@@ -70,5 +70,7 @@ struct TestRun {
   uint32_t durationNs = 0;  // of one run, on average
 };
 int testRun(int program, ProgramType type, TestRun& run);
+// Runs an XDP program on so many copies of a frame, which then go where it says (5.18).
+int sendLive(int program, const std::vector<uint8_t>& frame, uint32_t count);
 
 }  // namespace firsthop::bpf

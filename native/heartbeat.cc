@@ -230,6 +230,25 @@ void Heartbeat::expect(Session& session, bool add) {
   }
 }
 
+bool Heartbeat::look(uint32_t id, bool freeze, Frozen* into) {
+  std::shared_ptr<const Program> previous;  // freed after the lock
+  std::lock_guard<PiMutex> lock(mutex_);
+  auto found = sessions_.find(id);
+  if (found == sessions_.end() || !found->second->program) return false;
+  Session& session = *found->second;
+  into->posture = session.posture;
+  into->counters = session.counters;
+  for (size_t i = 0; i < session.timers.size(); i++) {
+    into->deadlines_ns[i] = session.timers[i].deadline_ns;
+    if (freeze) DeadlineHeap::cancel(session.timers[i]);
+  }
+  if (!freeze) return true;
+  expect(session, false);
+  previous = std::move(session.program);
+  session.posture = 0;
+  return true;
+}
+
 std::shared_ptr<const Program> Heartbeat::program(uint32_t id) {
   std::lock_guard<PiMutex> lock(mutex_);
   auto found = sessions_.find(id);

@@ -109,6 +109,14 @@ class Heartbeat {
   std::shared_ptr<const Program> program(uint32_t session);
   // Where the session's lease is from now on; an empty place for none. False when there is no such session.
   bool bindLease(uint32_t session, LeasePlace place);
+  // Where a session is, so that another process can go on with it. False without a program. `freeze`: it does nothing
+  // any more in this one: it has no program, no timer runs, and its lease is left alone.
+  struct Frozen {
+    uint32_t posture = 0;
+    std::array<int64_t, kTimers> deadlines_ns{};
+    std::array<uint64_t, kCounters> counters{};
+  };
+  bool look(uint32_t session, bool freeze, Frozen* into);
   bool counters(uint32_t session, double* into);
   bool portCounters(uint32_t port, PortCounters* into);
   EngineTiming timing();

@@ -193,6 +193,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
                            InstanceMethod<&NativeHeartbeat::removeSession>("removeSession"),
                            InstanceMethod<&NativeHeartbeat::load>("load"),
                            InstanceMethod<&NativeHeartbeat::bindLease>("bindLease"),
+                           InstanceMethod<&NativeHeartbeat::look>("look"),
                            InstanceMethod<&NativeHeartbeat::counters>("counters"),
                            InstanceMethod<&NativeHeartbeat::portCounters>("portCounters"),
                            InstanceMethod<&NativeHeartbeat::timing>("timing"),
@@ -389,6 +390,32 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     }
     if (!heartbeat->bindLease(session, std::move(place))) return throwType(env, "there is no such session");
     return env.Undefined();
+  }
+
+  Napi::Value look(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return env.Undefined();
+    uint32_t session = 0;
+    if (info.Length() < 2 || !unsignedArgument(info, 0, &session)) return throwType(env, "look(session, freeze)");
+    Heartbeat::Frozen frozen;
+    if (!heartbeat->look(session, info[1].ToBoolean(), &frozen)) return env.Null();
+    Napi::Array deadlines = Napi::Array::New(env, frozen.deadlines_ns.size());
+    for (uint32_t i = 0; i < frozen.deadlines_ns.size(); i++) {
+      const int64_t at_ns = frozen.deadlines_ns[i];
+      if (at_ns == kNever) {
+        deadlines.Set(i, env.Null());
+      } else {
+        deadlines.Set(i, micros(at_ns));
+      }
+    }
+    Napi::Array counters = Napi::Array::New(env, frozen.counters.size());
+    for (uint32_t i = 0; i < frozen.counters.size(); i++) counters.Set(i, static_cast<double>(frozen.counters[i]));
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("posture", frozen.posture);
+    object.Set("deadlinesUs", deadlines);
+    object.Set("counters", counters);
+    return object;
   }
 
   Napi::Value counters(const Napi::CallbackInfo& info) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <iterator>
 
 #include "bpf/ownership_program.h"
@@ -474,6 +475,27 @@ Failure Ownership::adopt(const FoundOwnership& found, uint32_t token, std::share
   reinterpret_cast<fh_table_head*>(ownership->table_)->token = token;
   made = std::move(ownership);
   return {};
+}
+
+Failure Ownership::flood(uint32_t ifindex, const std::vector<uint8_t>& frame, uint32_t count, uint64_t& tookNs) {
+  const auto imm = [](uint32_t value) { return static_cast<uint64_t>(value) << 32; };
+  const std::vector<uint64_t> code = {
+      imm(ifindex) | 0x1b4,  // w1 = ifindex
+      imm(0) | 0x2b4,        // w2 = 0
+      imm(23) | 0x85,        // bpf_redirect
+      0x95,                  // exit
+  };
+  UniqueFd program;
+  if (Failure failure = bpf::loadProgram(bpf::ProgramType::kXdp, "flood", code, program)) return failure;
+  const auto now = [] {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+  };
+  const uint64_t begun = now();
+  const int error = bpf::sendLive(program.get(), frame, count);
+  tookNs = now() - begun;
+  return error == 0 ? Failure{} : Failure::of(error, "BPF_PROG_TEST_RUN");
 }
 
 int Ownership::programFd(Program program) const {

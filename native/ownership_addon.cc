@@ -460,6 +460,18 @@ Napi::Value clear(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value flood(const Napi::CallbackInfo& info) {
+  uint32_t ifindex = 0;
+  uint32_t count = 0;
+  if (!integer(info[0], ifindex) || !info[1].IsTypedArray() || !integer(info[2], count) || count == 0)
+    return throwType(info.Env(), "floodFrames(ifindex, frame, count)");
+  const auto frame = info[1].As<Napi::Uint8Array>();
+  uint64_t tookNs = 0;
+  if (Failure failure = Ownership::flood(ifindex, {frame.Data(), frame.Data() + frame.ElementLength()}, count, tookNs))
+    return throwFailure(info.Env(), failure);
+  return Napi::Number::New(info.Env(), static_cast<double>(tookNs));
+}
+
 }  // namespace
 
 std::shared_ptr<Ownership> ownershipOf(const Napi::Value& handle) {
@@ -475,6 +487,7 @@ void registerOwnership(Napi::Env env, Napi::Object exports) {
   function("openOwnership", [handles](const Napi::CallbackInfo& info) { return open(handles, info); });
   function("adoptOwnership", [handles](const Napi::CallbackInfo& info) { return adopt(handles, info); });
   function("findOwnership", [](const Napi::CallbackInfo& info) { return find(info); });
+  function("floodFrames", [](const Napi::CallbackInfo& info) { return flood(info); });
   function("clearOwnership", [](const Napi::CallbackInfo& info) { return clear(info); });
 }
 

@@ -4,7 +4,8 @@ import { cpu } from "./cpu.js";
 import { duplicates } from "./duplicates.js";
 import { failover } from "./failover.js";
 import { micro } from "./micro.js";
+import { ownership } from "./ownership.js";
 import { start } from "./start.js";
 import { timing } from "./timing.js";
 
-export const SUITES: readonly Suite[] = [failover, timing, cpu, start, duplicates, micro];
+export const SUITES: readonly Suite[] = [failover, timing, cpu, start, duplicates, ownership, micro];

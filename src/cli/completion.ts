@@ -22,7 +22,7 @@ interface Completed {
 export const COMPLETED: Readonly<Record<string, Completed>> = {
   run: {
     summary: "run the daemon in the foreground",
-    options: ["--config", "--socket", "--state-directory"],
+    options: ["--config", "--socket", "--state-directory", "--handover"],
     words: [],
     names: false,
   },

@@ -11,6 +11,7 @@ interface RunOptions {
   readonly config: string;
   readonly socket?: string;
   readonly stateDirectory: string;
+  readonly handover?: boolean;
 }
 
 export function runCommand(): Command {
@@ -26,6 +27,10 @@ export function runCommand(): Command {
       "what must survive a restart is kept here",
       DEFAULT_STATE_DIRECTORY,
     )
+    .option(
+      "--handover",
+      "take over from the daemon that runs on the control socket, without a change of state; start anew if none does",
+    )
     .addHelpText("after", "\nExample:\n  sudo firsthop run -c /etc/firsthop/firsthop.yaml\n")
     .action(async (options: RunOptions) => {
       const loaded = loadOrExplain(options.config);
@@ -36,6 +41,7 @@ export function runCommand(): Command {
         configFile: options.config,
         socket: options.socket ?? config.control.socket,
         stateDirectory: options.stateDirectory,
+        handover: options.handover ?? false,
         log: createLogger(config.log.level, config.log.format ?? defaultFormat()),
       });
       process.exit(0);

@@ -11,6 +11,7 @@ import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
 import { reloadText } from "./events.js";
 import { settle } from "./footprint.js";
+import { findPredecessor, handoverHandler, listenAfter, type Predecessor } from "./handover.js";
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
@@ -18,6 +19,8 @@ import { version } from "./version.js";
 
 /** Ended by an internal error (sysexits.h: EX_SOFTWARE). */
 export const EXIT_INTERNAL = 70;
+/** Why a daemon ends that another one followed. */
+const FOLLOWED = "followed";
 /** After a second signal, releasing may take so long; then the process ends whatever is left to do. */
 const HURRIED_RELEASE_MS = 1000;
 /** The same after an internal error; a hand-over takes 1.1 s at the usual interval. */
@@ -31,6 +34,8 @@ export interface ServiceOptions {
   /** null: no control socket. */
   readonly socket: string | null;
   readonly stateDirectory: string | undefined;
+  /** Follow the daemon that runs on the control socket, without a change of state. */
+  readonly handover?: boolean;
   readonly log: Logger;
 }
 
@@ -76,26 +81,58 @@ class Service {
   }
 
   async run(): Promise<void> {
-    const { socket, loaded, stateDirectory } = this.#options;
-    const control = socket === null ? null : await this.#listen(socket);
+    const { socket, loaded, stateDirectory, handover } = this.#options;
+    const predecessor = handover && socket !== null ? await this.#findPredecessor(socket) : null;
+    let control = socket === null || predecessor ? null : await this.#listen(socket);
     try {
       const { Router } = await import("../engine/router.js");
       const onEvent = (event: RouterEvent): void => this.#logEvent(event);
       const router = await Router.open(loaded.config, {
         onEvent,
         ...(stateDirectory === undefined ? {} : { stateDirectory }),
+        ...(predecessor ? { bequest: predecessor.bequest } : {}),
       });
+      if (predecessor && socket !== null) control = await this.#succeed(predecessor, router, socket);
       this.#router = router;
       this.#started(router);
       this.#announce(router, control);
       settle();
       const why = await this.#stopped;
+      if (why === FOLLOWED) {
+        await router.leave();
+        this.#log.info({ why }, "another process goes on; ended");
+        return;
+      }
       this.#log.info({ why }, `${why}: handing over`);
       await router.close();
       this.#log.info({}, "ended");
     } finally {
       await control?.close();
     }
+  }
+
+  async #findPredecessor(socket: string): Promise<Predecessor | null> {
+    const found = await findPredecessor(socket, this.#options.loaded.config);
+    if (!found)
+      this.#log.info({ socket }, `no daemon runs on ${socket}: nothing to take over, starting anew`);
+    return found;
+  }
+
+  async #succeed(predecessor: Predecessor, router: Router, socket: string): Promise<ControlServer> {
+    try {
+      await predecessor.follow(
+        router,
+        router.status().virtualRouters.map(({ name }) => name),
+      );
+    } catch (error) {
+      // The other one goes on: nothing of what it has may be touched.
+      await router.leave();
+      throw error;
+    } finally {
+      predecessor.close();
+    }
+    this.#log.info({}, "took over from the running daemon");
+    return listenAfter(() => this.#listen(socket));
   }
 
   #announce(router: Router, control: ControlServer | null): void {
@@ -226,6 +263,7 @@ class Service {
       ...operationHandlers(() => this.#ready),
       events: (params, stream) => this.#follow(params, stream),
       reload: () => this.#reload("reload"),
+      handover: handoverHandler(this.#ready, () => this.#stop(FOLLOWED)),
       recorder: async () => (await this.#ready).flightRecorder(),
       stop: () => {
         this.#stopping = true;

@@ -24,6 +24,7 @@ export const METHODS = [
   "reload",
   "stop",
   "recorder",
+  "handover",
 ] as const;
 export type Method = (typeof METHODS)[number];
 

@@ -112,6 +112,11 @@ export interface Heartbeat {
    * bound before.
    */
   bindLease(session: SessionId, lease: Lease | null, terms: LeaseTerms): void;
+  /**
+   * Where a session is now, for another process to go on from; null without a program. `freeze`: in this one it does
+   * nothing any more until a program is loaded; its lease is left as it is.
+   */
+  look(session: SessionId, freeze: boolean): SessionView | null;
   /** The session's counters since it was created (MAX_COUNTERS numbers). */
   counters(session: SessionId): Float64Array;
   portCounters(port: PortId): PortCounters;
@@ -123,6 +128,14 @@ export interface Heartbeat {
 /** A place in the table that the kernel's filter consults for each packet. Made by `Kernel.prepare`; opaque. */
 export interface Lease {
   readonly slot: number;
+}
+
+/** A session between two processes. JSON. */
+export interface SessionView {
+  readonly posture: number;
+  /** By timer, monotonic microseconds; null for one that does not run. */
+  readonly deadlinesUs: readonly (number | null)[];
+  readonly counters: readonly number[];
 }
 
 export interface LeaseTerms {
@@ -229,6 +242,13 @@ export interface Kernel {
   prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface>;
   /** How the packets of a parent interface are judged; null where nothing was prepared on it. */
   ownership(parentIfindex: number): OwnershipStatus | null;
+  /**
+   * What this machine holds, as JSON, for the process that is to go on with it (`KernelOptions.inheritance`). Nothing
+   * is prepared or released from here on.
+   */
+  bequeath(): Promise<unknown>;
+  /** The heir did not come: this process goes on. */
+  keep(): void;
   /** Undoes `prepare`. Links are removed together, because each removal alone costs a grace period. */
   release(owners: readonly string[]): Promise<void>;
   /** Finds and removes what a dead predecessor left (links, addresses, sysctls); says what it was. */
@@ -248,6 +268,8 @@ export interface KernelOptions {
   readonly onNews: (news: KernelNews) => void;
   /** Which hook judges packets by ownership; "auto" finds one. */
   readonly ownership: OwnershipHook | "auto" | "off";
+  /** What a predecessor bequeathed: prepared places are found there, and are this process' own from now on. */
+  readonly inheritance?: unknown;
   /** Directory for what must survive a crash: old sysctl values, learned checksum forms. */
   readonly stateDirectory: string;
 }

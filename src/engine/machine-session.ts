@@ -3,7 +3,7 @@
  * that follows is loaded; transitions that the heartbeat engine made by itself are read from its reports. Where both
  * happen at once the engine is right: it has acted already, so what JavaScript wanted is stepped again from there.
  */
-import type { Transition } from "../core/automaton.js";
+import type { Operation, Transition } from "../core/automaton.js";
 import { PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
 import {
   INITIAL_STATE,
@@ -37,6 +37,15 @@ const DEFERRED_MAX = 32;
 /** Distinct frames of peers that the engine may match by itself. */
 const KNOWN_FRAMES_MAX = 6;
 
+/** A machine between two processes. JSON, but for the frames. */
+export interface FrozenMachine {
+  readonly state: VrrpState;
+  /** By timer of VRRP_TIMERS, monotonic microseconds. */
+  readonly deadlinesUs: readonly (number | null)[];
+  readonly counters: readonly number[];
+  readonly known: readonly (readonly [string, KnownFrame])[];
+}
+
 export class MachineSession {
   readonly id: SessionId;
   readonly #heartbeat: Heartbeat;
@@ -53,6 +62,10 @@ export class MachineSession {
   #overheard: { readonly event: AdvertisementEvent; readonly atUs: number } | null = null;
   /** What could not be loaded because the engine was ahead of us, in order; done after its report. True: it is done. */
   readonly #deferred: (() => boolean)[] = [];
+  /** Another process goes on with it. */
+  #frozen = false;
+  /** What the counters were when the predecessor froze. */
+  #inherited: readonly number[] = [];
 
   constructor(heartbeat: Heartbeat, owner: MachineOwner) {
     this.#heartbeat = heartbeat;
@@ -65,7 +78,38 @@ export class MachineSession {
   }
 
   counters(): Float64Array {
-    return this.#heartbeat.counters(this.id);
+    return this.#heartbeat.counters(this.id).map((count, index) => count + (this.#inherited[index] ?? 0));
+  }
+
+  /** All that another process needs to go on. `freeze`: ceases to act here. */
+  look(freeze: boolean): FrozenMachine {
+    const counters = [...this.counters()];
+    const frozen = this.#heartbeat.look(this.id, freeze);
+    this.#frozen ||= freeze;
+    // The engine may have made transitions that were not read yet: it knows better.
+    const state = (frozen && this.#compiled?.states[frozen.posture]) ?? this.#state;
+    const deadlinesUs = frozen?.deadlinesUs ?? [];
+    return { state, deadlinesUs, counters, known: [...this.#known] };
+  }
+
+  /** Goes on where a machine was frozen, in this process or another one. False while its frames can't be made. */
+  resume(from: FrozenMachine): boolean {
+    const plan = this.#owner.plan();
+    const moves = from.state.name !== "initialize" || from.state.handingOver;
+    if (moves && !plan) return false;
+    const own = this.#heartbeat.counters(this.id);
+    this.#inherited = from.counters.map((count, index) => count - (own[index] ?? 0));
+    this.#frozen = false;
+    this.#state = from.state;
+    for (const [key, frame] of from.known) this.#known.set(key, frame);
+    this.#deferred.length = 0;
+    if (!moves) return true;
+    const nowUs = this.#heartbeat.now();
+    const rearm = from.deadlinesUs.flatMap((atUs, timer): Operation[] =>
+      atUs === null ? [] : [{ op: "arm", timer, afterUs: Math.max(0, atUs - nowUs) }],
+    );
+    const unchanged: VrrpStep = { state: from.state, effects: [], reason: null };
+    return this.#load(from.state, unchanged, nowUs, rearm);
   }
 
   dispose(): void {
@@ -110,6 +154,7 @@ export class MachineSession {
 
   /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
   dispatch(event: VrrpEvent, atUs: number): void {
+    if (this.#frozen) return;
     // Once one waits for the report, the next would only be compiled in vain.
     if (this.#deferred.length === 0 && this.#attempt(event, atUs)) return;
     if (event.type === "advertisement" && this.#deferred.length >= DEFERRED_MAX) return;
@@ -118,6 +163,7 @@ export class MachineSession {
 
   /** False when the engine made a transition that we have not read yet. */
   #attempt(event: VrrpEvent, atUs: number): boolean {
+    if (this.#frozen) return true;
     const before = this.#state;
     const foreseen = this.#foreseen(event);
     const made = foreseen ? foreseen.made : step(this.#owner.settings(), before, event);
@@ -133,7 +179,7 @@ export class MachineSession {
   /** The same state with other frames: settings, checksum forms or addresses changed. */
   reload(): void {
     const attempt = (): boolean => {
-      if (this.#state.name === "initialize" && !this.#state.handingOver) return true;
+      if (this.#frozen || (this.#state.name === "initialize" && !this.#state.handingOver)) return true;
       const unchanged: VrrpStep = { state: this.#state, effects: [], reason: null };
       return this.#load(this.#state, unchanged, this.#heartbeat.now());
     };
@@ -186,11 +232,11 @@ export class MachineSession {
   }
 
   /** False when the engine made a transition that we have not read yet. */
-  #load(before: VrrpState, made: VrrpStep, atUs: number): boolean {
+  #load(before: VrrpState, made: VrrpStep, atUs: number, more: readonly Operation[] = []): boolean {
     const plan = this.#owner.plan();
     if (!plan) return this.#unload(atUs);
     const { compiled, operations } = plan.compile(before, made, [...this.#known.values()]);
-    const entry = { posture: 0, operations, baseUs: atUs };
+    const entry = { posture: 0, operations: [...operations, ...more], baseUs: atUs };
     if (!this.#heartbeat.load(this.id, compiled.program, entry, this.#epoch)) return false;
     this.#compiled = compiled;
     this.#compiledFrom = plan;

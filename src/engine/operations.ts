@@ -42,6 +42,15 @@ export class Operations {
     this.#host = host;
   }
 
+  /** For the process that goes on with this one's work. */
+  records(): readonly (readonly [string, Orders])[] {
+    return [...this.#orders];
+  }
+
+  inherit(records: readonly (readonly [string, Orders])[]): void {
+    for (const [name, orders] of records) this.#orders.set(name, orders);
+  }
+
   ordersOf(name: string): Orders {
     return this.#orders.get(name) ?? NO_ORDERS;
   }

@@ -2,6 +2,8 @@
  * A virtual router's place in the kernel at run time: prepares it when its interface is there, again after a refusal
  * or a loss, and knows what stands now.
  */
+import type { VirtualRouterConfig } from "../config/index.js";
+import { virtualMac } from "../core/vrrp/advertisement.js";
 import type {
   Heartbeat,
   Kernel,
@@ -22,6 +24,24 @@ export interface PlacementOwner {
   /** What stands on the interface changed, or it became clear that nothing will for now. */
   placed(): void;
   refused(message: string): void;
+}
+
+/** What a configuration asks of the kernel on an interface. */
+export function placeRequest(
+  config: VirtualRouterConfig,
+  owner: string,
+  link: LinkInfo,
+): VirtualInterfaceRequest {
+  const { family, vrid, addresses, accept } = config;
+  return {
+    owner,
+    parentIfindex: link.ifindex,
+    family,
+    vrid,
+    mac: config.virtualMac ? virtualMac(family, vrid) : null,
+    addresses: addresses.map((one) => `${one.address}/${one.prefixLength}`),
+    accept,
+  };
 }
 
 const RETRY_US = 2_000_000;

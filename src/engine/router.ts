@@ -22,6 +22,7 @@ import type {
 import { FirsthopError } from "../errors.js";
 import { BfdSessions } from "./bfd/sessions.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
+import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { NetworkCache } from "./network.js";
@@ -41,6 +42,8 @@ export interface RouterOptions {
   /** What must survive a restart; default /run/firsthop. */
   readonly stateDirectory?: string;
   readonly onEvent?: (event: RouterEvent) => void;
+  /** Of the process that this one follows; virtual routers wait until they are resumed (see Exchange). */
+  readonly bequest?: Bequest;
 }
 
 /** What a reload did, by names of virtual routers. */
@@ -68,6 +71,8 @@ export class Router {
   readonly #host: VirtualRouterHost;
   readonly #trackers: Trackers;
   readonly #operations: Operations;
+  /** How another process takes over from this one, or this one from another. */
+  readonly exchange: Exchange;
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #ports: Ports;
@@ -88,7 +93,7 @@ export class Router {
     config: Config,
     driver: Driver,
     stateDirectory: string,
-    onEvent: RouterOptions["onEvent"],
+    { onEvent, bequest }: RouterOptions,
   ) {
     this.#config = config;
     this.#driver = driver;
@@ -101,7 +106,9 @@ export class Router {
       onNews: (news) => this.#onNews(news),
       ownership: config.ownership,
       stateDirectory,
+      ...(bequest ? { inheritance: bequest.kernel } : {}),
     });
+    this.#events.push(...(bequest?.events ?? []));
     this.#intake = new FrameIntake(
       this.#heartbeat,
       (name, reason, detail) => this.#notice("warning", name, reason, detail),
@@ -112,6 +119,15 @@ export class Router {
     this.#host = this.#makeHost();
     this.#trackers = this.#makeTrackers();
     this.#operations = this.#makeOperations();
+    this.#operations.inherit(bequest?.orders ?? []);
+    this.exchange = new Exchange({
+      kernel: this.#kernel,
+      config: () => this.#config,
+      virtualRouters: () => [...this.#virtualRouters.values()],
+      trackers: () => this.#trackers.records(),
+      orders: () => this.#operations.records(),
+      events: () => this.#events,
+    });
   }
 
   /**
@@ -122,15 +138,16 @@ export class Router {
     const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
     const driver =
       options.driver ?? (await import("../driver/linux/index.js")).openLinuxDriver({ stateDirectory });
-    const router = new Router(config, driver, stateDirectory, options.onEvent);
+    const router = new Router(config, driver, stateDirectory, options);
     try {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
-      router.#trackers.apply(config.trackers);
-      for (const one of config.virtualRouters) router.#add(one);
+      router.#trackers.apply(config.trackers, options.bequest?.trackers);
+      for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
       await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
     } catch (error) {
-      await router.close({ handOver: false });
+      if (options.bequest) await router.leave();
+      else await router.close({ handOver: false });
       throw error;
     }
     return router;
@@ -192,14 +209,22 @@ export class Router {
     return this.#closing;
   }
 
+  /** Leaves everything in the kernel as it is: another process goes on with it. */
+  leave(): Promise<void> {
+    // An engine that ends resigns from what it still runs.
+    for (const one of this.#virtualRouters.values()) one.look(true);
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
   // ---- life of virtual routers --------------------------------------------------------------------------
 
-  #add(config: VirtualRouterConfig): VirtualRouter {
-    const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track));
+  #add(config: VirtualRouterConfig, suspended = false): VirtualRouter {
+    const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track), suspended);
     one.setOrders(this.#operations.ordersOf(config.name));
     this.#virtualRouters.set(config.name, one);
     this.#bySession.set(one.session, one);
@@ -224,6 +249,9 @@ export class Router {
 
   async #reload(config: Config): Promise<ReloadResult> {
     if (this.#closing) throw new FirsthopError("USAGE", "the router is closing; nothing was reloaded");
+    if (this.exchange.begun) {
+      throw new FirsthopError("USAGE", "another process is taking over; nothing was reloaded");
+    }
     const diff = diffConfig(this.#config, config);
     const restarted = diff.changed.filter((change) => change.restart);
     const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) =>
@@ -254,10 +282,15 @@ export class Router {
       await this.#remove([...this.#virtualRouters.values()], handOver);
       this.#bfd.close();
     } finally {
-      this.#closed = true;
-      this.#saveForms();
-      await this.#driver.close();
+      await this.#end();
     }
+  }
+
+  async #end(): Promise<void> {
+    this.#closed = true;
+    this.#trackers.end();
+    this.#saveForms();
+    await this.#driver.close();
   }
 
   /** Runs jobs in turn for a few milliseconds at a time: frames that come in meanwhile get theirs. */

@@ -21,27 +21,16 @@ import {
   type VrrpStep,
 } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type {
-  HeartbeatReport,
-  LeaseTerms,
-  LinkInfo,
-  SessionId,
-  VirtualInterface,
-  VirtualInterfaceRequest,
-} from "../driver/driver.js";
+import type { HeartbeatReport, LeaseTerms, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
-import { MachineSession } from "./machine-session.js";
+import { type FrozenMachine, MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
-import { Placement } from "./placement.js";
+import { Placement, placeRequest } from "./placement.js";
 import { describeCauses, describeChange, type FaultCause, lanWorks, waitingFor } from "./reasons.js";
 import { authenticationData, receiverOf } from "./receiver.js";
-import type {
-  StateChange,
-  VirtualRouterStateName,
-  VirtualRouterStatistics,
-  VirtualRouterStatus,
-} from "./status.js";
+import { type ChangeReason, Standing, type StandingRecord } from "./standing.js";
+import type { VirtualRouterStateName, VirtualRouterStatistics, VirtualRouterStatus } from "./status.js";
 import type { Followed } from "./tracking/followed.js";
 import {
   type NetworkView,
@@ -54,6 +43,14 @@ import { VrrpPlan } from "./vrrp-plan.js";
 const LISTEN_MAX_US = 100_000;
 /** So many intervals without a renewal, and the kernel believes a successor. */
 const OVERDUE_INTERVALS = 1.5;
+
+/** A virtual router between two processes. */
+export interface FrozenVirtualRouter {
+  readonly machine: FrozenMachine;
+  readonly standing: StandingRecord;
+  readonly rejected: Readonly<Record<OwnCounter, number>>;
+  readonly controlLost: boolean;
+}
 
 export class VirtualRouter {
   readonly name: string;
@@ -82,12 +79,19 @@ export class VirtualRouter {
   #receiver: VrrpReceiver | null = null;
   #handOverWaiters: (() => void)[] = [];
 
-  #lastChange: StateChange | null = null;
-  #shownState: VirtualRouterStateName = "initialize";
+  readonly #standing: Standing;
+  /** A predecessor has what this one is to go on with, or an heir does. */
+  #suspended: boolean;
   readonly #rejected = nothingRejected();
 
-  constructor(config: VirtualRouterConfig, host: VirtualRouterHost, tracking: Followed) {
+  /** @param suspended it does nothing until `resume` */
+  constructor(config: VirtualRouterConfig, host: VirtualRouterHost, tracking: Followed, suspended = false) {
     this.name = config.name;
+    this.#suspended = suspended;
+    this.#standing = new Standing(
+      () => host.wallClockMs(),
+      (change) => host.stateChanged(config.name, change),
+    );
     this.#config = config;
     this.#host = host;
     this.#machine = new MachineSession(host.heartbeat, {
@@ -117,7 +121,7 @@ export class VirtualRouter {
       session: this.#machine.id,
       heartbeat: host.heartbeat,
       kernel: host.kernel,
-      request: (link) => this.#placeRequest(link),
+      request: (link) => placeRequest(this.#config, this.owner, link),
       leaseTerms: () => this.#leaseTerms(),
       setTimer: (afterUs, run) => host.setTimer(afterUs, run),
       placed: () => this.#placed(),
@@ -364,6 +368,32 @@ export class VirtualRouter {
     }
   }
 
+  /** All that another process needs to go on. `freeze`: ceases to act here. */
+  look(freeze: boolean): FrozenVirtualRouter {
+    this.#suspended ||= freeze;
+    return {
+      machine: this.#machine.look(freeze),
+      standing: this.#standing.record,
+      rejected: { ...this.#rejected },
+      controlLost: this.#controlLost,
+    };
+  }
+
+  /** Goes on where it was frozen, in this process or another one. */
+  resume(from: FrozenVirtualRouter): void {
+    if (!this.#machine.resume(from.machine)) {
+      this.#host.notice("warning", this.name, "not-resumed", "its interface is not ready: it starts anew");
+    }
+    this.#standing.inherit(from.standing);
+    Object.assign(this.#rejected, from.rejected);
+    this.#controlLost = from.controlLost;
+    this.#suspended = false;
+    // The engine may have moved on in the moment in which it was frozen.
+    if (this.state.name !== "initialize")
+      this.#showState("changed while one process followed another", "startup");
+    this.#evaluate();
+  }
+
   dispose(): void {
     this.#bfd.close();
     this.#machine.dispose();
@@ -399,7 +429,7 @@ export class VirtualRouter {
       activeDownIntervalMs: currentActiveDownIntervalUs(settings, learnedUs) / 1000,
       skewTimeMs: currentSkewTimeUs(settings, learnedUs) / 1000,
       preempt: this.#config.preempt,
-      lastChange: this.#lastChange,
+      lastChange: this.#standing.lastChange,
       statistics: this.#statistics(),
     };
   }
@@ -497,6 +527,7 @@ export class VirtualRouter {
 
   /** Starts or stops the machine as the causes have it. */
   #evaluate(): void {
+    if (this.#suspended) return;
     this.#obeyCauses();
     this.#host.moved(this, null);
   }
@@ -536,19 +567,6 @@ export class VirtualRouter {
     const waiters = this.#startWaiters;
     this.#startWaiters = [];
     for (const wake of waiters) wake();
-  }
-
-  #placeRequest(link: LinkInfo): VirtualInterfaceRequest {
-    const { family, vrid, virtualMac: wanted, addresses, accept } = this.#config;
-    return {
-      owner: this.owner,
-      parentIfindex: link.ifindex,
-      family,
-      vrid,
-      mac: wanted ? virtualMac(family, vrid) : null,
-      addresses: addresses.map((one) => `${one.address}/${one.prefixLength}`),
-      accept,
-    };
   }
 
   #placed(): void {
@@ -619,18 +637,7 @@ export class VirtualRouter {
     }
   }
 
-  #showState(detail: string, reason: VrrpReason | FaultCause | "preparing"): void {
-    const to = this.#externalState();
-    if (to === this.#shownState) return;
-    const change: StateChange = {
-      at: new Date(this.#host.wallClockMs()).toISOString(),
-      from: this.#shownState,
-      to,
-      reason,
-      detail,
-    };
-    this.#shownState = to;
-    this.#lastChange = change;
-    this.#host.stateChanged(this.name, change);
+  #showState(detail: string, reason: ChangeReason): void {
+    this.#standing.show(this.#externalState(), detail, reason);
   }
 }

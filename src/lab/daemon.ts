@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectControl } from "../control/client.js";
+import type { Hello } from "../control/protocol.js";
 import type { RouterEvent, RouterStatus, VirtualRouterStatus } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LabProcess, ProcessEnd } from "./namespaces.js";
@@ -45,6 +46,8 @@ export function daemonConfig(settings: DaemonSettings): string {
 export interface LabDaemon {
   readonly process: LabProcess;
   readonly socket: string;
+  /** Of the process that answers on the control socket; null while none does. */
+  pid(): Promise<number | null>;
   status(): Promise<RouterStatus>;
   /** The only or first virtual router's status; null while the daemon does not answer. */
   virtualRouter(): Promise<VirtualRouterStatus | null>;
@@ -60,7 +63,7 @@ export interface LabDaemon {
 
 /**
  * Starts a daemon and waits until its control socket answers. `name` tells files of several daemons apart; `main` is
- * the command to run, where it is not this package's.
+ * the command to run, where it is not this package's; `more` are further arguments of it.
  */
 export async function startDaemon(
   lab: Lab,
@@ -68,6 +71,7 @@ export async function startDaemon(
   config: string,
   name = `${router.name}-firsthop`,
   main = MAIN,
+  more: readonly string[] = [],
 ): Promise<LabDaemon> {
   if (!existsSync(main)) {
     throw new FirsthopError("LAB_FAILED", `${main} is missing: run \`npm run build\` first`);
@@ -78,6 +82,7 @@ export async function startDaemon(
   const child = router.spawn(name, process.execPath, [
     ...[main, "run", "-c", file, "--socket", socket],
     ...["--state-directory", join(lab.directory, "state")],
+    ...more,
   ]);
   const daemon = daemonOf(child, socket);
   await eventually(
@@ -87,7 +92,8 @@ export async function startDaemon(
       if (!child.running()) {
         throw new FirsthopError("LAB_FAILED", `the daemon of ${router.name} ended: ${logTail(child)}`);
       }
-      return (await daemon.virtualRouter()) !== null;
+      // With --handover the one that still runs answers, too.
+      return (await daemon.pid()) === child.pid && (await daemon.virtualRouter()) !== null;
     },
     () => logTail(child),
   );
@@ -107,6 +113,19 @@ function daemonOf(child: LabProcess, socket: string): LabDaemon {
       client.close();
     }
   };
+  const pid = async (): Promise<number | null> => {
+    try {
+      const client = await connectControl(socket);
+      try {
+        return ((await client.request("hello")) as Hello).pid;
+      } finally {
+        client.close();
+      }
+    } catch (error) {
+      if (error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE") return null;
+      throw error;
+    }
+  };
   const virtualRouter = async (): Promise<VirtualRouterStatus | null> => {
     try {
       return (await status()).virtualRouters[0] ?? null;
@@ -123,6 +142,7 @@ function daemonOf(child: LabProcess, socket: string): LabDaemon {
   return {
     process: child,
     socket,
+    pid,
     status,
     virtualRouter,
     reach: async (state, boundMs) => {

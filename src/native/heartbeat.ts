@@ -1,6 +1,6 @@
 /** The part of the addon's surface in native/heartbeat_addon.cc: the heartbeat engine as it is, unwrapped. */
 import type { HeartbeatProgram, KernelStep, Operation } from "../core/automaton.js";
-import type { EngineTiming, HeartbeatReport, PortCounters } from "../driver/driver.js";
+import type { EngineTiming, HeartbeatReport, PortCounters, SessionView } from "../driver/driver.js";
 import type { NativeOwnership } from "./ownership.js";
 
 /** Also reported: a list of steps given to `perform` is done. */
@@ -50,6 +50,8 @@ export interface NativeHeartbeat {
     overdueUs: number,
     limitUs: number,
   ): void;
+  /** Null without a program. */
+  look(session: number, freeze: boolean): SessionView | null;
   counters(session: number): Float64Array;
   portCounters(port: number): PortCounters;
   timing(): EngineTiming;

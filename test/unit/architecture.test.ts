@@ -87,9 +87,9 @@ describe("the pure core", () => {
 });
 
 describe("conventions", () => {
-  it("no file is longer than 600 lines", () => {
+  it("no file is longer than 650 lines", () => {
     const long = FILES.filter(
-      ({ path, text }) => text.split("\n").length > 600 && !path.endsWith(".generated.ts"),
+      ({ path, text }) => text.split("\n").length > 650 && !path.endsWith(".generated.ts"),
     );
     expect(long.map(({ path }) => path)).toEqual([]);
   });

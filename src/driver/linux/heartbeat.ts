@@ -69,6 +69,7 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
       const table = (lease as LinuxLease | null)?.table ?? null;
       engine.bindLease(session, table, lease?.slot ?? 0, overdueUs, limitUs ?? 0);
     },
+    look: (session, freeze) => engine.look(session, freeze),
     counters: (session) => engine.counters(session),
     portCounters: (port) => engine.portCounters(port),
     timing: () => engine.timing(),

@@ -8,6 +8,7 @@
 import { randomInt } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KernelStep } from "../../core/automaton.js";
+import { packOctets, unpackOctets } from "../../core/octets.js";
 import { FirsthopError } from "../../errors.js";
 import type {
   AddressRow,
@@ -27,11 +28,16 @@ import type {
   VirtualInterfaceRequest,
 } from "../driver.js";
 import { followLinks, type LinkFollower } from "./link-news.js";
-import { type LinuxLease, type OwnershipFilter, openOwnershipFilter } from "./ownership.js";
+import {
+  type FilterInheritance,
+  type LinuxLease,
+  type OwnershipFilter,
+  openOwnershipFilter,
+} from "./ownership.js";
 import { recoverLeftovers } from "./recovery.js";
 import { errnoName, refusalOf } from "./refusal.js";
 import { followRoutes, type RouteFollower } from "./route-watch.js";
-import { openStateFiles, type StateContents, type StateFiles } from "./state-files.js";
+import { openStateFiles, type StateContents, type StateFiles, type StateInheritance } from "./state-files.js";
 import {
   claimsFor,
   deviceFiles,
@@ -86,6 +92,20 @@ interface Plan {
   failure: FirsthopError | null;
 }
 
+/** What another process goes on with. JSON. */
+interface Inheritance {
+  readonly state: StateInheritance;
+  readonly filter: FilterInheritance;
+  readonly places: readonly {
+    /** `Held` without its lease; octets are packed. */
+    readonly held: unknown;
+    readonly slot: number | null;
+    readonly ifindex: number;
+    readonly name: string;
+    readonly mac: string;
+  }[];
+}
+
 /** Carries out steps in order; resolves with those that failed. */
 export type KernelLane = Kernel["perform"];
 
@@ -111,6 +131,9 @@ export class LinuxKernel implements Kernel {
   readonly #routes: RouteFollower;
   readonly #filter: OwnershipFilter;
   readonly #held = new Map<string, Held>();
+  /** Places of a predecessor that nobody asked for yet. */
+  readonly #inherited = new Map<string, VirtualInterface>();
+  #bequeathed = false;
   #claims: readonly SysctlClaim[] = [];
   #waiting: Waiting[] = [];
   #turn: Promise<unknown> = Promise.resolve();
@@ -119,13 +142,15 @@ export class LinuxKernel implements Kernel {
   constructor(options: KernelOptions, lane?: KernelLane) {
     this.#ownSteps = lane ? null : new this.#native.NetlinkSocket();
     this.#lane = lane ?? ((steps) => runSteps(this.#ownSteps as NetlinkSocket, steps));
-    this.#state = openStateFiles(this.#native, options.stateDirectory);
+    const inherited = (options.inheritance as Inheritance | undefined) ?? null;
+    this.#state = openStateFiles(this.#native, options.stateDirectory, inherited?.state);
     this.#routes = followRoutes(this.#native);
     this.#follower = followLinks(this.#native, (news) => {
       this.#routes.hear(news);
       options.onNews(news);
     });
-    this.#filter = openOwnershipFilter(this.#native, options.ownership, this.#state.token);
+    this.#filter = openOwnershipFilter(this.#native, options.ownership, this.#state.token, inherited?.filter);
+    if (inherited) this.#inherit(inherited);
   }
 
   snapshot(): ReturnType<Kernel["snapshot"]> {
@@ -133,6 +158,9 @@ export class LinuxKernel implements Kernel {
   }
 
   prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface> {
+    const inherited = this.#inherited.get(request.owner);
+    this.#inherited.delete(request.owner);
+    if (inherited) return Promise.resolve(inherited);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       if (this.#waiting.length === 1) void this.#inTurn(() => this.#prepareWaiting());
@@ -145,6 +173,34 @@ export class LinuxKernel implements Kernel {
 
   release(owners: readonly string[]): Promise<void> {
     return this.#inTurn(() => this.#releaseNow(owners));
+  }
+
+  bequeath(): Promise<Inheritance> {
+    return this.#inTurn(async () => {
+      const links = await this.#work.dump("links");
+      const places = [...this.#held.values()].map(({ lease, ...held }) => {
+        const parent = links.find((link) => link.ifindex === held.parentIfindex);
+        const { ifindex, name, mac } = held.device ?? parent ?? { ifindex: 0, name: "", mac: "" };
+        return { held: packOctets(held), slot: lease?.slot ?? null, ifindex, name, mac };
+      });
+      this.#bequeathed = true;
+      return { state: this.#state.inheritance(), filter: this.#filter.inheritance(), places };
+    });
+  }
+
+  keep(): void {
+    this.#bequeathed = false;
+  }
+
+  #inherit({ places }: Inheritance): void {
+    this.#claims = this.#state.own().sysctls;
+    for (const { held: packed, slot, ifindex, name, mac } of places) {
+      const lease = slot === null ? null : this.#filter.inheritedLease(slot);
+      const held: Held = { ...(unpackOctets(packed) as Omit<Held, "lease">), lease };
+      this.#held.set(held.owner, held);
+      const { open, settle, close } = held.steps;
+      this.#inherited.set(held.owner, { ifindex, name, mac, open, settle, close, lease });
+    }
   }
 
   recover(): Promise<readonly string[]> {
@@ -166,7 +222,7 @@ export class LinuxKernel implements Kernel {
     await this.#turn;
     this.#follower.close();
     this.#routes.close();
-    if (this.#held.size === 0) this.#filter.close();
+    if (this.#held.size === 0 && !this.#bequeathed) this.#filter.close();
     this.#work.close();
     this.#ownSteps?.close();
     this.#state.close();

@@ -4,6 +4,8 @@
  *
  * What is hooked in stays when the process dies, so that the kernel goes on forwarding for it; recovery.ts finds it.
  */
+
+import { FirsthopError } from "../../errors.js";
 import type {
   FoundOwnership,
   OwnershipHook as NativeHook,
@@ -34,6 +36,10 @@ export interface OwnershipFilter {
   /** Takes groups out, and the filter off interfaces that have none any more. What comes in after that is not judged. */
   remove(leases: readonly LinuxLease[]): void;
   status(ifindex: number): OwnershipStatus | null;
+  /** For the process that is to go on with the table. */
+  inheritance(): FilterInheritance;
+  /** A lease of the table that was inherited. */
+  inheritedLease(slot: number): LinuxLease | null;
   /** Takes the filter off every interface. */
   close(): void;
 }
@@ -57,6 +63,15 @@ function shownHook(hook: NativeHook): OwnershipHook {
   return hook === "tc-clsact" ? "tc" : hook;
 }
 
+/** What another process goes on with. JSON. */
+export interface FilterInheritance {
+  readonly attachments: readonly {
+    readonly ifindex: number;
+    readonly status: OwnershipStatus;
+    readonly slots: readonly number[];
+  }[];
+}
+
 interface Attachment {
   readonly status: OwnershipStatus;
   readonly slots: Set<number>;
@@ -67,6 +82,7 @@ export function openOwnershipFilter(
   native: NativeOwnershipApi,
   wanted: KernelOptions["ownership"],
   token: string,
+  inherited: FilterInheritance | null = null,
 ): OwnershipFilter {
   let table: NativeOwnership | null = null;
   let refusal: string | null = null;
@@ -74,6 +90,27 @@ export function openOwnershipFilter(
   const freed: number[] = [];
   /** Slot 0 is the table's head. */
   let nextSlot = 1;
+  if (inherited) inherit(inherited);
+
+  function inherit({ attachments: before }: FilterInheritance): void {
+    const filtered = before.filter(({ status }) => status.hook !== "off");
+    const number = Number.parseInt(token, 16);
+    const found = native
+      .findOwnership(filtered.map(({ ifindex }) => ifindex))
+      .find((one) => one.token === number);
+    if (filtered.length > 0 && !found) {
+      throw new FirsthopError(
+        "KERNEL_REFUSED",
+        "the running daemon's filter is not there: restart without --handover",
+      );
+    }
+    if (found) table = native.adoptOwnership(found, { token: number });
+    for (const { ifindex, status, slots } of before)
+      attachments.set(ifindex, { status, slots: new Set(slots) });
+    const used = new Set(before.flatMap(({ slots }) => slots));
+    nextSlot = Math.max(0, ...used) + 1;
+    for (let slot = 1; slot < nextSlot; slot++) if (!used.has(slot)) freed.push(slot);
+  }
 
   function open(): NativeOwnership | null {
     if (table || refusal !== null || wanted === "off") return table;
@@ -136,6 +173,16 @@ export function openOwnershipFilter(
     },
 
     status: (ifindex) => attachments.get(ifindex)?.status ?? null,
+
+    inheritance: () => ({
+      attachments: [...attachments].map(([ifindex, { status, slots }]) => ({
+        ifindex,
+        status,
+        slots: [...slots],
+      })),
+    }),
+
+    inheritedLease: (slot) => table && { slot, table },
 
     close() {
       table?.close();

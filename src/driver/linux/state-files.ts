@@ -57,6 +57,10 @@ export interface OtherDaemon {
 export interface StateFiles {
   /** Names this daemon in tags of links and in its file. */
   readonly token: string;
+  /** What is on record of this daemon. */
+  own(): StateContents;
+  /** For the process that is to go on with these files. */
+  inheritance(): StateInheritance;
   /** Whether the daemon with this token runs in this network namespace. */
   isAlive(token: string): boolean;
   /** Replaces this daemon's record as a whole; empty contents remove it. @throws FirsthopError */
@@ -74,10 +78,23 @@ export interface StateFiles {
 const LOCK_PATIENCE_MS = 5_000;
 const LOCK_RETRY_MS = 5;
 
-export function openStateFiles(native: NativeNetlinkApi, stateDirectory: string): StateFiles {
-  const token = randomBytes(4).toString("hex");
+/** Whose files another process goes on with. JSON. */
+export interface StateInheritance {
+  readonly token: string;
+  /** Which of its two names the predecessor holds. */
+  readonly name: 0 | 1;
+}
+
+export function openStateFiles(
+  native: NativeNetlinkApi,
+  stateDirectory: string,
+  inherited: StateInheritance | null = null,
+): StateFiles {
+  const token = inherited?.token ?? randomBytes(4).toString("hex");
+  // While one process follows another both live: who follows takes the other name.
+  const name = inherited?.name === 0 ? 1 : 0;
   const directory = join(stateDirectory, `net-${statSync("/proc/self/ns/net").ino}`);
-  const letGo = native.holdNamespaceName(nameOf(token));
+  const letGo = native.holdNamespaceName(nameOf(token, name));
   const origin = {
     version: 1 as const,
     token,
@@ -86,7 +103,8 @@ export function openStateFiles(native: NativeNetlinkApi, stateDirectory: string)
     namespaceCookie: native.namespaceCookie(),
   };
   const fileOf = (one: string): string => join(directory, `kernel-${one}.json`);
-  const isAlive = (one: string): boolean => one === token || native.isNamespaceNameHeld(nameOf(one));
+  const isAlive = (one: string): boolean =>
+    one === token || native.isNamespaceNameHeld(nameOf(one, 0)) || native.isNamespaceNameHeld(nameOf(one, 1));
 
   const forget = (one: string): void => {
     try {
@@ -97,10 +115,13 @@ export function openStateFiles(native: NativeNetlinkApi, stateDirectory: string)
     }
   };
 
-  let own: StateContents = { links: [], addresses: [], routes: [], sysctls: [] };
+  const nothing: StateContents = { links: [], addresses: [], routes: [], sysctls: [] };
+  let own = (inherited && readRecords(directory).find((record) => record.token === token)) ?? nothing;
 
   return {
     token,
+    own: () => own,
+    inheritance: () => ({ token, name }),
     isAlive,
     forget,
     living() {
@@ -154,9 +175,9 @@ export function openStateFiles(native: NativeNetlinkApi, stateDirectory: string)
   };
 }
 
-/** The name that a living daemon holds in its network namespace. */
-function nameOf(token: string): string {
-  return `firsthop-kernel-${token}`;
+/** The names of which a living daemon holds one in its network namespace. */
+function nameOf(token: string, name: 0 | 1): string {
+  return `firsthop-kernel-${token}${name === 0 ? "" : "-heir"}`;
 }
 
 function makeDirectory(directory: string): void {

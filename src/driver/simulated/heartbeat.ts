@@ -27,13 +27,14 @@ import type {
   PortCounters,
   PortOptions,
   SessionId,
+  SessionView as SessionState,
 } from "../driver.js";
 import type { Context } from "./context.js";
 import type { StepFailure } from "./kernel-lane.js";
 import type { SimulatedLease } from "./lease.js";
 import type { NetworkStack } from "./network-stack.js";
 import { Port } from "./port.js";
-import { type Session, slackOf, timerTransition, transitionOn } from "./session.js";
+import { NEVER, type Session, slackOf, timerTransition, transitionOn } from "./session.js";
 
 /** What the engine runs on. */
 export interface HeartbeatHost {
@@ -58,7 +59,6 @@ export interface HeartbeatHost {
   ): void;
 }
 
-const NEVER = Number.POSITIVE_INFINITY;
 /** What the queue to JavaScript holds. */
 const WAITING_FRAMES_MAX = 4096;
 const RENEWALS_PER_TIMEOUT = 8;
@@ -193,6 +193,19 @@ export class SimulatedHeartbeat implements Heartbeat {
     if (lease === null) session.lease?.set(false, this.now());
     session.lease = lease as SimulatedLease | null;
     if (session.lease) session.lease.terms = terms;
+  }
+
+  look(id: SessionId, freeze: boolean): SessionState | null {
+    const session = this.#session(id);
+    if (!session.program) return null;
+    const { posture, counters } = session;
+    const deadlinesUs = session.deadlines.map((atUs) => (atUs === NEVER ? null : atUs));
+    if (freeze) {
+      this.#expect(session, false);
+      session.program = null;
+      session.deadlines.fill(NEVER);
+    }
+    return { posture, deadlinesUs, counters: [...counters] };
   }
 
   counters(session: SessionId): Float64Array {

@@ -12,7 +12,7 @@ import type {
 } from "../driver.js";
 import type { Context } from "./context.js";
 import { disableIpv6Path, encodeRequest, type KernelLane, type StepFailure } from "./kernel-lane.js";
-import type { NetworkStack } from "./network-stack.js";
+import type { NetworkStack, SimulatedInterface, VirtualPlace } from "./network-stack.js";
 import type { RouteTable } from "./probes.js";
 
 export interface KernelHost {
@@ -35,6 +35,7 @@ export class SimulatedKernel implements Kernel {
   readonly #stopListening: () => void;
   readonly #routeWatches = new Set<() => void>();
   #waitingNews: KernelNews[] = [];
+  readonly #bequeathed = new Set<string>();
   /** Configuration goes one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -64,6 +65,11 @@ export class SimulatedKernel implements Kernel {
           `the interface with index ${request.parentIfindex} is gone`,
         );
       }
+      const inherited = stack.places.get(request.owner);
+      if (inherited && inherited.maker === this.#predecessor) {
+        inherited.maker = process;
+        return this.#interfaceOf(inherited, request, parent);
+      }
       stack.removePlace(request.owner);
       const suffix = request.family === "ipv6" ? "v6" : "";
       const name = `fh${request.vrid}${suffix}-${parent.name}`;
@@ -71,14 +77,43 @@ export class SimulatedKernel implements Kernel {
       const device = mac === null ? null : { name, mac };
       const filtered = device !== null && this.#options.ownership !== "off";
       const place = stack.addPlace({ owner, family, parentIfindex, maker: process, device, filtered });
-      return {
-        ifindex: place.device?.ifindex ?? parent.ifindex,
-        name: place.device?.name ?? parent.name,
-        mac: place.device?.mac ?? parent.mac,
-        ...stepsOf(request, name, filtered),
-        lease: place.lease,
-      };
+      return this.#interfaceOf(place, request, parent);
     });
+  }
+
+  #interfaceOf(
+    place: VirtualPlace,
+    request: VirtualInterfaceRequest,
+    parent: SimulatedInterface,
+  ): VirtualInterface {
+    const name = place.device?.name ?? parent.name;
+    return {
+      ifindex: place.device?.ifindex ?? parent.ifindex,
+      name,
+      mac: place.device?.mac ?? parent.mac,
+      ...stepsOf(request, name, place.lease !== null),
+      lease: place.lease,
+    };
+  }
+
+  bequeath(): Promise<unknown> {
+    return this.#inTurn(() => {
+      const { stack, process } = this.#host;
+      for (const place of stack.places.values())
+        if (place.maker === process) this.#bequeathed.add(place.owner);
+      return { process };
+    });
+  }
+
+  /** Places are known by their owner: whatever the heir took is this process' again when it is prepared anew. */
+  keep(): void {
+    const { stack, process } = this.#host;
+    for (const place of stack.places.values()) if (this.#bequeathed.has(place.owner)) place.maker = process;
+  }
+
+  /** Number of the process that bequeathed its places to this one. */
+  get #predecessor(): number | null {
+    return (this.#options.inheritance as { process: number } | undefined)?.process ?? null;
   }
 
   ownership(): OwnershipStatus {
@@ -97,7 +132,9 @@ export class SimulatedKernel implements Kernel {
   recover(): Promise<readonly string[]> {
     return this.#inTurn(() => {
       const { stack, process } = this.#host;
-      const leftovers = [...stack.places.values()].filter((place) => place.maker !== process);
+      const leftovers = [...stack.places.values()].filter(
+        (place) => place.maker !== process && place.maker !== this.#predecessor,
+      );
       for (const place of leftovers) stack.removePlace(place.owner);
       return leftovers.map((place) => `removed ${place.device?.name ?? place.owner}, left by a dead process`);
     });

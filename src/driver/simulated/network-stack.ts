@@ -46,8 +46,8 @@ export interface VirtualPlace {
   readonly parentIfindex: number;
   /** The macvlan; null when the addresses go on the parent itself. */
   readonly device: { readonly ifindex: number; readonly name: string; readonly mac: string } | null;
-  /** Number of the process that made it. */
-  readonly maker: number;
+  /** Number of the process whose it is. */
+  maker: number;
   mode: "source" | "private";
   ipv6Enabled: boolean;
   /** Addresses that are on it now. */

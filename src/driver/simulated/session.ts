@@ -3,6 +3,7 @@ import type { HeartbeatProgram, Transition, Trigger } from "../../core/automaton
 import type { SessionId } from "../driver.js";
 import type { SimulatedLease } from "./lease.js";
 
+export const NEVER = Number.POSITIVE_INFINITY;
 /** How early unreported timers may be carried out together with another one, as in the native engine. */
 const SLACK_US = 60;
 const SLACK_MAX_US = 1_000;
@@ -20,7 +21,7 @@ export interface Session {
   lease: SimulatedLease | null;
 }
 
-/** Index of the transition that the session's posture has for a trigger; -1 for none. */
+/** Index of the transition of the current posture that a trigger sets off; -1 for none. */
 export function transitionOn(session: Session, fits: (trigger: Trigger) => boolean): number {
   const transitions = session.program?.postures[session.posture]?.transitions ?? [];
   return transitions.findIndex(({ trigger }) => fits(trigger));

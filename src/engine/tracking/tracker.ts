@@ -22,6 +22,13 @@ export interface TrackerChange {
   readonly evidence: string;
 }
 
+/** A tracker's verdict between two processes. JSON. */
+export interface TrackerRecord {
+  readonly name: string;
+  readonly state: TrackerState;
+  readonly changedAtMs: number | null;
+}
+
 export interface TrackerHost extends TrackingServices {
   readonly trackerChanged: (tracker: Tracker, change: TrackerChange) => void;
 }
@@ -38,7 +45,11 @@ export class Tracker {
   #last: { readonly up: boolean; readonly evidence: string; readonly atMs: number } | null = null;
   readonly #results = { up: 0, down: 0 };
 
-  constructor(config: TrackerConfig, host: TrackerHost, before: Tracker | null) {
+  constructor(
+    config: TrackerConfig,
+    host: TrackerHost,
+    before: Pick<TrackerRecord, "state" | "changedAtMs"> | null,
+  ) {
     this.config = config;
     this.#host = host;
     const kind = TRACKER_KINDS[config.spec.kind] as TrackerKind<unknown>;

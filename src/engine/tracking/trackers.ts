@@ -4,7 +4,7 @@ import { type Tracked, trackEffect } from "../../core/tracking/index.js";
 import type { TrackStatus } from "../status.js";
 import { Followed } from "./followed.js";
 import type { TrackingServices } from "./kind.js";
-import { Tracker, type TrackerChange } from "./tracker.js";
+import { Tracker, type TrackerChange, type TrackerRecord } from "./tracker.js";
 
 export class Trackers {
   readonly #services: TrackingServices;
@@ -16,8 +16,11 @@ export class Trackers {
     this.#onChange = onChange;
   }
 
-  /** Takes over a configuration: what did not change goes on, with its verdict and its counts. */
-  apply(configs: readonly TrackerConfig[]): void {
+  /**
+   * Takes over a configuration: what did not change goes on, with its verdict and its counts. `inherited`: verdicts that
+   * another process reached.
+   */
+  apply(configs: readonly TrackerConfig[], inherited: readonly TrackerRecord[] = []): void {
     const wanted = new Map(configs.map((one) => [one.name, one]));
     for (const [name, tracker] of this.#trackers) {
       if (wanted.has(name)) continue;
@@ -31,7 +34,8 @@ export class Trackers {
       before?.end();
       const sameThing =
         before?.config.target === config.target && before.config.spec.kind === config.spec.kind;
-      const tracker = new Tracker(config, this.#host(), sameThing ? before : null);
+      const record = inherited.find(({ name }) => name === config.name) ?? null;
+      const tracker = new Tracker(config, this.#host(), sameThing ? before : record);
       this.#trackers.set(config.name, tracker);
       begun.push(tracker);
     }
@@ -52,6 +56,11 @@ export class Trackers {
         return { tracked, verdict, evidence, effect: trackEffect(tracked, { verdict, value, byValue }) };
       }),
     );
+  }
+
+  /** For the process that goes on with them. */
+  records(): TrackerRecord[] {
+    return [...this.#trackers.values()].map(({ name, state, changedAtMs }) => ({ name, state, changedAtMs }));
   }
 
   networkChanged(): void {

@@ -322,6 +322,13 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
       world.run("lan", "ip", "link", "add", "host0", "type", "veth", "peer", "name", "port0");
       for (const port of ["port0", "far0"]) world.run("lan", "ip", "link", "set", port, "master", "br0");
       for (const device of ["br0", "host0", "port0"]) quietly("lan", device);
+      // A port forwards once the kernel has noticed its carrier.
+      for (const port of ["port0", "far0"])
+        await eventually(
+          `${port} forwards`,
+          10_000,
+          () => world.run("lan", "cat", `/sys/class/net/${port}/brport/state`).trim() === "3",
+        );
       const agent = startAgent(world, "router");
       const handle = await agent.open(1);
       await handle.attach(ifindex, hook);

@@ -1,0 +1,121 @@
+/**
+ * One process follows another at the same work without a change of state: what the predecessor holds in the kernel is
+ * bequeathed, then one virtual router after the other is resumed here from where it is there, and frozen there only
+ * when it runs here. For that moment both say and hear the same, so that no advertisement is missing however slow the
+ * two processes are; the lease stays open, so that forwarding does not notice. Until `depart` the predecessor can go on
+ * by itself.
+ */
+import type { Config } from "../config/index.js";
+import { packOctets, unpackOctets } from "../core/octets.js";
+import type { Kernel } from "../driver/driver.js";
+import { FirsthopError } from "../errors.js";
+import type { Orders } from "./orders.js";
+import type { RouterEvent } from "./status.js";
+import type { TrackerRecord } from "./tracking/tracker.js";
+import type { FrozenVirtualRouter, VirtualRouter } from "./virtual-router.js";
+
+/** What the heir needs before it takes over the first virtual router. JSON. */
+export interface Bequest {
+  /** Equal where two processes would do the same. */
+  readonly configuration: string;
+  readonly kernel: unknown;
+  readonly trackers: readonly TrackerRecord[];
+  readonly orders: readonly (readonly [string, Orders])[];
+  readonly events: readonly RouterEvent[];
+}
+
+export interface ExchangeHost {
+  readonly kernel: Kernel;
+  config(): Config;
+  virtualRouters(): readonly VirtualRouter[];
+  trackers(): readonly TrackerRecord[];
+  orders(): readonly (readonly [string, Orders])[];
+  events(): readonly RouterEvent[];
+}
+
+export class Exchange {
+  readonly #host: ExchangeHost;
+  readonly #resumed = new Map<VirtualRouter, FrozenVirtualRouter>();
+  readonly #frozen = new Map<VirtualRouter, FrozenVirtualRouter>();
+  #begun = false;
+  #departed = false;
+
+  constructor(host: ExchangeHost) {
+    this.#host = host;
+  }
+
+  /** Whether an heir is at work: nothing else may be changed. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** @throws FirsthopError USAGE when another heir is at work */
+  async begin(): Promise<Bequest> {
+    if (this.#begun) throw new FirsthopError("USAGE", "another process is taking over already");
+    this.#begun = true;
+    return {
+      configuration: fingerprint(this.#host.config()),
+      kernel: await this.#host.kernel.bequeath(),
+      trackers: this.#host.trackers(),
+      orders: this.#host.orders(),
+      events: this.#host.events(),
+    };
+  }
+
+  /** Where a virtual router is: what `resume` takes there, as JSON. @throws FirsthopError */
+  look(name: string): unknown {
+    return packOctets(this.#mine(name).look(false));
+  }
+
+  /** The virtual router ceases to act here. @returns where it was in the end. @throws FirsthopError */
+  freeze(name: string): unknown {
+    const one = this.#mine(name);
+    const frozen = one.look(true);
+    this.#frozen.set(one, frozen);
+    return packOctets(frozen);
+  }
+
+  #mine(name: string): VirtualRouter {
+    const one = this.#host.virtualRouters().find((router) => router.name === name);
+    if (this.#begun && one && !this.#frozen.has(one)) return one;
+    throw new FirsthopError("USAGE", `${name} can't be taken over now`);
+  }
+
+  /** The heir is gone: this process goes on. */
+  cancel(): void {
+    if (!this.#begun || this.#departed) return;
+    this.#begun = false;
+    this.#host.kernel.keep();
+    for (const [one, frozen] of this.#frozen) one.resume(frozen);
+    this.#frozen.clear();
+  }
+
+  /** The heir has everything: there is no way back. False while it has not. */
+  depart(): boolean {
+    this.#departed = this.#begun && this.#host.virtualRouters().every((one) => this.#frozen.has(one));
+    return this.#departed;
+  }
+
+  /**
+   * In the heir: goes on with a virtual router from where the predecessor is with it. Called again with where it was in
+   * the end, which changes something only if it got further in between, and this process did not.
+   */
+  resume(name: string, there: unknown): void {
+    const one = this.#host.virtualRouters().find((router) => router.name === name);
+    if (!one) return;
+    const where = unpackOctets(there) as FrozenVirtualRouter;
+    const from = this.#resumed.get(one);
+    this.#resumed.set(one, where);
+    const moved = from && !sameState(from, where) && sameState(from, one.look(false));
+    if (!from || moved) one.resume(where);
+  }
+}
+
+function sameState(a: FrozenVirtualRouter, b: FrozenVirtualRouter): boolean {
+  return JSON.stringify(a.machine.state) === JSON.stringify(b.machine.state);
+}
+
+/** What two processes must have in common for one to go on where the other one was. */
+export function fingerprint({ control: _, log: __, ...work }: Config): string {
+  return JSON.stringify(work);
+}

@@ -1,0 +1,88 @@
+/** One process follows another while traffic runs: nobody notices. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
+import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
+import { reportTraffic } from "../../../src/lab/statistics.js";
+import { eventually, type Lab, type LabRouter, netnsTest, startTraffic, withLab } from "../testbed/index.js";
+
+const MAIN = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
+
+function config(priority: number, intervalMs: number): string {
+  return daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs });
+}
+
+async function follow(lab: Lab, router: LabRouter, running: LabDaemon, priority: number): Promise<LabDaemon> {
+  const before = (await running.virtualRouter())?.statistics.advertisementSent ?? 0;
+  // Names of files stay: the next one reads the same configuration and takes the same socket.
+  const next = await startDaemon(lab, router, config(priority, 10), undefined, undefined, ["--handover"]);
+  await eventually("the predecessor has ended", 10_000, () => !running.process.running());
+  expect((await running.process.ended).code).toBe(0);
+  expect(next.process.output()).toContain("took over from the running daemon");
+  expect((await next.virtualRouter())?.statistics.advertisementSent).toBeGreaterThanOrEqual(before);
+  return next;
+}
+
+function changesIn(log: string): number {
+  return log.split("\n").filter((line) => line.includes('"stateChange"')).length;
+}
+
+netnsTest(
+  "daemons are exchanged one after the other, on both routers, without a change, a loss or a double",
+  [],
+  () =>
+    withLab({ routers: 2 }, async (lab) => {
+      const [first, second] = lab.routers as [LabRouter, LabRouter];
+      let active = await startDaemon(lab, first, config(150, 10));
+      let backup = await startDaemon(lab, second, config(100, 10));
+      await active.reach("active", 15_000);
+      await backup.reach("backup", 15_000);
+      const traffic = startTraffic(lab, { rate: 4000, family: "ipv4" });
+      const changes = changesIn(active.process.output()) + changesIn(backup.process.output());
+      const from = traffic.sent();
+      for (let round = 0; round < 3; round++) {
+        active = await follow(lab, first, active, 150);
+        backup = await follow(lab, second, backup, 100);
+      }
+      const to = traffic.sent();
+      await eventually("the packets are through", 5_000, () => traffic.sent() > to + 400);
+      const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
+      expect({ lost, duplicated }).toEqual({ lost: 0, duplicated: 0 });
+      // Logs of all processes of a router go to one file; each reads from its own start on.
+      expect(changesIn(active.process.output()) + changesIn(backup.process.output())).toBe(0);
+      expect(changes).toBeGreaterThan(0);
+      await traffic.stop();
+      await active.stop();
+      await backup.stop();
+      expect(await first.run("ip", "-o", "link")).not.toContain("fh10");
+    }),
+);
+
+netnsTest("another configuration is refused, and the running daemon goes on", [], () =>
+  withLab({ routers: 1 }, async (lab) => {
+    const [router] = lab.routers as [LabRouter];
+    const active = await startDaemon(lab, router, config(150, 10));
+    await active.reach("active", 15_000);
+    const other = join(lab.directory, "other.yaml");
+    await router.run(
+      "sh",
+      "-c",
+      `sed s/150/151/ ${join(lab.directory, `${router.name}-firsthop.yaml`)} > ${other}`,
+    );
+    const args = [MAIN, "run", "--handover", "-c", other, "--socket", active.socket];
+    const refused = router.spawn("refused", process.execPath, [
+      ...args,
+      ...["--state-directory", join(lab.directory, "state")],
+    ]);
+    expect((await refused.ended).code).toBe(2);
+    expect(refused.output()).toContain("works by another configuration");
+    expect((await active.virtualRouter())?.state).toBe("active");
+    const sent = (await active.virtualRouter())?.statistics.advertisementSent ?? 0;
+    await eventually(
+      "it goes on advertising",
+      2_000,
+      async () => ((await active.virtualRouter())?.statistics.advertisementSent ?? 0) > sent,
+    );
+    await active.stop();
+  }),
+);
