@@ -25,6 +25,7 @@
             "native/bpf_syscall.cc",
             "native/ownership.cc",
             "native/ownership_addon.cc",
+            "native/neighbour_watch.cc",
             "native/probe_packet.cc",
             "native/probe_port.cc",
             "native/prober.cc",

@@ -72,6 +72,12 @@ MacOctets macAt(const uint8_t* octets) {
 
 }  // namespace
 
+uint64_t packMac(const MacOctets& mac) {
+  uint64_t packed = 0;
+  for (const uint8_t octet : mac) packed = packed << 8 | octet;
+  return packed;
+}
+
 ProbeAddress addressOf(const uint8_t* octets, bool ipv6) {
   ProbeAddress address;
   address.ipv6 = ipv6;
@@ -166,12 +172,48 @@ std::optional<EchoAnswer> readEchoAnswer6(const uint8_t* message, size_t length)
   return readEcho(message);
 }
 
-std::optional<ArpAnswer> readArpAnswer(const uint8_t* frame, size_t length) {
-  if (length < kArpFrameLength || get16(frame + 12) != 0x0806) return std::nullopt;
+namespace {
+
+const uint8_t* arpOf(const uint8_t* frame, size_t length) {
+  if (length < kArpFrameLength || get16(frame + 12) != 0x0806) return nullptr;
   const uint8_t* arp = frame + 14;
-  if (get16(arp) != 1 || get16(arp + 2) != 0x0800 || arp[4] != 6 || arp[5] != 4) return std::nullopt;
-  if (get16(arp + 6) != kArpReply) return std::nullopt;
+  const bool ipv4_on_ethernet = get16(arp) == 1 && get16(arp + 2) == 0x0800 && arp[4] == 6 && arp[5] == 4;
+  return ipv4_on_ethernet ? arp : nullptr;
+}
+
+// False: options that no message may have (RFC 4861 section 7.1).
+bool findLinkLayer(const uint8_t* message, size_t length, uint8_t wanted, std::optional<MacOctets>* mac) {
+  for (size_t at = 24; at < length;) {
+    const size_t size = at + 1 < length ? message[at + 1] * 8u : 0;
+    if (size == 0 || at + size > length) return false;
+    if (message[at] == wanted && size == 8) *mac = macAt(message + at + 2);
+    at += size;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<ArpAnswer> readArpAnswer(const uint8_t* frame, size_t length) {
+  const uint8_t* arp = arpOf(frame, length);
+  if (arp == nullptr || get16(arp + 6) != kArpReply) return std::nullopt;
   return ArpAnswer{macAt(arp + 8), addressOf(arp + 14, false), macAt(arp + 18), addressOf(arp + 24, false)};
+}
+
+std::optional<SeenSender> readArpSender(const uint8_t* frame, size_t length) {
+  const uint8_t* arp = arpOf(frame, length);
+  if (arp == nullptr || (get16(arp + 6) != kArpReply && get16(arp + 6) != kArpRequest)) return std::nullopt;
+  return SeenSender{addressOf(arp + 14, false), macAt(arp + 8)};
+}
+
+std::optional<SeenSender> readNeighbourSender(const uint8_t* message, size_t length, const uint8_t* source) {
+  if (length < 24 || message[1] != 0) return std::nullopt;
+  const bool solicitation = message[0] == kSolicitation;
+  if (!solicitation && message[0] != kAdvertisement) return std::nullopt;
+  std::optional<MacOctets> mac;
+  if (!findLinkLayer(message, length, solicitation ? kOptionSourceLinkLayer : kOptionTargetLinkLayer, &mac) || !mac)
+    return std::nullopt;
+  return SeenSender{addressOf(solicitation ? source : message + 8, true), *mac};
 }
 
 std::optional<NeighbourAnswer> readAdvertisement(const uint8_t* message, size_t length) {
@@ -179,12 +221,7 @@ std::optional<NeighbourAnswer> readAdvertisement(const uint8_t* message, size_t 
   if ((message[4] & kSolicited) == 0) return std::nullopt;
   NeighbourAnswer answer;
   answer.target = addressOf(message + 8, true);
-  for (size_t at = 24; at < length;) {
-    const size_t size = at + 1 < length ? message[at + 1] * 8u : 0;
-    if (size == 0 || at + size > length) return std::nullopt;  // RFC 4861 section 7.1.2
-    if (message[at] == kOptionTargetLinkLayer && size == 8) answer.mac = macAt(message + at + 2);
-    at += size;
-  }
+  if (!findLinkLayer(message, length, kOptionTargetLinkLayer, &answer.mac)) return std::nullopt;
   return answer;
 }
 

@@ -18,6 +18,9 @@ struct ProbeAddress {
   bool operator==(const ProbeAddress& other) const { return ipv6 == other.ipv6 && octets == other.octets; }
 };
 
+// In the lower 48 bits.
+uint64_t packMac(const MacOctets& mac);
+
 ProbeAddress addressOf(const uint8_t* octets, bool ipv6);
 
 // What an echo carries, so that its answer is known whatever the order in which answers come in.
@@ -65,6 +68,15 @@ struct ArpAnswer {
 };
 // An Ethernet frame with an ARP reply.
 std::optional<ArpAnswer> readArpAnswer(const uint8_t* frame, size_t length);
+
+struct SeenSender {
+  ProbeAddress sender;
+  MacOctets senderMac{};
+};
+// Who sent an ARP request or reply.
+std::optional<SeenSender> readArpSender(const uint8_t* frame, size_t length);
+// Whom a neighbour solicitation or advertisement makes known, when it names its MAC address. `source`: 16 octets.
+std::optional<SeenSender> readNeighbourSender(const uint8_t* message, size_t length, const uint8_t* source);
 
 struct NeighbourAnswer {
   ProbeAddress target;

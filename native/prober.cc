@@ -35,6 +35,7 @@ constexpr int64_t kPortCheckedNs = 1000 * kMs;
 constexpr int64_t kFailedPortCheckedNs = 20 * kMs;
 // What one wake-up reads of one socket, a flood or not.
 constexpr int kBatchesAtOnce = 32;
+constexpr size_t kSightingsMax = 16384;
 constexpr int64_t kNeverNs = INT64_MAX;
 
 int64_t clockNs(clockid_t clock) {
@@ -52,12 +53,6 @@ int enterNamespace(const std::string& path) {
   if (path.empty()) return 0;
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return fd.valid() && ::setns(fd.get(), CLONE_NEWNET) == 0 ? 0 : errno;
-}
-
-uint64_t packMac(const MacOctets& mac) {
-  uint64_t packed = 0;
-  for (const uint8_t octet : mac) packed = packed << 8 | octet;
-  return packed;
 }
 
 template <typename T>
@@ -102,7 +97,7 @@ struct Prober::Target {
 };
 
 struct Prober::Command {
-  enum class Kind : uint8_t { kAdd, kRemove, kSource, kRefresh } kind = Kind::kAdd;
+  enum class Kind : uint8_t { kAdd, kRemove, kSource, kFollow, kUnfollow, kRefresh } kind = Kind::kAdd;
   uint32_t id = 0;
   ProbeSettings settings;
   std::shared_ptr<ProbeCounters> counters;
@@ -193,6 +188,35 @@ bool Prober::changeSource(uint32_t target, const std::optional<ProbeAddress>& so
   return true;
 }
 
+uint32_t Prober::follow(const std::string& interface) {
+  Command command;
+  command.kind = Command::Kind::kFollow;
+  command.settings.interface = interface;
+  uint32_t id = 0;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    id = ++last_id_;
+    command.id = id;
+    followers_[id] = interface;
+    commands_.push_back(std::move(command));
+  }
+  ::eventfd_write(event_.get(), 1);
+  return id;
+}
+
+bool Prober::unfollow(uint32_t follower) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (followers_.erase(follower) == 0) return false;
+    Command command;
+    command.kind = Command::Kind::kUnfollow;
+    command.id = follower;
+    commands_.push_back(std::move(command));
+  }
+  ::eventfd_write(event_.get(), 1);
+  return true;
+}
+
 void Prober::refresh() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -215,6 +239,16 @@ std::vector<ProbeReport> Prober::takeReports() {
   taken.swap(reports_);
   reports_taken_++;
   taken.erase(std::remove_if(taken.begin(), taken.end(), [](const ProbeReport& one) { return one.target == 0; }),
+              taken.end());
+  return taken;
+}
+
+std::vector<Sighting> Prober::takeSightings() {
+  std::vector<Sighting> taken;
+  std::lock_guard<std::mutex> lock(mutex_);
+  taken.swap(sightings_);
+  taken.erase(std::remove_if(taken.begin(), taken.end(),
+                             [this](const Sighting& one) { return followers_.count(one.follower) == 0; }),
               taken.end());
   return taken;
 }
@@ -244,6 +278,7 @@ void Prober::run() {
     // What has come in before the deadlines are looked at: an answer that the kernel has is no timeout.
     listen();
     serve(now_ns);
+    watchNeighbours(now_ns);
     if (reported_) options_.wake();
     reported_ = false;
     cpu_ns_.store(clockNs(CLOCK_THREAD_CPUTIME_ID), std::memory_order_relaxed);
@@ -267,7 +302,12 @@ void Prober::execute() {
         if (found != slots_.end()) targets_[found->second]->settings.source = command.settings.source;
         break;
       }
-      case Command::Kind::kRefresh: refresh_ = true; break;
+      case Command::Kind::kFollow: neighbours_.follow(command.id, command.settings.interface); break;
+      case Command::Kind::kUnfollow: neighbours_.unfollow(command.id); break;
+      case Command::Kind::kRefresh:
+        refresh_ = true;
+        neighbours_.refresh();
+        break;
     }
   }
 }
@@ -354,11 +394,11 @@ int64_t Prober::nextDueNs() {
 
 void Prober::wait(int64_t now_ns) {
   const int64_t next_ns = nextDueNs();
-  int64_t until_ns = next_ns;
+  int64_t until_ns = neighbours_.idle() ? next_ns : std::min(next_ns, looked_ns_ + NeighbourWatch::kPeriodNs);
   std::vector<pollfd> waited{{event_.get(), POLLIN, 0}};
   if (next_ns == kNeverNs || next_ns - now_ns > kPatienceNs) {
     if (now_ns - listened_ns_ < kPauseNs) {
-      until_ns = std::min(next_ns, listened_ns_ + kPauseNs);
+      until_ns = std::min(until_ns, listened_ns_ + kPauseNs);
     } else {
       for (auto& [name, port] : ports_) {
         if (port->outstanding == 0) continue;
@@ -491,6 +531,20 @@ void Prober::answered(Target& target, int64_t at_ns) {
   target.counters->answered_at_ns.store(at_ns, std::memory_order_relaxed);
   increment(target.counters->answered);
   judge(target, ProbeOutcome::kAnswered, 0, at_ns);
+}
+
+// Sightings wait until JavaScript takes them, as many as fit.
+void Prober::watchNeighbours(int64_t now_ns) {
+  if (neighbours_.idle() || now_ns - looked_ns_ < NeighbourWatch::kPeriodNs) return;
+  looked_ns_ = now_ns;
+  std::vector<Sighting> found;
+  neighbours_.look(now_ns, found);
+  if (found.empty()) return;
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const Sighting& one : found) {
+    if (sightings_.size() < kSightingsMax) sightings_.push_back(one);
+  }
+  reported_ = true;
 }
 
 // ---- probes -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "neighbour_watch.h"
 #include "probe_packet.h"
 #include "probe_port.h"
 #include "util/unique_fd.h"
@@ -85,7 +86,7 @@ class Prober {
   struct Options {
     // A network namespace by its file; empty: the caller's.
     std::string network_namespace;
-    // There are reports. Called on the prober's thread.
+    // There are reports or sightings. Called on the prober's thread.
     std::function<void()> wake;
   };
 
@@ -102,11 +103,15 @@ class Prober {
   uint32_t add(const ProbeSettings& settings);
   bool remove(uint32_t target);
   bool changeSource(uint32_t target, const std::optional<ProbeAddress>& source);
+  // Tells who shows on an interface.
+  uint32_t follow(const std::string& interface);
+  bool unfollow(uint32_t follower);
   // Interfaces changed: look now and not within a second.
   void refresh();
 
   std::shared_ptr<const ProbeCounters> counters(uint32_t target);
   std::vector<ProbeReport> takeReports();
+  std::vector<Sighting> takeSightings();
   ProberStatistics statistics();
 
   static int64_t nowNs();
@@ -135,6 +140,7 @@ class Prober {
   void hearEcho(ProbePort& port, const EchoAnswer& answer, int64_t at_ns);
   void hearNeighbour(ProbePort& port, const ProbeAddress& address, const MacOctets* mac, int64_t at_ns);
   void answered(Target& target, int64_t at_ns);
+  void watchNeighbours(int64_t now_ns);
   void serve(int64_t now_ns);
   void send(ProbePort& port, const std::vector<uint32_t>& slots);
   static int openFor(const Target& target, ProbePort& port);
@@ -158,6 +164,8 @@ class Prober {
   uint32_t last_id_ = 0;
   std::vector<ProbeReport> reports_;
   uint64_t reports_taken_ = 0;
+  std::unordered_map<uint32_t, std::string> followers_;
+  std::vector<Sighting> sightings_;
   bool stopping_ = false;
 
   // Of the thread:
@@ -168,6 +176,8 @@ class Prober {
   std::map<ProbePort*, std::vector<uint32_t>> to_send_;
   std::vector<Due> due_;
   ProbeBatch batch_;
+  NeighbourWatch neighbours_;
+  int64_t looked_ns_ = 0;
   uint64_t enlisted_ = 0;
   uint32_t generation_ = 0;
   std::array<uint64_t, 32> nonces_{};

@@ -91,13 +91,24 @@ std::string parseSettings(const Napi::Object& options, ProbeSettings* into) {
   return {};
 }
 
+// 0: none.
+Napi::Value macText(Napi::Env env, uint64_t mac) {
+  if (mac == 0) return env.Null();
+  char text[18];
+  const auto octet = [mac](int shift) { return static_cast<unsigned>(mac >> shift & 0xff); };
+  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", octet(40), octet(32), octet(24), octet(16), octet(8),
+                octet(0));
+  return Napi::String::New(env, text);
+}
+
 // The prober and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv handle takes a
 // turn of the loop, also at the end of an environment.
 class Bridge {
  public:
   // Null when something was refused; `error` says what.
-  static Bridge* open(Napi::Env env, Napi::Function on_reports, const std::string& network_namespace, int* error) {
-    auto owned = std::make_unique<Bridge>(env, on_reports);
+  static Bridge* open(Napi::Env env, Napi::Function on_reports, Napi::Function on_sightings,
+                      const std::string& network_namespace, int* error) {
+    auto owned = std::make_unique<Bridge>(env, on_reports, on_sightings);
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
     *error = -uv_async_init(loop, &owned->async_, onWake);
@@ -128,8 +139,11 @@ class Bridge {
     uv_close(reinterpret_cast<uv_handle_t*>(&async_), onClosed);
   }
 
-  Bridge(Napi::Env env, Napi::Function on_reports)
-      : env_(env), on_reports_(Napi::Persistent(on_reports)), context_(env, "firsthop:prober") {}
+  Bridge(Napi::Env env, Napi::Function on_reports, Napi::Function on_sightings)
+      : env_(env),
+        on_reports_(Napi::Persistent(on_reports)),
+        on_sightings_(Napi::Persistent(on_sightings)),
+        context_(env, "firsthop:prober") {}
 
   // The JavaScript object that holds this bridge; told when the environment closes it.
   Bridge** holder = nullptr;
@@ -142,22 +156,39 @@ class Bridge {
     if (bridge->holder != nullptr) *bridge->holder = nullptr;
     napi_remove_async_cleanup_hook(bridge->cleanup_);
     bridge->on_reports_.Reset();
+    bridge->on_sightings_.Reset();
   }
 
   void deliver() {
     if (closing_) return;
-    const std::vector<ProbeReport> reports = prober_->takeReports();
-    if (reports.empty()) return;
+    tell(on_reports_, prober_->takeReports());
+    // The listener may have closed it.
+    if (!closing_) tell(on_sightings_, prober_->takeSightings());
+  }
+
+  template <typename T>
+  void tell(const Napi::FunctionReference& listener, const std::vector<T>& news) {
+    if (news.empty()) return;
     Napi::HandleScope scope(env_);
-    Napi::Array all = Napi::Array::New(env_, reports.size());
-    for (uint32_t i = 0; i < reports.size(); i++) {
+    Napi::Array all = Napi::Array::New(env_, news.size());
+    for (uint32_t i = 0; i < news.size(); i++) {
       Napi::HandleScope inner(env_);
-      all.Set(i, toObject(reports[i]));
+      all.Set(i, toObject(news[i]));
     }
-    on_reports_.MakeCallback(env_.Global(), {all}, context_);
+    listener.MakeCallback(env_.Global(), {all}, context_);
     if (!env_.IsExceptionPending()) return;
     const Napi::Error error = env_.GetAndClearPendingException();
     napi_fatal_exception(env_, error.Value());
+  }
+
+  Napi::Object toObject(const Sighting& seen) {
+    char text[INET6_ADDRSTRLEN] = "";
+    ::inet_ntop(seen.address.ipv6 ? AF_INET6 : AF_INET, seen.address.octets.data(), text, sizeof(text));
+    Napi::Object object = Napi::Object::New(env_);
+    object.Set("follower", seen.follower);
+    object.Set("address", text);
+    object.Set("mac", macText(env_, packMac(seen.mac)));
+    return object;
   }
 
   Napi::Object toObject(const ProbeReport& report) {
@@ -177,6 +208,7 @@ class Bridge {
 
   Napi::Env env_;
   Napi::FunctionReference on_reports_;
+  Napi::FunctionReference on_sightings_;
   Napi::AsyncContext context_;
   uv_async_t async_{};
   napi_async_cleanup_hook_handle cleanup_ = nullptr;
@@ -192,6 +224,8 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
                            InstanceMethod<&NativeProber::add>("add"),
                            InstanceMethod<&NativeProber::remove>("remove"),
                            InstanceMethod<&NativeProber::changeSource>("changeSource"),
+                           InstanceMethod<&NativeProber::follow>("follow"),
+                           InstanceMethod<&NativeProber::unfollow>("unfollow"),
                            InstanceMethod<&NativeProber::refresh>("refresh"),
                            InstanceMethod<&NativeProber::counters>("counters"),
                            InstanceMethod<&NativeProber::statistics>("statistics"),
@@ -200,14 +234,14 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
   }
 
   explicit NativeProber(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeProber>(info) {
-    const bool placed = info.Length() > 1 && !info[1].IsUndefined();
-    if (info.Length() < 1 || !info[0].IsFunction() || (placed && !info[1].IsString())) {
-      throwType(info.Env(), "NativeProber(onReports, namespace?) takes a function and a path");
+    const bool placed = info.Length() > 2 && !info[2].IsUndefined();
+    if (info.Length() < 2 || !info[0].IsFunction() || !info[1].IsFunction() || (placed && !info[2].IsString())) {
+      throwType(info.Env(), "NativeProber(onReports, onSightings, namespace?) takes two functions and a path");
       return;
     }
     int error = 0;
-    const std::string path = placed ? info[1].As<Napi::String>().Utf8Value() : std::string();
-    bridge_ = Bridge::open(info.Env(), info[0].As<Napi::Function>(), path, &error);
+    const std::string path = placed ? info[2].As<Napi::String>().Utf8Value() : std::string();
+    bridge_ = Bridge::open(info.Env(), info[0].As<Napi::Function>(), info[1].As<Napi::Function>(), path, &error);
     if (bridge_ == nullptr) {
       Napi::Error failure = Napi::Error::New(info.Env(), std::string("the prober can't start: ") + uv_strerror(-error));
       failure.Set("code", uv_err_name(-error));
@@ -267,6 +301,23 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
     return Napi::Boolean::New(info.Env(), prober->changeSource(target, source));
   }
 
+  Napi::Value follow(const Napi::CallbackInfo& info) {
+    Prober* prober = this->prober(info);
+    if (prober == nullptr) return info.Env().Undefined();
+    const std::string name = info.Length() > 0 && info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
+    if (name.empty() || name.size() >= IFNAMSIZ || name.find('\0') != std::string::npos)
+      return throwType(info.Env(), "follow(interface)");
+    return Napi::Number::New(info.Env(), prober->follow(name));
+  }
+
+  Napi::Value unfollow(const Napi::CallbackInfo& info) {
+    Prober* prober = this->prober(info);
+    uint32_t follower = 0;
+    if (prober == nullptr) return info.Env().Undefined();
+    if (!number(info, &follower)) return throwType(info.Env(), "unfollow(follower)");
+    return Napi::Boolean::New(info.Env(), prober->unfollow(follower));
+  }
+
   Napi::Value refresh(const Napi::CallbackInfo& info) {
     if (bridge_ != nullptr) bridge_->prober().refresh();
     return info.Env().Undefined();
@@ -297,15 +348,6 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
                                                      env, micros(counters->round_trip_ns.load(std::memory_order_relaxed)))));
     object.Set("mac", macText(env, counters->mac.load(std::memory_order_relaxed)));
     return object;
-  }
-
-  static Napi::Value macText(Napi::Env env, uint64_t mac) {
-    if (mac == 0) return env.Null();
-    char text[18];
-    const auto octet = [mac](int shift) { return static_cast<unsigned>(mac >> shift & 0xff); };
-    std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", octet(40), octet(32), octet(24), octet(16),
-                  octet(8), octet(0));
-    return Napi::String::New(env, text);
   }
 
   Napi::Value statistics(const Napi::CallbackInfo& info) {

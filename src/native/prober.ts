@@ -59,12 +59,26 @@ export interface ProbeCounters {
   readonly mac: string | null;
 }
 
+/** Somebody showed on a link. */
+export interface NeighbourSighting {
+  /** What `follow` gave. */
+  readonly follower: number;
+  readonly address: string;
+  readonly mac: string;
+}
+
 export interface NativeProber {
   /** @returns a number that is never used again. The first probe leaves within 100 ms. */
   add(target: ProbeTargetOptions): number;
   /** Nothing more is reported about it. False: there is none. */
   remove(target: number): boolean;
   changeSource(target: number, source: string | null): boolean;
+  /**
+   * Tells who shows on an interface (neighbour table, ARP, ND), within some 100 ms: each neighbour when it is seen first,
+   * when its MAC address changes, and every 10 s while it shows. The number ends it.
+   */
+  follow(interfaceName: string): number;
+  unfollow(follower: number): boolean;
   /** Interfaces changed. Without this it shows within a second. */
   refresh(): void;
   /** Null: there is no such target. */
@@ -78,6 +92,7 @@ export interface NativeProberApi {
   /** `namespace`: the file of a network namespace; default: the caller's. */
   NativeProber: new (
     onReports: (reports: readonly ProbeReport[]) => void,
+    onSightings: (sightings: readonly NeighbourSighting[]) => void,
     namespace?: string,
   ) => NativeProber;
 }

@@ -3,10 +3,16 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ipToBytes, macToBytes } from "../../src/core/address.js";
 import { ipBatch } from "../../src/lab/namespaces.js";
 import { type Lab, openLab } from "../../src/lab/topology.js";
 import { eventually } from "../../src/lab/wait.js";
-import type { NativeProber, ProbeReport, ProbeTargetOptions } from "../../src/native/prober.js";
+import type {
+  NativeProber,
+  NeighbourSighting,
+  ProbeReport,
+  ProbeTargetOptions,
+} from "../../src/native/prober.js";
 import { loadNative } from "../../src/native.js";
 import { netnsTest, whyNoNamespaces } from "../netns/testbed/index.js";
 
@@ -25,9 +31,21 @@ const TARGET: ProbeTargetOptions = {
   rise: 2,
 };
 
+/** Who has 192.0.2.199, asked by broadcast. */
+function arpRequest(sender: string, mac: string): Uint8Array {
+  const octets = macToBytes(mac);
+  const request = new Uint8Array(60);
+  request.set([255, 255, 255, 255, 255, 255, ...octets, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, ...octets]);
+  request.set([...ipToBytes(sender), 0, 0, 0, 0, 0, 0, 192, 0, 2, 199], 28);
+  return request;
+}
+
 describe.skipIf(process.platform !== "linux")("options", () => {
   const { NativeProber } = loadNative();
-  const prober = new NativeProber(() => {});
+  const prober = new NativeProber(
+    () => {},
+    () => {},
+  );
   afterAll(() => prober.close());
 
   it("are checked before anything is probed", () => {
@@ -50,8 +68,15 @@ describe.skipIf(process.platform !== "linux")("options", () => {
       expect(() => prober.add({ ...TARGET, ...wrong } as ProbeTargetOptions)).toThrow(message);
     }
     expect(() => prober.add(undefined as never)).toThrow(/options must be an object/);
-    expect(() => new NativeProber(undefined as never)).toThrow(/takes a function/);
-    expect(() => new NativeProber(() => {}, "/run/netns/fh-none")).toThrow(/the prober can't start/);
+    expect(() => new NativeProber(() => {}, undefined as never)).toThrow(/takes two functions/);
+    expect(
+      () =>
+        new NativeProber(
+          () => {},
+          () => {},
+          "/run/netns/fh-none",
+        ),
+    ).toThrow(/the prober can't start/);
     expect(prober.remove(77)).toBe(false);
     expect(prober.counters(77)).toBeNull();
   });
@@ -71,13 +96,19 @@ describe.skipIf(!possible)("prober", () => {
   interface Probing {
     readonly prober: NativeProber;
     readonly reports: ProbeReport[];
+    readonly sightings: NeighbourSighting[];
     last(target: number): ProbeReport | undefined;
     until(target: number, fits: Partial<ProbeReport>, boundMs?: number): Promise<ProbeReport>;
   }
 
   async function probing(use: (probing: Probing) => Promise<void>): Promise<void> {
     const reports: ProbeReport[] = [];
-    const prober = new native.NativeProber((more) => void reports.push(...more), router().path);
+    const sightings: NeighbourSighting[] = [];
+    const prober = new native.NativeProber(
+      (more) => void reports.push(...more),
+      (more) => void sightings.push(...more),
+      router().path,
+    );
     const last = (target: number) => reports.findLast((one) => one.target === target);
     const until = (target: number, fits: Partial<ProbeReport>, boundMs = 5000) =>
       eventually(
@@ -92,7 +123,7 @@ describe.skipIf(!possible)("prober", () => {
         () => JSON.stringify([last(target), prober.counters(target)]),
       );
     try {
-      await use({ prober, reports, last, until });
+      await use({ prober, reports, sightings, last, until });
     } finally {
       prober.close();
     }
@@ -315,6 +346,52 @@ describe.skipIf(!possible)("prober", () => {
     });
   });
 
+  netnsTest("tells who shows on a link: by the kernel's table, by ARP, by ND", [], async () => {
+    await probing(async ({ prober, sightings }) => {
+      // Resolved before anybody listened.
+      await router().run("ping", "-c", "1", "-W", "2", HOST);
+      const follower = prober.follow("lan0");
+      const mac = "02:00:00:01:01:01";
+      const seen = (address: string, owner = mac) =>
+        eventually(
+          `${address} was seen at ${owner}`,
+          5000,
+          () => sightings.find((one) => one.address === address && one.mac === owner),
+          () => JSON.stringify(sightings),
+        );
+      expect(await seen(HOST)).toEqual({ follower, address: HOST, mac });
+      // Heard, and of no interest to the kernel: a request for somebody else.
+      const source = new native.TrafficSource({
+        namespace: host().path,
+        interface: "eth0",
+        packetsPerSecond: 500,
+        capacity: 400,
+        frames: [arpRequest("192.0.2.152", mac), arpRequest("0.0.0.0", mac), arpRequest("192.0.2.153", mac)],
+      });
+      await seen("192.0.2.152");
+      await seen("192.0.2.153");
+      source.stop();
+      await host().run("ping", "-6", "-c", "1", "-W", "2", router().addresses.ipv6);
+      await seen("2001:db8:1::100");
+      await router().run(
+        "ip",
+        "neigh",
+        "replace",
+        "192.0.2.152",
+        "lladdr",
+        "02:00:00:00:00:99",
+        "dev",
+        "lan0",
+      );
+      await seen("192.0.2.152", "02:00:00:00:00:99");
+      expect(sightings.filter((one) => one.address === HOST)).toHaveLength(1);
+      expect(sightings.some((one) => one.address === "0.0.0.0")).toBe(false);
+      expect(prober.unfollow(follower)).toBe(true);
+      expect(prober.unfollow(follower)).toBe(false);
+      expect(() => prober.follow("")).toThrow(/follow\(interface\)/);
+    });
+  });
+
   netnsTest("gives descriptors and threads back, also with the worker it runs in", [], async () => {
     const descriptors = (): number =>
       readdirSync("/proc/self/fd").filter((fd) => existsSync(`/proc/self/fd/${fd}`)).length;
@@ -333,7 +410,7 @@ describe.skipIf(!possible)("prober", () => {
     const code = `
       const { workerData, parentPort } = require("node:worker_threads");
       const native = require(workerData.root + "/node_modules/node-gyp-build")(workerData.root);
-      const prober = new native.NativeProber(() => parentPort.postMessage("heard"));
+      const prober = new native.NativeProber(() => parentPort.postMessage("heard"), () => {});
       prober.add({ kind: "icmp", address: "127.0.0.1", source: null, intervalUs: 10000, timeoutUs: 10000,
                    fall: 1, rise: 1 });
       setInterval(() => prober, 1000);`;

@@ -1,0 +1,69 @@
+/**
+ * Probes that hosts answer by themselves (ICMP echo, ARP, neighbour solicitation), and who is a neighbour at all. Part
+ * of the seam in driver.ts. Probes are sent, matched and counted below it; only changes come up.
+ */
+import type { Verdict } from "../core/tracking/verdict.js";
+
+export interface ProbedTarget {
+  readonly kind: "icmp" | "arp" | "nd";
+  /** Name of the interface that probes leave by and answers come in by; null (ICMP only): the routing table's choice. */
+  readonly interface: string | null;
+  readonly address: string;
+  /** Null: the kernel's choice (ICMP only). */
+  readonly source: string | null;
+  readonly intervalUs: number;
+  /** At most the interval. */
+  readonly timeoutUs: number;
+  /** Failures in a row that turn `up` into `down`, successes that turn it back. The first result decides at once. */
+  readonly fall: number;
+  readonly rise: number;
+}
+
+/** The last probe ended otherwise than the one before, or the verdict changed. */
+export interface ProbeNews {
+  readonly verdict: Exclude<Verdict, "unknown">;
+  readonly outcome: "answered" | "timeout" | "error";
+  /** Of an `error`, which is a probe that could not be sent: "ENODEV", "ENETDOWN", "ENETUNREACH" … */
+  readonly errno: string | null;
+  /** Probes in a row that ended like this. */
+  readonly streak: number;
+  readonly atUs: number;
+  /** Of the last answer. */
+  readonly roundTripUs: number;
+}
+
+/** Cumulative; null: never so far. */
+export interface ProbeCounts {
+  readonly sent: number;
+  readonly answered: number;
+  readonly timeouts: number;
+  readonly errors: number;
+  readonly answeredAtUs: number | null;
+  readonly roundTripUs: number | null;
+  /** Who answered last (ARP and ND). */
+  readonly mac: string | null;
+}
+
+export interface Probing {
+  changeSource(source: string | null): void;
+  counts(): ProbeCounts;
+  /** Ends it; nothing more is told. */
+  end(): void;
+}
+
+/** Somebody showed on a link: the kernel resolved the address, or its owner asked or answered ARP or ND. */
+export interface Sighting {
+  readonly address: string;
+  readonly mac: string;
+}
+
+export interface Prober {
+  probe(target: ProbedTarget, onNews: (news: ProbeNews) => void): Probing;
+  /**
+   * Tells who shows on an interface until the function returned is called: each neighbour when it is seen first, when
+   * its MAC address is another one, and again now and then while it shows. Bounded.
+   */
+  followNeighbours(interfaceName: string, onSighting: (seen: Sighting) => void): () => void;
+  /** Links changed. */
+  refresh(): void;
+}
