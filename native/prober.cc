@@ -626,7 +626,7 @@ int Prober::openFor(const Target& target, ProbePort& port) {
 bool Prober::compose(Target& target, ProbePort& port, ProbePort::Message& message) {
   const ProbeSettings& settings = target.settings;
   int error = port.error() != 0 ? port.error() : openFor(target, port);
-  if (error == 0 && settings.kind != ProbeKind::kIcmp && !settings.source) error = EADDRNOTAVAIL;
+  if (error == 0 && !settings.source && !settings.interface.empty()) error = EADDRNOTAVAIL;
   if (error == 0 && settings.kind == ProbeKind::kIcmp && !settings.address.ipv6 && settings.source)
     error = port.sourceError(*settings.source);
   if (error != 0) {

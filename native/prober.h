@@ -33,7 +33,8 @@ struct ProbeSettings {
   // Where probes go out and answers come in. Empty (ICMP only): by the routing table.
   std::string interface;
   ProbeAddress address;
-  // None: ICMP leaves the choice to the kernel; ARP and ND can't do without.
+  // None: without an interface the kernel's choice. Where the interface is given there has to be one: the kernel might
+  // choose a virtual address.
   std::optional<ProbeAddress> source;
   int64_t interval_ns = 0;
   int64_t timeout_ns = 0;  // at most the interval

@@ -9,7 +9,14 @@
 import type { Config } from "./config/index.js";
 import type { Driver } from "./driver/driver.js";
 import type { ReloadResult } from "./engine/router.js";
-import type { Explanation, Outcome, RouterEvent, RouterStatus, SwitchoverReport } from "./engine/status.js";
+import type {
+  Explanation,
+  MaskStatus,
+  Outcome,
+  RouterEvent,
+  RouterStatus,
+  SwitchoverReport,
+} from "./engine/status.js";
 
 export * from "./config/index.js";
 export type { Driver } from "./driver/driver.js";
@@ -18,6 +25,7 @@ export type {
   Explanation,
   GlobalStatistics,
   InterfaceStatus,
+  MaskStatus,
   Outcome,
   RouterEvent,
   RouterStatus,
@@ -59,6 +67,14 @@ export interface FirsthopRouter {
   on<Type extends RouterEvent["type"]>(type: Type, listener: (event: EventOf<Type>) => void): () => void;
   /** @throws FirsthopError NOT_FOUND */
   explain(name: string): Explanation;
+  /** Whom no check looks at. What is added or lifted here stays so until the router is closed, also over a reload. */
+  readonly mask: {
+    list(): readonly MaskStatus[];
+    /** @throws FirsthopError USAGE for what is neither an IP prefix nor a MAC address */
+    add(entry: string): MaskStatus;
+    /** @throws FirsthopError USAGE, NOT_FOUND */
+    del(entry: string): MaskStatus;
+  };
   /** The last inputs of the state machines, one JSON document a line: for bug reports. */
   flightRecorder(): string;
   /**
@@ -101,6 +117,7 @@ export async function openRouter(config: Config, options: OpenRouterOptions = {}
         if (event.type === type) guarded(() => listener(event as Parameters<typeof listener>[0]));
       }),
     explain: (name) => router.explain(name),
+    mask: router.mask,
     flightRecorder: () => router.flightRecorder(),
     drain: (names, drainOptions) => router.operations.drain(names, drainOptions?.force),
     undrain: (names) => router.operations.undrain(names),

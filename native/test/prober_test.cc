@@ -130,6 +130,7 @@ ProbeSettings loopback(uint8_t last, const char* interface = "lo") {
   settings.interface = interface;
   const uint8_t octets[4] = {127, 0, 0, last};
   settings.address = addressOf(octets, false);
+  settings.source = addressOf(kHome, false);
   settings.interval_ns = 10'000'000;
   settings.timeout_ns = 10'000'000;
   settings.fall = 2;

@@ -69,6 +69,12 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     words: [],
     names: true,
   },
+  mask: {
+    summary: "show and change whom no check looks at",
+    options: [],
+    words: ["list", "add", "del"],
+    names: false,
+  },
   decode: {
     summary: "decode advertisements",
     options: [

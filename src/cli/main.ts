@@ -52,6 +52,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "hand a virtual router over to the best Backup, for good or as a test",
     load: async () => (await import("./operations.js")).switchoverCommand(),
   },
+  mask: {
+    summary: "show and change whom no check looks at",
+    load: async () => (await import("./mask.js")).maskCommand(),
+  },
   decode: {
     summary: "decode and judge advertisements from hex or a capture file",
     load: async () => (await import("./decode.js")).decodeCommand(),

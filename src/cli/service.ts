@@ -261,6 +261,15 @@ class Service {
         return (await this.#ready).explain(name);
       },
       ...operationHandlers(() => this.#ready),
+      mask: async ({ action, entry }) => {
+        const { mask } = await this.#ready;
+        if (action === "list") return mask.list();
+        if ((action === "add" || action === "del") && typeof entry === "string") return mask[action](entry);
+        throw new FirsthopError(
+          "USAGE",
+          "mask needs an `action`, list, add or del, and the `entry` of the latter two",
+        );
+      },
       events: (params, stream) => this.#follow(params, stream),
       reload: () => this.#reload("reload"),
       handover: handoverHandler(this.#ready, () => this.#stop(FOLLOWED)),

@@ -117,7 +117,7 @@ export function selection(status: RouterStatus, what: string | undefined): unkno
     case "virtual-routers":
       return { virtualRouters: status.virtualRouters };
     case "tracks":
-      return { tracks: status.tracks };
+      return { tracks: status.tracks, mask: status.mask };
     case "bfd":
       return { bfdSessions: status.bfdSessions };
     case "interfaces":
@@ -134,7 +134,7 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
     case "virtual-routers":
       return virtualRoutersTable(status.virtualRouters, nowMs);
     case "tracks":
-      return tracksTable(status.tracks, nowMs);
+      return [tracksTable(status.tracks, nowMs), ...maskedText(status)].join("\n");
     case "bfd":
       return bfdTable(status.bfdSessions);
     case "interfaces":
@@ -189,6 +189,21 @@ function tracksTable(tracks: readonly TrackStatus[], nowMs: number): string {
       track.changing && track.last ? `${track.evidence}; now: ${track.last.evidence}` : track.evidence,
     ]),
   );
+}
+
+/** Whom trackers leave out, and by which entry of the mask table; entries that nobody meets, too. */
+function maskedText({ tracks, mask }: RouterStatus): string[] {
+  const masked = tracks.flatMap((track) => track.masked.map((one) => ({ ...one, track: track.name })));
+  const rows = masked.map((one) => [one.by, one.address, one.mac ?? "-", one.track]);
+  const idle = mask.filter(({ entry, inForce }) => inForce && !masked.some((one) => one.by === entry));
+  if (rows.length === 0 && idle.length === 0) return [];
+  return [
+    "",
+    table(
+      ["MASKED BY", "ADDRESS", "MAC", "TRACKER"],
+      [...rows, ...idle.map((one) => [one.entry, "-", "-", "-"])],
+    ),
+  ];
 }
 
 function trackState(track: TrackStatus): string {

@@ -4,18 +4,27 @@
  */
 import { z } from "zod";
 import { control, controlTimeout, log } from "./daemon.js";
+import { mask } from "./mask.js";
 import { ownership, ownershipLimit } from "./ownership.js";
 import type { Section } from "./section.js";
 import { trackers } from "./trackers/index.js";
 import { virtualRouters } from "./virtual-routers.js";
 
 /** The keys of the top level. */
-export const SECTIONS = { virtualRouters, trackers, ownership, ownershipLimit, controlTimeout, control, log };
+export const SECTIONS = {
+  virtualRouters,
+  trackers,
+  mask,
+  ownership,
+  ownershipLimit,
+  controlTimeout,
+  control,
+  log,
+};
 
 /** Keys that have their place in the format, but nothing behind them in this version. By path, * for any index. */
 export const PLANNED_KEYS: ReadonlySet<string> = new Set([
   "syncGroups",
-  "mask",
   "gateways",
   "metrics",
   "virtualRouters.*.syncGroup",

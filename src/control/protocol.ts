@@ -21,6 +21,7 @@ export const METHODS = [
   "undrain",
   "priority",
   "switchover",
+  "mask",
   "reload",
   "stop",
   "recorder",

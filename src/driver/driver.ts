@@ -4,8 +4,10 @@
  * file may know which of the two it runs on; nothing below it may know a protocol.
  */
 import type { HeartbeatProgram, KernelStep, PortId, ProgramEntry } from "../core/automaton.js";
+import type { Prober } from "./prober.js";
 import type { Probes } from "./probes.js";
 
+export type { ProbeCounts, ProbedTarget, ProbeNews, Prober, Probing, Sighting } from "./prober.js";
 export type { ProbePath, ProbeRequest, ProbeRun, Probes } from "./probes.js";
 
 /** A virtual router (later: a BFD session, a gateway member) as the heartbeat engine sees it. */
@@ -280,6 +282,8 @@ export interface Driver {
   openKernel(options: KernelOptions): Kernel;
   /** What trackers try; ended by `close`, which leaves nothing of a probe behind. */
   openProbes(): Probes;
+  /** Probes that hosts answer by themselves, and who is a neighbour. */
+  openProber(): Prober;
   /** A small file store that survives restarts (learned checksum forms); keys are plain names. */
   readonly store: { read(key: string): string | null; write(key: string, value: string): void };
   /** Wall clock for time stamps in logs and events, milliseconds since 1970. */

@@ -9,7 +9,7 @@ export interface ProbedTarget {
   /** Name of the interface that probes leave by and answers come in by; null (ICMP only): the routing table's choice. */
   readonly interface: string | null;
   readonly address: string;
-  /** Null: the kernel's choice (ICMP only). */
+  /** Null: without an interface the kernel's choice; with one, there is none, and each probe an EADDRNOTAVAIL. */
   readonly source: string | null;
   readonly intervalUs: number;
   /** At most the interval. */

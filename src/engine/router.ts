@@ -32,6 +32,7 @@ import { FlightRecorder } from "./recorder.js";
 import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
 import { tamperingWith } from "./tampering.js";
 import { trackEvent } from "./tracking/events.js";
+import { MaskTable } from "./tracking/mask-table.js";
 import { Trackers } from "./tracking/trackers.js";
 import { VirtualRouter } from "./virtual-router.js";
 import type { VirtualRouterHost } from "./virtual-router-host.js";
@@ -73,6 +74,11 @@ export class Router {
   readonly #operations: Operations;
   /** How another process takes over from this one, or this one from another. */
   readonly exchange: Exchange;
+  /** Whom no check looks at. */
+  readonly mask = new MaskTable((what) => {
+    this.#trackers.maskChanged();
+    if (what) this.#notice("info", null, "mask", what);
+  });
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #ports: Ports;
@@ -128,6 +134,7 @@ export class Router {
       orders: () => this.#operations.records(),
       events: () => this.#events,
     });
+    this.mask.configure(config.mask);
   }
 
   /**
@@ -159,6 +166,7 @@ export class Router {
     return {
       virtualRouters: [...this.#virtualRouters.values()].map((one) => one.status()),
       tracks: this.#trackers.status((tracker) => this.#followersOf(tracker).map((one) => one.name)),
+      mask: this.mask.list(),
       interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
       bfdSessions: this.#bfd.status(),
       statistics: this.#intake.statistics(this.#ports.counters()),
@@ -260,6 +268,7 @@ export class Router {
     await this.#remove(leaving, true);
     this.#config = config;
     this.#operations.keepOnly(new Set(config.virtualRouters.map((one) => one.name)));
+    this.mask.configure(config.mask);
     this.#trackers.apply(config.trackers);
     for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
     for (const one of this.#virtualRouters.values()) one.setTracking(this.#trackers.follow(one.config.track));
@@ -511,6 +520,8 @@ export class Router {
       network,
       probes: this.#driver.openProbes(),
       bfd: () => this.#bfd,
+      prober: this.#driver.openProber(),
+      mask: this.mask,
       sourceOn: (name: string, target: string) => {
         const link = network.linkByName(name);
         const family = familyOf(target);

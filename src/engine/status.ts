@@ -119,6 +119,8 @@ export interface TrackStatus {
   readonly rise: number;
   readonly last: { readonly up: boolean; readonly evidence: string; readonly at: string } | null;
   readonly results: { readonly up: number; readonly down: number };
+  /** Whom it leaves out, and the entry of the mask table that says so. */
+  readonly masked: readonly { readonly address: string; readonly mac: string | null; readonly by: string }[];
   /** Names of virtual routers. */
   readonly trackedBy: readonly string[];
 }
@@ -154,6 +156,16 @@ export interface BfdSessionStatus {
   };
 }
 
+/** An entry of the mask table. */
+export interface MaskStatus {
+  /** Canonical text. */
+  readonly entry: string;
+  /** `runtime`: added since the start, and gone with the daemon. */
+  readonly origin: "configuration" | "runtime";
+  /** False: it was lifted at run time, until the daemon ends. */
+  readonly inForce: boolean;
+}
+
 export interface InterfaceStatus {
   readonly name: string;
   readonly ifindex: number | null;
@@ -170,6 +182,7 @@ export interface InterfaceStatus {
 export interface RouterStatus {
   readonly virtualRouters: readonly VirtualRouterStatus[];
   readonly tracks: readonly TrackStatus[];
+  readonly mask: readonly MaskStatus[];
   readonly interfaces: readonly InterfaceStatus[];
   readonly bfdSessions: readonly BfdSessionStatus[];
   readonly statistics: GlobalStatistics;

@@ -10,7 +10,7 @@ export interface ProbeTargetOptions {
    */
   readonly interface?: string | null;
   readonly address: string;
-  /** ICMP without one: the kernel's choice. ARP and ND without one: each probe is an EADDRNOTAVAIL. */
+  /** Without an interface null is the kernel's choice; with one, each probe without a source is an EADDRNOTAVAIL. */
   readonly source: string | null;
   /** 1,000 to 86,400,000,000. */
   readonly intervalUs: number;

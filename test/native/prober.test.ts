@@ -24,7 +24,7 @@ const TARGET: ProbeTargetOptions = {
   kind: "icmp",
   interface: "lan0",
   address: HOST,
-  source: null,
+  source: ROUTER,
   intervalUs: 20_000,
   timeoutUs: 20_000,
   fall: 2,
@@ -134,12 +134,12 @@ describe.skipIf(!possible)("prober", () => {
     await probing(async ({ prober, until, reports }) => {
       const cases: readonly Partial<ProbeTargetOptions>[] = [
         { kind: "icmp", address: HOST },
-        { kind: "icmp", address: HOST, source: ROUTER },
-        { kind: "icmp", address: HOST, interface: null },
-        { kind: "icmp", address: "203.0.113.1", interface: "wan0" },
-        { kind: "icmp", address: "2001:db8:1::100" },
+        { kind: "icmp", address: HOST, interface: null, source: null },
+        { kind: "icmp", address: "203.0.113.1", interface: "wan0", source: "203.0.113.2" },
+        { kind: "icmp", address: "2001:db8:1::100", interface: null, source: null },
         { kind: "icmp", address: "2001:db8:1::100", source: router().addresses.ipv6 },
-        { kind: "icmp", address: linkLocal },
+        { kind: "icmp", address: linkLocal, source: router().linkLocal },
+        { kind: "icmp", address: "203.0.113.1", interface: null },
         { kind: "arp", address: HOST, source: ROUTER },
         { kind: "nd", address: "2001:db8:1::100", source: router().addresses.ipv6 },
         { kind: "nd", address: linkLocal, source: router().linkLocal },
@@ -164,7 +164,8 @@ describe.skipIf(!possible)("prober", () => {
     await probing(async ({ prober, until }) => {
       const cases: readonly (readonly [Partial<ProbeTargetOptions>, string])[] = [
         [{ interface: "none0" }, "ENODEV"],
-        [{ address: "198.51.100.1", interface: null }, "ENETUNREACH"],
+        [{ address: "198.51.100.1", interface: null, source: null }, "ENETUNREACH"],
+        [{ source: null }, "EADDRNOTAVAIL"],
         [{ source: "192.0.2.77" }, "EADDRNOTAVAIL"],
         [{ address: "2001:db8:1::100", source: "2001:db8:1::77" }, "EADDRNOTAVAIL"],
         [{ kind: "arp", source: null }, "EADDRNOTAVAIL"],
@@ -218,8 +219,8 @@ describe.skipIf(!possible)("prober", () => {
     await dress();
     const set = (...words: string[]) => router().run("ip", "link", "set", ...words);
     await probing(async ({ prober, until }) => {
-      const p1 = { ...TARGET, interface: "p1", address: "10.7.0.1" };
-      const targets = [prober.add(p1), prober.add({ ...p1, kind: "arp", source: "10.7.0.2" })];
+      const p1 = { ...TARGET, interface: "p1", address: "10.7.0.1", source: "10.7.0.2" };
+      const targets = [prober.add(p1), prober.add({ ...p1, kind: "arp" })];
       const all = async (fits: Partial<ProbeReport>): Promise<void> => {
         for (const target of targets) await until(target, fits);
       };
@@ -310,6 +311,7 @@ describe.skipIf(!possible)("prober", () => {
           ...TARGET,
           interface: "q1",
           address,
+          source: "10.8.0.2",
           intervalUs: 100_000,
           timeoutUs: 100_000,
           fall: 3,
@@ -397,7 +399,7 @@ describe.skipIf(!possible)("prober", () => {
       readdirSync("/proc/self/fd").filter((fd) => existsSync(`/proc/self/fd/${fd}`)).length;
     const round = () =>
       probing(async ({ prober, until }) => {
-        const target = prober.add({ ...TARGET, interface: null, address: "127.0.0.1" });
+        const target = prober.add({ ...TARGET, interface: null, source: null, address: "127.0.0.1" });
         await until(target, { verdict: "up" });
         expect(prober.remove(target)).toBe(true);
         expect(prober.counters(target)).toBeNull();

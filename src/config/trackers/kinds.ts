@@ -4,6 +4,7 @@ import { bfdKind } from "./bfd.js";
 import { fileKind } from "./file.js";
 import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
+import { arpKind, icmpKind, ndKind } from "./probed.js";
 import { processKind } from "./process.js";
 import { routeKind } from "./route.js";
 import { scriptKind } from "./script.js";
@@ -20,6 +21,9 @@ export const TRACKER_KINDS = {
   process: processKind,
   file: fileKind,
   bfd: bfdKind,
+  icmp: icmpKind,
+  arp: arpKind,
+  nd: ndKind,
   interface: interfaceKind,
 };
 

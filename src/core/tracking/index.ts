@@ -1,3 +1,4 @@
 /** Tracking: from results to verdicts, and from verdicts to priorities. Pure. */
+export * from "./mask.js";
 export * from "./priority.js";
 export * from "./verdict.js";

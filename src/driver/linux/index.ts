@@ -1,7 +1,9 @@
 /** This machine: the native heartbeat engine and the Linux kernel behind the driver seam. */
+import { loadNative } from "../../native.js";
 import type { Driver } from "../driver.js";
 import { type LinuxHeartbeat, openLinuxHeartbeat } from "./heartbeat.js";
 import { openLinuxKernel } from "./kernel.js";
+import { openLinuxProber } from "./prober.js";
 import { openLinuxProbes } from "./probes/index.js";
 import { openStateStore } from "./state-store.js";
 
@@ -30,6 +32,11 @@ export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver 
       const probes = openLinuxProbes();
       closers.push(() => probes.close());
       return probes;
+    },
+    openProber() {
+      const prober = openLinuxProber(loadNative);
+      closers.push(() => prober.close());
+      return prober;
     },
     store: openStateStore(stateDirectory),
     wallClockMs: () => Date.now(),

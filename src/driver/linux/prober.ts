@@ -1,4 +1,5 @@
 /** The native prober behind the driver seam. Its thread begins with the first thing that it has to do. */
+import { canonicalIp } from "../../core/address.js";
 import type { NativeProber, NativeProberApi } from "../../native/prober.js";
 import type { ProbeNews, Prober, Sighting } from "../prober.js";
 
@@ -29,7 +30,9 @@ export function openLinuxProber(load: () => NativeProberApi): LinuxProber {
         for (const report of reports) listeners.get(report.target)?.(report);
       },
       (sightings) => {
-        for (const seen of sightings) followers.get(seen.follower)?.(seen);
+        for (const { follower, address, mac } of sightings) {
+          followers.get(follower)?.({ address: canonicalIp(address) ?? address, mac });
+        }
       },
     );
     return opened;

@@ -30,6 +30,7 @@ export type { SessionView } from "./heartbeat.js";
 export { type HostOptions, type SentPacket, SimulatedHost } from "./host.js";
 export { type InterfaceOptions, type Latencies, QUICK_MACHINE, SimulatedMachine } from "./machine.js";
 export type { SimulatedInterface, VirtualPlace } from "./network-stack.js";
+export type { EchoScript } from "./prober.js";
 export { type ProbeScript, RouteTable } from "./probes.js";
 export { Random } from "./random.js";
 export { type Cable, HEALTHY_LINK, type LinkFaults, SimulatedSegment, type Station } from "./segment.js";

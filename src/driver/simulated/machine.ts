@@ -7,6 +7,7 @@ import type { Driver } from "../driver.js";
 import type { SessionView } from "./heartbeat.js";
 import { decodeHostPacket } from "./host-packet.js";
 import { NetworkStack, type SimulatedInterface, type VirtualPlace } from "./network-stack.js";
+import type { EchoScript, Followers } from "./prober.js";
 import { type ProbeScript, RouteTable } from "./probes.js";
 import { type Latencies, SimulatedProcess } from "./process.js";
 import type { Random } from "./random.js";
@@ -55,6 +56,9 @@ export class SimulatedMachine {
   readonly routes = new RouteTable();
   /** What survives restarts: the store of the driver. */
   readonly store = new Map<string, string>();
+  /** Whether and when probes that leave now are answered. */
+  echoScript: EchoScript = () => null;
+  readonly #followers: Followers = new Map();
   readonly #random: Random;
   readonly #jitter: Random;
   readonly #wires: Wire[] = [];
@@ -123,6 +127,11 @@ export class SimulatedMachine {
     return this.#stack.find(name)?.cable ?? null;
   }
 
+  /** Somebody shows on a link. */
+  showNeighbour(interfaceName: string, address: string, mac: string): void {
+    for (const follow of this.#followers.get(interfaceName) ?? []) follow({ address, mac });
+  }
+
   // ---- processes ----------------------------------------------------------------------------------------
 
   /**
@@ -144,6 +153,8 @@ export class SimulatedMachine {
       refusal: () => this.refusePrepare,
       routes: this.routes,
       probeScript: () => this.probeScript,
+      echoScript: () => this.echoScript,
+      followers: this.#followers,
     });
     for (const reason of this.#holds) hold(process, reason);
     this.#process = process;

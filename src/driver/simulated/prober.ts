@@ -9,18 +9,16 @@ import type { Context } from "./context.js";
 /** Microseconds until a probe's answer is there, an errno when it can't be sent, null when nobody answers. */
 export type EchoScript = (target: ProbedTarget) => number | string | null;
 
+/** Who hears of neighbours, by interface. */
+export type Followers = Map<string, Set<(seen: Sighting) => void>>;
+
 export class SimulatedProber implements Prober {
   readonly #javaScript: Context;
   readonly #script: () => EchoScript;
   readonly #now: () => number;
-  readonly #followers: Map<string, Set<(seen: Sighting) => void>>;
+  readonly #followers: Followers;
 
-  constructor(
-    javaScript: Context,
-    now: () => number,
-    script: () => EchoScript,
-    followers: Map<string, Set<(seen: Sighting) => void>>,
-  ) {
+  constructor(javaScript: Context, now: () => number, script: () => EchoScript, followers: Followers) {
     this.#javaScript = javaScript;
     this.#now = now;
     this.#script = script;

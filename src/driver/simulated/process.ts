@@ -1,15 +1,28 @@
 /** One run of a program on a simulated machine: its threads, and the `Driver` that it is given. */
 import type { KernelStep } from "../../core/automaton.js";
-import type { Driver, Heartbeat, HeartbeatOptions, Kernel, KernelOptions, Probes } from "../driver.js";
+import type {
+  Driver,
+  Heartbeat,
+  HeartbeatOptions,
+  Kernel,
+  KernelOptions,
+  Prober,
+  Probes,
+} from "../driver.js";
 import { Context } from "./context.js";
 import { SimulatedHeartbeat } from "./heartbeat.js";
 import { SimulatedKernel } from "./kernel.js";
 import { KernelLane } from "./kernel-lane.js";
 import type { NetworkStack } from "./network-stack.js";
+import { type EchoScript, type Followers, SimulatedProber } from "./prober.js";
 import { type ProbeScript, type RouteTable, SimulatedProbes } from "./probes.js";
 import type { SimulatedWorld } from "./world.js";
 
 export interface ProcessHost {
+  /** Who answers probes now. */
+  echoScript(): EchoScript;
+  /** Who hears of neighbours, by interface. */
+  readonly followers: Followers;
   readonly name: string;
   readonly world: SimulatedWorld;
   readonly stack: NetworkStack;
@@ -111,6 +124,16 @@ export class SimulatedProcess implements Driver {
 
   openProbes(): Probes {
     return new SimulatedProbes(this.javaScript, () => this.#host.probeScript());
+  }
+
+  openProber(): Prober {
+    const host = this.#host;
+    return new SimulatedProber(
+      this.javaScript,
+      () => host.now(),
+      () => host.echoScript(),
+      host.followers,
+    );
   }
 
   wallClockMs(): number {

@@ -4,9 +4,10 @@
  */
 import type { TrackerSpec } from "../../config/index.js";
 import type { TrackResult } from "../../core/tracking/verdict.js";
-import type { Driver, Heartbeat, Kernel, Probes } from "../../driver/driver.js";
+import type { Driver, Heartbeat, Kernel, Prober, Probes } from "../../driver/driver.js";
 import type { BfdSessions } from "../bfd/sessions.js";
 import type { NetworkCache } from "../network.js";
+import type { MaskTable } from "./mask-table.js";
 
 /** What kinds work with; one for all trackers of a router. */
 export interface TrackingServices {
@@ -16,6 +17,8 @@ export interface TrackingServices {
   readonly network: NetworkCache;
   readonly probes: Probes;
   bfd(): BfdSessions;
+  readonly prober: Prober;
+  readonly mask: MaskTable;
   /**
    * The own address that probes to `target` leave from: never a virtual one. Null: the interface is not there or has
    * none of this family.
@@ -28,14 +31,33 @@ export interface Watch<Spec> extends TrackingServices {
   readonly spec: Spec;
   readonly intervalUs: number;
   readonly timeoutUs: number;
+  /** For kinds whose results come counted. */
+  readonly fall: number;
+  readonly rise: number;
   /** A check ended. `atUs` (monotonic): when, default now. After the end of the watch it does nothing. */
   tell(result: TrackResult, atUs?: number): void;
+}
+
+/** Somebody whom the mask table keeps checks from. */
+export interface MaskedTarget {
+  readonly address: string;
+  readonly mac: string | null;
+  /** The entry. */
+  readonly by: string;
 }
 
 /** A watch that was begun. */
 export interface RunningWatch {
   /** Links or addresses changed. */
   networkChanged?(): void;
+  /** The mask table changed; for kinds that look at more than one address. */
+  maskChanged?(): void;
+  /** Checks so far, where not each of them is told. */
+  results?(): { readonly up: number; readonly down: number };
+  /** The MAC address of who answered last, where it is seen. */
+  mac?(): string | null;
+  /** Whom it leaves out, of several that it could look at. */
+  masked?(): readonly MaskedTarget[];
   /** Ends it; nothing of it stays. */
   stop(): void;
 }
@@ -43,6 +65,8 @@ export interface RunningWatch {
 export interface TrackerKind<Spec> {
   /** The number that it tells counts, not the verdict. */
   readonly byValue?: boolean;
+  /** What it tells went through fall and rise already. */
+  readonly counted?: boolean;
   begin(watch: Watch<Spec>): RunningWatch;
 }
 

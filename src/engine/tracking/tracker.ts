@@ -11,8 +11,9 @@ import {
   type TrackResult,
   UNKNOWN_TRACKER,
   type Verdict,
+  type VerdictSettings,
 } from "../../core/tracking/index.js";
-import type { RunningWatch, TrackerKind, TrackingServices } from "./kind.js";
+import type { MaskedTarget, RunningWatch, TrackerKind, TrackingServices } from "./kind.js";
 import { TRACKER_KINDS } from "./kinds/index.js";
 
 /** A change of a tracker's verdict or value. */
@@ -33,10 +34,21 @@ export interface TrackerHost extends TrackingServices {
   readonly trackerChanged: (tracker: Tracker, change: TrackerChange) => void;
 }
 
+/** For results that decide at once. */
+const AT_ONCE: VerdictSettings = { fall: 1, rise: 1, upDelayUs: 0, downDelayUs: 0, damping: null };
+
 export class Tracker {
   readonly config: TrackerConfig;
   readonly byValue: boolean;
+  readonly #kind: TrackerKind<unknown>;
   readonly #host: TrackerHost;
+  /** What it looks at, where that is one address. */
+  readonly #address: string | null;
+  #mac: string | null = null;
+  #maskedBy: string | null = null;
+  #unfollow: (() => void) | null = null;
+  /** The next result decides at once: it was masked before. */
+  #fresh = false;
   #state: TrackerState;
   #watch: RunningWatch | null = null;
   #ended = false;
@@ -52,24 +64,24 @@ export class Tracker {
   ) {
     this.config = config;
     this.#host = host;
-    const kind = TRACKER_KINDS[config.spec.kind] as TrackerKind<unknown>;
-    this.byValue = kind.byValue ?? false;
+    this.#kind = TRACKER_KINDS[config.spec.kind] as TrackerKind<unknown>;
+    this.byValue = this.#kind.byValue ?? false;
+    this.#address = "address" in config.spec ? config.spec.address : null;
     this.#state = before ? inherited(before.state) : UNKNOWN_TRACKER;
     this.#changedAtMs = before?.changedAtMs ?? null;
   }
 
   /** Begins to watch. Apart from the constructor, because results may come at once. */
   begin(): void {
-    const { config } = this;
-    const kind = TRACKER_KINDS[config.spec.kind] as TrackerKind<unknown>;
-    this.#watch = kind.begin({
-      ...this.#host,
-      spec: config.spec,
-      intervalUs: config.intervalUs,
-      timeoutUs: config.timeoutUs,
-      tell: (result, atUs) => this.#tell(result, atUs),
-    });
-    if (this.#ended) this.#watch.stop();
+    this.#followMac();
+    this.#weighMask();
+  }
+
+  maskChanged(): void {
+    if (this.#ended) return;
+    this.#followMac();
+    this.#weighMask();
+    this.#watch?.maskChanged?.();
   }
 
   get name(): string {
@@ -91,7 +103,13 @@ export class Tracker {
 
   /** Results so far. */
   get results(): { readonly up: number; readonly down: number } {
-    return { ...this.#results };
+    return this.#watch?.results?.() ?? { ...this.#results };
+  }
+
+  /** Whom the mask table keeps it from. */
+  get masked(): readonly MaskedTarget[] {
+    if (this.#maskedBy === null || this.#address === null) return this.#watch?.masked?.() ?? [];
+    return [{ address: this.#address, mac: this.#mac, by: this.#maskedBy }];
   }
 
   networkChanged(): void {
@@ -102,15 +120,74 @@ export class Tracker {
     this.#ended = true;
     this.#cancelWake?.();
     this.#cancelWake = null;
+    this.#unfollow?.();
+    this.#unfollow = null;
     this.#watch?.stop();
     this.#watch = null;
   }
 
+  #watchNow(): void {
+    const { config } = this;
+    this.#watch = this.#kind.begin({
+      ...this.#host,
+      spec: config.spec,
+      intervalUs: config.intervalUs,
+      timeoutUs: config.timeoutUs,
+      fall: config.fall,
+      rise: config.rise,
+      tell: (result, atUs) => this.#tell(result, atUs),
+    });
+    if (this.#ended) this.#watch.stop();
+  }
+
+  /** Watches, unless the mask table keeps checks from its address: what is not looked at does not fail. */
+  #weighMask(): void {
+    const address = this.#address;
+    this.#mac = this.#watch?.mac?.() ?? this.#mac;
+    const before = this.#maskedBy;
+    this.#maskedBy = address === null ? null : this.#host.mask.maskedBy(address, this.#mac);
+    if (this.#maskedBy === null) {
+      this.#fresh ||= before !== null;
+      if (!this.#watch) this.#watchNow();
+      return;
+    }
+    this.#watch?.stop();
+    this.#watch = null;
+    if (this.#maskedBy === before) return;
+    const evidence = `${address} is masked by ${this.#maskedBy}`;
+    this.#take(judge(AT_ONCE, this.#state, { up: true, evidence }, this.#host.heartbeat.now()));
+  }
+
+  /** Whose address it is matters where the mask table names MAC addresses; a neighbour's shows on its link. */
+  #followMac(): void {
+    const { spec } = this.config;
+    const name = "interface" in spec ? spec.interface : null;
+    const wanted = this.#host.mask.namesMacs && this.#address !== null && name !== null;
+    if (!wanted) {
+      this.#unfollow?.();
+      this.#unfollow = null;
+      return;
+    }
+    this.#unfollow ??= this.#host.prober.followNeighbours(name, (seen) => {
+      if (seen.address !== this.#address || seen.mac === this.#mac) return;
+      this.#mac = seen.mac;
+      this.#weighMask();
+    });
+  }
+
   #tell(result: TrackResult, atUs?: number): void {
     if (this.#ended) return;
+    if (this.#host.mask.namesMacs) this.#weighMask();
+    if (this.#maskedBy !== null) return;
     this.#results[result.up ? "up" : "down"]++;
     this.#last = { up: result.up, evidence: result.evidence, atMs: this.#host.driver.wallClockMs() };
-    this.#take(judge(this.config, this.#state, result, atUs ?? this.#host.heartbeat.now()));
+    const settings = this.#fresh
+      ? AT_ONCE
+      : this.#kind.counted
+        ? { ...this.config, fall: 1, rise: 1 }
+        : this.config;
+    this.#fresh = false;
+    this.#take(judge(settings, this.#state, result, atUs ?? this.#host.heartbeat.now()));
   }
 
   #take(step: TrackerStep): void {

@@ -64,7 +64,12 @@ export class Trackers {
   }
 
   networkChanged(): void {
+    this.#services.prober.refresh();
     for (const tracker of this.#trackers.values()) tracker.networkChanged();
+  }
+
+  maskChanged(): void {
+    for (const tracker of this.#trackers.values()) tracker.maskChanged();
   }
 
   /** `followers`: names of those who track a tracker. */
@@ -106,6 +111,7 @@ function statusOf(tracker: Tracker, trackedBy: readonly string[]): TrackStatus {
     rise: config.rise,
     last: last === null ? null : { up: last.up, evidence: last.evidence, at: stamp(last.atMs) as string },
     results: tracker.results,
+    masked: tracker.masked,
     trackedBy,
   };
 }

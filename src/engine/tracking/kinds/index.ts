@@ -5,6 +5,7 @@ import { bfdKind } from "./bfd.js";
 import { fileKind } from "./file.js";
 import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
+import { probedKind } from "./probed.js";
 import { processKind } from "./process.js";
 import { routeKind } from "./route.js";
 import { scriptKind } from "./script.js";
@@ -20,5 +21,8 @@ export const TRACKER_KINDS: { readonly [K in TrackerSpec["kind"]]: TrackerKind<S
   process: processKind,
   file: fileKind,
   bfd: bfdKind,
+  icmp: probedKind<SpecOf<"icmp">>(),
+  arp: probedKind<SpecOf<"arp">>(),
+  nd: probedKind<SpecOf<"nd">>(),
   interface: interfaceKind,
 };
