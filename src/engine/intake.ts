@@ -41,7 +41,8 @@ export class FrameIntake {
   readonly #bfd: (interfaceName: string, packet: BfdFrame, frame: Uint8Array, atUs: number) => void;
   readonly #interfaceOf = new Map<PortId, string>();
   /** By `IFNAME/VRID/FAMILY`. */
-  #routers = new Map<string, VirtualRouter>();
+  readonly #routers = new Map<string, VirtualRouter>();
+  readonly #byInterface = new Map<string, Set<VirtualRouter>>();
   #closedUnread = 0;
   readonly #counters: Record<Countable, number> = {
     checksumErrors: 0,
@@ -61,8 +62,19 @@ export class FrameIntake {
     this.#bfd = onBfd;
   }
 
-  setRouters(routers: readonly VirtualRouter[]): void {
-    this.#routers = new Map(routers.map((one) => [one.owner, one]));
+  addRouter(router: VirtualRouter): void {
+    this.#routers.set(router.owner, router);
+    const name = router.config.interface;
+    this.#byInterface.set(name, (this.#byInterface.get(name) ?? new Set()).add(router));
+  }
+
+  removeRouter(router: VirtualRouter): void {
+    this.#routers.delete(router.owner);
+    this.#byInterface.get(router.config.interface)?.delete(router);
+  }
+
+  routersOn(interfaceName: string): Iterable<VirtualRouter> {
+    return this.#byInterface.get(interfaceName) ?? [];
   }
 
   setPort(port: PortId, interfaceName: string): void {
@@ -186,9 +198,8 @@ export class FrameIntake {
   #answer(port: PortId, interfaceName: string, frame: Uint8Array): void {
     const target = readArp(frame)?.targetIp ?? readSolicitation(frame)?.target;
     if (target === undefined) return;
-    for (const router of this.#routers.values()) {
-      if (router.config.interface !== interfaceName || router.mac === null || !router.answersFor(target))
-        continue;
+    for (const router of this.routersOn(interfaceName)) {
+      if (router.mac === null || !router.answersFor(target)) continue;
       const answer = answerArp(frame, router.mac) ?? answerSolicitation(frame, router.mac);
       if (answer) this.#heartbeat.send(port, answer);
     }

@@ -5,37 +5,54 @@ import type { AddressInfo, KernelNews, LinkInfo } from "../driver/driver.js";
 
 export class NetworkCache {
   readonly #links = new Map<number, LinkInfo>();
-  readonly #addresses = new Map<string, AddressInfo>();
+  readonly #byName = new Map<string, LinkInfo>();
+  /** By index of the interface, then by what tells them apart. */
+  readonly #addresses = new Map<number, Map<string, AddressInfo>>();
 
   load(snapshot: { readonly links: readonly LinkInfo[]; readonly addresses: readonly AddressInfo[] }): void {
-    for (const link of snapshot.links) this.#links.set(link.ifindex, link);
-    for (const address of snapshot.addresses) this.#addresses.set(addressKey(address), address);
+    for (const link of snapshot.links) this.#setLink(link);
+    for (const address of snapshot.addresses) this.#setAddress(address);
   }
 
   /** Takes in one piece of news; the index of the interface that it is about. */
   apply(news: KernelNews): number {
     switch (news.type) {
       case "link":
-        this.#links.set(news.link.ifindex, news.link);
+        this.#setLink(news.link);
         return news.link.ifindex;
       case "linkGone":
-        this.#links.delete(news.ifindex);
-        for (const [key, address] of this.#addresses) {
-          if (address.ifindex === news.ifindex) this.#addresses.delete(key);
-        }
+        this.#dropLink(news.ifindex);
+        this.#addresses.delete(news.ifindex);
         return news.ifindex;
       case "address":
-        this.#addresses.set(addressKey(news.address), news.address);
+        this.#setAddress(news.address);
         return news.address.ifindex;
       case "addressGone":
-        this.#addresses.delete(addressKey(news.address));
+        this.#addresses.get(news.address.ifindex)?.delete(addressKey(news.address));
         return news.address.ifindex;
     }
   }
 
+  #setLink(link: LinkInfo): void {
+    this.#dropLink(link.ifindex);
+    this.#links.set(link.ifindex, link);
+    this.#byName.set(link.name, link);
+  }
+
+  #dropLink(ifindex: number): void {
+    const before = this.#links.get(ifindex);
+    this.#links.delete(ifindex);
+    // Another interface may have the name already.
+    if (before && this.#byName.get(before.name) === before) this.#byName.delete(before.name);
+  }
+
+  #setAddress(address: AddressInfo): void {
+    const there = this.#addresses.get(address.ifindex) ?? new Map<string, AddressInfo>();
+    this.#addresses.set(address.ifindex, there.set(addressKey(address), address));
+  }
+
   linkByName(name: string): LinkInfo | null {
-    for (const link of this.#links.values()) if (link.name === name) return link;
-    return null;
+    return this.#byName.get(name) ?? null;
   }
 
   linkByIndex(ifindex: number): LinkInfo | null {
@@ -43,15 +60,13 @@ export class NetworkCache {
   }
 
   addressesOf(ifindex: number): readonly string[] {
-    return [...this.#addresses.values()].filter((one) => one.ifindex === ifindex).map((one) => one.address);
+    return this.#on(ifindex).map((one) => one.address);
   }
 
   /** Whether an address is a neighbour's by one of the interface's prefixes. */
   isOnLink(ifindex: number, address: string): boolean {
     if (isLinkLocal(address)) return true;
-    return [...this.#addresses.values()].some(
-      (one) => one.ifindex === ifindex && prefixContains(one.address, one.prefixLength, address),
-    );
+    return this.#on(ifindex).some((one) => prefixContains(one.address, one.prefixLength, address));
   }
 
   /** The interface whose network an address is on; null for none, or where it can't be told (link-local). */
@@ -98,8 +113,8 @@ export class NetworkCache {
     borrowed: ReadonlySet<string>,
     usable: (one: AddressInfo) => boolean,
   ): string | null {
-    const candidates = [...this.#addresses.values()]
-      .filter((one) => one.ifindex === ifindex && one.family === family && !one.tentative)
+    const candidates = this.#on(ifindex)
+      .filter((one) => one.family === family && !one.tentative)
       .filter((one) => usable(one) && !borrowed.has(one.address));
     const rank = (one: AddressInfo): number => {
       const covers = covered.some((address) => prefixContains(one.address, one.prefixLength, address));
@@ -108,8 +123,12 @@ export class NetworkCache {
     candidates.sort((a, b) => rank(a) - rank(b) || compareAddresses(a.address, b.address));
     return candidates[0]?.address ?? null;
   }
+
+  #on(ifindex: number): AddressInfo[] {
+    return [...(this.#addresses.get(ifindex)?.values() ?? [])];
+  }
 }
 
 function addressKey(address: AddressInfo): string {
-  return `${address.ifindex}/${address.address}/${address.prefixLength}`;
+  return `${address.address}/${address.prefixLength}`;
 }

@@ -25,6 +25,8 @@ import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
+import { JobQueue } from "./job-queue.js";
+import { type LanFacts, lanFactsOf } from "./lan-facts.js";
 import { NetworkCache } from "./network.js";
 import { Operations } from "./operations.js";
 import { Ports } from "./ports.js";
@@ -56,7 +58,6 @@ export interface ReloadResult {
 }
 
 const EVENTS_KEPT = 1000;
-const JOBS_TURN_US = 5_000;
 /** Strangers may teach a form with each frame; a file is not written for each. */
 const FORMS_SAVED_AFTER_US = 1_000_000;
 /** News of our own steps may come before the report of the transition that they belong to. */
@@ -85,12 +86,17 @@ export class Router {
   readonly #bfd: BfdSessions;
   readonly #listeners = new Set<(event: RouterEvent) => void>();
   readonly #events: RouterEvent[] = [];
-  readonly #jobs: (() => void)[] = [];
+  readonly #jobs: JobQueue;
   readonly #unsavedForms = new Map<string, LearnedForms>();
   #cancelSaving: (() => void) | null = null;
   readonly #unfiltered = new Set<number>();
   readonly #inspections = new Map<VirtualRouter, () => void>();
+  /** By index of the device that was made for it. */
+  readonly #byDevice = new Map<number, VirtualRouter>();
+  /** Under which name the virtual routers were shown an interface. */
+  readonly #shownAs = new Map<number, string>();
   #config: Config;
+  #lan: (name: string) => LanFacts;
   #reloading: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
   #closed = false;
@@ -102,11 +108,16 @@ export class Router {
     { onEvent, bequest }: RouterOptions,
   ) {
     this.#config = config;
+    this.#lan = lanFactsOf(config);
     this.#driver = driver;
     if (onEvent) this.#listeners.add(onEvent);
     this.#heartbeat = driver.openHeartbeat({
       onReports: (reports) => this.#onReports(reports),
       controlTimeoutUs: config.controlTimeoutUs,
+    });
+    this.#jobs = new JobQueue({
+      now: () => this.#heartbeat.now(),
+      setTimer: (afterUs, run) => driver.setTimer(afterUs, run),
     });
     this.#kernel = driver.openKernel({
       onNews: (news) => this.#onNews(news),
@@ -236,7 +247,7 @@ export class Router {
     one.setOrders(this.#operations.ordersOf(config.name));
     this.#virtualRouters.set(config.name, one);
     this.#bySession.set(one.session, one);
-    this.#intake.setRouters([...this.#virtualRouters.values()]);
+    this.#intake.addRouter(one);
     this.#showNetwork(one);
     return one;
   }
@@ -246,12 +257,15 @@ export class Router {
     await this.#kernel.release(routers.map((one) => one.owner));
     for (const one of routers) {
       this.#virtualRouters.delete(one.name);
+      this.#intake.removeRouter(one);
       this.#inspections.get(one)?.();
       this.#inspections.delete(one);
       this.#bySession.delete(one.session);
       one.dispose();
     }
-    this.#intake.setRouters([...this.#virtualRouters.values()]);
+    for (const [ifindex, one] of this.#byDevice) {
+      if (!this.#bySession.has(one.session)) this.#byDevice.delete(ifindex);
+    }
     this.#ports.closeUnused(new Set([...this.#interfaceNames(), ...this.#bfd.interfaces()]));
   }
 
@@ -267,6 +281,7 @@ export class Router {
     );
     await this.#remove(leaving, true);
     this.#config = config;
+    this.#lan = lanFactsOf(config);
     this.#operations.keepOnly(new Set(config.virtualRouters.map((one) => one.name)));
     this.mask.configure(config.mask);
     this.#trackers.apply(config.trackers);
@@ -300,22 +315,6 @@ export class Router {
     this.#trackers.end();
     this.#saveForms();
     await this.#driver.close();
-  }
-
-  /** Runs jobs in turn for a few milliseconds at a time: frames that come in meanwhile get theirs. */
-  #schedule(run: () => void): void {
-    this.#jobs.push(run);
-    if (this.#jobs.length > 1) return;
-    const work = (): void => {
-      const untilUs = this.#heartbeat.now() + JOBS_TURN_US;
-      while (this.#jobs.length > 0) {
-        this.#jobs[0]?.();
-        this.#jobs.shift();
-        if (this.#heartbeat.now() > untilUs) break;
-      }
-      if (this.#jobs.length > 0) this.#driver.setTimer(0, work);
-    };
-    this.#driver.setTimer(0, work);
   }
 
   #find(name: string): VirtualRouter {
@@ -360,28 +359,38 @@ export class Router {
   #onNews(news: KernelNews): void {
     if (this.#closed) return;
     const changed = this.#network.apply(news);
-    for (const one of this.#virtualRouters.values()) {
-      if (one.virtualInterface?.ifindex === changed) {
-        if (news.type === "linkGone") one.virtualInterfaceLost("was removed");
-        else this.#inspectSoon(one);
-      }
-      const concerns =
-        one.ifindex === changed || this.#network.linkByIndex(changed)?.name === one.config.interface;
-      if (concerns) this.#showNetwork(one);
+    for (const one of this.#devicesOf(changed)) {
+      if (news.type === "linkGone") one.virtualInterfaceLost("was removed");
+      else this.#inspectSoon(one);
+    }
+    const names = new Set([this.#shownAs.get(changed), this.#network.linkByIndex(changed)?.name]);
+    for (const name of names) {
+      if (name !== undefined) for (const one of this.#intake.routersOn(name)) this.#showNetwork(one);
+    }
+    if (news.type === "linkGone") {
+      this.#byDevice.delete(changed);
+      this.#shownAs.delete(changed);
     }
     this.#trackers.networkChanged();
     this.#bfd.networkChanged();
   }
 
+  /** Whose device an interface is; without virtual MAC, all that use it. */
+  #devicesOf(ifindex: number): VirtualRouter[] {
+    const known = this.#byDevice.get(ifindex);
+    const users = [...(known ? [known] : []), ...this.#intake.routersOn(this.#shownAs.get(ifindex) ?? "")];
+    return users.filter((one) => one.virtualInterface?.ifindex === ifindex);
+  }
+
   /** Somebody else may have changed the device; what it looks like while our own steps take effect says nothing. */
   #inspectSoon(one: VirtualRouter): void {
     if (!one.config.virtualMac || this.#inspections.has(one)) return;
-    const { lastChange } = one.status();
+    const { lastChange } = one;
     const inspect = (): void => {
       this.#inspections.delete(one);
       const ifindex = one.virtualInterface?.ifindex;
       if (this.#closed || ifindex === undefined) return;
-      if (one.status().lastChange !== lastChange) {
+      if (one.lastChange !== lastChange) {
         this.#inspectSoon(one);
         return;
       }
@@ -395,22 +404,15 @@ export class Router {
   #showNetwork(one: VirtualRouter): void {
     const { interface: name, family, addresses } = one.config;
     const link = this.#network.linkByName(name);
+    if (link) this.#shownAs.set(link.ifindex, name);
     this.#ports.dropStale(name, link?.ifindex);
     const virtual = addresses.map((address) => address.address);
     one.setNetwork({
       link,
       primaryAddress: link
-        ? this.#network.primaryAddress(link.ifindex, family, virtual, this.#borrowedOn(name))
+        ? this.#network.primaryAddress(link.ifindex, family, virtual, this.#lan(name).borrowed)
         : null,
     });
-  }
-
-  /** Virtual addresses of an interface that this machine does not own. */
-  #borrowedOn(name: string): ReadonlySet<string> {
-    const others = this.#config.virtualRouters.filter(
-      (one) => one.interface === name && one.priority !== 255,
-    );
-    return new Set(others.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
   #onPortError(port: PortId, errno: string): void {
@@ -423,29 +425,17 @@ export class Router {
   #makePorts(): Ports {
     return new Ports({
       heartbeat: this.#heartbeat,
-      needs: (name) => ({ answered: this.#answeredOn(name), bfd: this.#bfdOn(name) }),
+      needs: (name) => ({
+        answered: this.#lan(name).answered,
+        bfd: this.#lan(name).bfd || this.#bfd.interfaces().has(name),
+      }),
       opened: (port, name) => this.#intake.setPort(port, name),
       closing: (port) => this.#intake.removePort(port),
       closed: (name) => {
-        for (const one of this.#virtualRouters.values()) if (one.config.interface === name) one.portChanged();
+        for (const one of this.#intake.routersOn(name)) one.portChanged();
         this.#bfd.networkChanged();
       },
     });
-  }
-
-  /** Without accept mode the kernel has no address to answer for, so this router answers ARP and ND itself. */
-  #answeredOn(name: string): readonly string[] {
-    return this.#config.virtualRouters
-      .filter((one) => one.interface === name && !one.accept)
-      .flatMap((one) => one.addresses.map((address) => address.address));
-  }
-
-  #bfdOn(name: string): boolean {
-    const { virtualRouters } = this.#config;
-    return (
-      virtualRouters.some((one) => one.interface === name && one.bfd !== null) ||
-      this.#bfd.interfaces().has(name)
-    );
   }
 
   #makeBfd(): BfdSessions {
@@ -478,7 +468,7 @@ export class Router {
       bfd: () => this.#bfd,
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
-      schedule: (run) => this.#schedule(run),
+      schedule: (run) => this.#jobs.add(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
       moved: (one, move) => {
@@ -486,7 +476,11 @@ export class Router {
       },
       notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
       ownershipLimitUs: () => this.#config.ownershipLimitUs,
-      ownershipPlaced: (link, place) => this.#tellOwnership(link, place),
+      placed: (session, link, place) => {
+        const one = this.#bySession.get(session);
+        if (one && place.ifindex !== link.ifindex) this.#byDevice.set(place.ifindex, one);
+        this.#tellOwnership(link, place);
+      },
       loadForms: (name) =>
         this.#unsavedForms.get(name) ?? decodeForms(this.#driver.store.read(formsKey(name))),
       saveForms: (name, forms) => {

@@ -2,7 +2,7 @@
 import type { PortId } from "../core/automaton.js";
 import type { VrrpEvent, VrrpReason, VrrpState } from "../core/vrrp/machine.js";
 import type { RejectCounter } from "../core/vrrp/validate.js";
-import type { Heartbeat, Kernel, LinkInfo, VirtualInterface } from "../driver/driver.js";
+import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import type { BfdSessions } from "./bfd/sessions.js";
 import type { FormsStore } from "./checksum-forms.js";
 import type { GlobalStatistics, StateChange } from "./status.js";
@@ -30,7 +30,7 @@ export interface VirtualRouterHost extends FormsStore {
   /** How long the kernel goes on for a router that has fallen silent; null: for ever. */
   ownershipLimitUs(): number | null;
   /** Something was prepared on an interface, with or without a filter. */
-  ownershipPlaced(link: LinkInfo, place: VirtualInterface): void;
+  placed(session: SessionId, link: LinkInfo, place: VirtualInterface): void;
 }
 
 /** What the network offers a virtual router now. */

@@ -141,8 +141,8 @@ export class VirtualRouter {
     return this.#machine.state;
   }
 
-  get ifindex(): number | null {
-    return this.#network.link?.ifindex ?? null;
+  get lastChange(): VirtualRouterStatus["lastChange"] {
+    return this.#standing.lastChange;
   }
 
   /** MAC that hosts know the virtual addresses by. */
@@ -572,7 +572,7 @@ export class VirtualRouter {
   #placed(): void {
     this.#plan = null;
     const { link } = this.#network;
-    if (link && this.virtualInterface) this.#host.ownershipPlaced(link, this.virtualInterface);
+    if (link && this.virtualInterface) this.#host.placed(this.session, link, this.virtualInterface);
     this.#evaluate();
   }
 

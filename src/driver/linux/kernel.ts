@@ -253,10 +253,11 @@ export class LinuxKernel implements Kernel {
     const plain = batch.some((one) => one.request.mac === null);
     const addresses = plain ? await this.#work.dump("addresses") : [];
     const plans = new Map<Waiting, Plan>();
+    const sites = new Map<string, Plan>();
     for (const one of batch) {
       try {
         const plan = this.#planFor(one.request, links, addresses);
-        refuseTwice(plan, [...plans.values()]);
+        refuseTwice(plan, sites);
         plans.set(one, plan);
       } catch (error) {
         one.reject(error);
@@ -553,9 +554,13 @@ function writeForPlans(claim: SysctlClaim, plans: readonly Plan[]): void {
   }
 }
 
-function refuseTwice(plan: Plan, others: readonly Plan[]): void {
-  const twin = others.find((other) => plan.site && other.site?.name === plan.site.name);
-  if (!twin) return;
+function refuseTwice(plan: Plan, sites: Map<string, Plan>): void {
+  if (!plan.site) return;
+  const twin = sites.get(plan.site.name);
+  if (!twin) {
+    sites.set(plan.site.name, plan);
+    return;
+  }
   throw new FirsthopError(
     "INTERFACE_CONFLICT",
     `VRID ${plan.request.vrid} is used twice on ${plan.parent.name}: by ${twin.request.owner} and ${plan.request.owner}`,
