@@ -71,9 +71,9 @@ export class NetworkCache {
 
   /** The interface whose network an address is on; null for none, or where it can't be told (link-local). */
   interfaceTowards(address: string): string | null {
-    const own = [...this.#addresses.values()].filter((one) =>
-      prefixContains(one.address, one.prefixLength, address),
-    );
+    const own = [...this.#addresses.keys()]
+      .flatMap((ifindex) => this.#on(ifindex))
+      .filter((one) => prefixContains(one.address, one.prefixLength, address));
     const [nearest] = own.sort((a, b) => b.prefixLength - a.prefixLength);
     if (!nearest || isLinkLocal(address)) return null;
     return this.#links.get(nearest.ifindex)?.name ?? null;
