@@ -27,6 +27,7 @@ async function startDaemonOf(
     priority: options.priority,
     intervalMs: options.intervalMs,
     addresses: options.addresses,
+    top: options.top,
     more: {
       ...(options.preempt ? {} : { preempt: false }),
       ...(options.virtualMac ? {} : { virtualMac: false }),

@@ -25,6 +25,8 @@ export interface SpeakerOptions {
   readonly realtimePriority?: number;
   /** firsthop only: more keys of the virtual router. */
   readonly more?: Readonly<Record<string, unknown>>;
+  /** firsthop only: more keys of the file's top level. */
+  readonly top?: Readonly<Record<string, unknown>>;
 }
 
 /** Options with every default filled in. */
@@ -48,6 +50,7 @@ export function withDefaults(options: SpeakerOptions): FullSpeakerOptions {
     unicastPeers: options.unicastPeers ?? null,
     realtimePriority: options.realtimePriority ?? 0,
     more: options.more ?? {},
+    top: options.top ?? {},
   };
 }
 

@@ -27,6 +27,8 @@ export interface DaemonSettings {
   readonly addresses?: readonly string[];
   /** More keys of the virtual router, as they stand in the file: `{ preempt: false }`. */
   readonly more?: Readonly<Record<string, unknown>>;
+  /** More keys of the file's top level: `{ ownership: "off" }`. */
+  readonly top?: Readonly<Record<string, unknown>>;
 }
 
 /** The configuration file of a router with one virtual router on its LAN leg. JSON is YAML. */
@@ -40,7 +42,8 @@ export function daemonConfig(settings: DaemonSettings): string {
     advertisementInterval: `${settings.intervalMs}ms`,
     ...settings.more,
   };
-  return `${JSON.stringify({ virtualRouters: [virtualRouter], log: { format: "json" } }, null, 2)}\n`;
+  const file = { virtualRouters: [virtualRouter], log: { format: "json" }, ...settings.top };
+  return `${JSON.stringify(file, null, 2)}\n`;
 }
 
 export interface LabDaemon {

@@ -25,6 +25,8 @@ import {
 const PLACES: readonly { readonly title: string; readonly options: Omit<SpeakerOptions, "priority"> }[] = [
   { title: "IPv4, virtual MAC", options: { family: "ipv4" } },
   { title: "IPv6, virtual MAC", options: { family: "ipv6" } },
+  { title: "IPv4, virtual MAC, ownership off", options: { family: "ipv4", top: { ownership: "off" } } },
+  { title: "IPv6, virtual MAC, ownership off", options: { family: "ipv6", top: { ownership: "off" } } },
   { title: "IPv4, the interface's own MAC", options: { family: "ipv4", virtualMac: false } },
   { title: "IPv6, the interface's own MAC", options: { family: "ipv6", virtualMac: false } },
 ];
