@@ -2,6 +2,7 @@
 import { type Change, TOLERANCE } from "./compare.js";
 import type { Activity, BenchResult, Metric, Series, SubjectInfo, SuiteResult } from "./model.js";
 import { stripPlot } from "./plot.js";
+import { judgePromises } from "./promises.js";
 import { figure, summarise } from "./summary.js";
 
 export interface Report {
@@ -52,6 +53,7 @@ export function buildReport(result: BenchResult, changes: readonly Change[] | nu
     "",
     ...head(result),
     ...subjectsTable(result.subjects),
+    ...promises(result),
     ...(changes ? comparison(result, changes) : []),
     ...result.suites.flatMap((suite) => suiteSection(suite, result.subjects, colours, plots)),
   ].join("\n");
@@ -90,6 +92,23 @@ function subjectsTable(subjects: readonly SubjectInfo[]): string[] {
         title,
         absent ? `**ABSENT: ${absent}**` : version,
       ]),
+    ),
+    "",
+  ];
+}
+
+function promises(result: BenchResult): string[] {
+  const judged = judgePromises(result);
+  if (judged.every(({ kept }) => kept === null)) return [];
+  const said = (kept: boolean | null): string => (kept === null ? "–" : kept ? "kept" : "**NOT KEPT**");
+  return [
+    "## Promises",
+    "",
+    "The limits of SPECIFICATION.md that a run can judge, on this machine and in what it was doing.",
+    "",
+    ...table(
+      ["promise", "found", ""],
+      judged.map(({ promise, found, kept }) => [promise, found, said(kept)]),
     ),
     "",
   ];

@@ -5,6 +5,7 @@ import { deviations, extremes, thinByRank } from "../../../bench/lib/crowd-watch
 import { readTicks } from "../../../bench/lib/machine.js";
 import type { BenchResult, Metric, Series } from "../../../bench/lib/model.js";
 import { stripPlot } from "../../../bench/lib/plot.js";
+import { judgePromises } from "../../../bench/lib/promises.js";
 import { buildReport } from "../../../bench/lib/report.js";
 import { figure, summarise } from "../../../bench/lib/summary.js";
 import { falseFailovers } from "../../../bench/suites/timing.js";
@@ -153,6 +154,44 @@ describe("buildReport", () => {
   it("shows every picture that it makes", () => {
     expect([...plots.keys()]).toEqual(["made-up-time.svg"]);
     expect(markdown).toContain("(made-up-time.svg)");
+  });
+});
+
+describe("judgePromises", () => {
+  const judged = (list: readonly Series[]) =>
+    judgePromises(resultOf(list)).filter(({ kept }) => kept !== null);
+  const over = (subject: string, samples: number[]): Series => ({
+    suite: "failover",
+    metric: "over",
+    condition: "10 ms, silent cut",
+    subject,
+    samples,
+  });
+
+  it("judges what was measured, and nothing else", () => {
+    expect(judged([])).toEqual([]);
+    expect(judged([over("firsthop", [0.1, 0.2, 0.3])])).toEqual([
+      {
+        promise: "first packet after the deadline, 10 ms: nine of ten within 1 ms",
+        found: "0.300 ms, limit 1",
+        kept: true,
+      },
+    ]);
+  });
+
+  it("holds against the peer where the promise does", () => {
+    const kept = judged([over("firsthop", [0.4, 0.5, 2]), over("keepalived-vmac", [0.4, 0.4, 0.4])]);
+    expect(kept.map((one) => one.kept)).toEqual([false, false]);
+    expect(kept[1]).toMatchObject({ found: "0.500 ms, limit 0.450" });
+  });
+
+  it("does not take a virtual router without a successor for a fast one", () => {
+    const crowd = (metric: string, samples: number[]): Series => ({
+      ...{ suite: "cpu", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
+    });
+    expect(judged([crowd("failover", [1, 2]), crowd("notTakenOver", [3])])).toMatchObject([
+      { found: "3 were not taken over", kept: false },
+    ]);
   });
 });
 
