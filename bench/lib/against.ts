@@ -3,9 +3,9 @@ import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BEFORE } from "./subjects.js";
 
 export interface BuiltRevision {
-  /** Subject id: "before". */
   readonly id: string;
   /** As asked for, with the commit that it is. */
   readonly name: string;
@@ -62,5 +62,5 @@ export async function buildRevision(
     remove();
     throw error;
   }
-  return { id: "before", name: `${rev} (${commit})`, root: tree, remove };
+  return { id: BEFORE, name: `${rev} (${commit})`, root: tree, remove };
 }

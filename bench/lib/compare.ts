@@ -4,6 +4,8 @@ import { type Summary, summarise } from "./summary.js";
 
 /** Worse by more than this share of the older median is a regression. */
 export const TOLERANCE = 0.2;
+/** With fewer samples on either side nothing is called slower or faster. */
+export const ENOUGH_TO_COMPARE = 5;
 
 export interface Change {
   readonly suite: string;
@@ -15,7 +17,7 @@ export interface Change {
   readonly worseBy: number;
   /**
    * `slower`: the median is worse by more than the tolerance and the grain, and the middle halves of the samples do
-   * not overlap. `noise`: the median is, but the samples overlap. `faster`: the mirror image of slower.
+   * not overlap. `noise`: the median is, but the samples overlap or are too few. `faster`: the mirror image of slower.
    */
   readonly verdict: "slower" | "faster" | "noise" | "same";
 }
@@ -31,7 +33,7 @@ export function compareSubjects(result: BenchResult, before: string, after: stri
         const older = summarise(suite.series.find(same)?.samples ?? []);
         const newer = summarise(series.samples);
         const metric = suite.metrics.find((one) => one.id === series.metric);
-        if (!older || !newer || !metric) return [];
+        if (!older || !newer || !metric || metric.compare === false) return [];
         return [changeOf(suite.name, metric, series.condition, older, newer)];
       }),
   );
@@ -42,8 +44,9 @@ function changeOf(suite: string, metric: Metric, condition: string, before: Summ
   const difference = sign * (after.median - before.median);
   const worseBy = difference === 0 ? 0 : difference / Math.abs(before.median);
   const counts = Math.abs(worseBy) > TOLERANCE && Math.abs(difference) > metric.grain;
+  const enough = Math.min(before.count, after.count) >= ENOUGH_TO_COMPARE;
   const apart = before.upperQuartile < after.lowerQuartile || after.upperQuartile < before.lowerQuartile;
   const direction = difference > 0 ? "slower" : "faster";
-  const verdict = !counts ? "same" : apart ? direction : "noise";
+  const verdict = !counts ? "same" : enough && apart ? direction : "noise";
   return { suite, metric, condition, before, after, worseBy, verdict };
 }

@@ -13,6 +13,8 @@ export interface Metric {
   readonly grain: number;
   /** A picture makes sense. Default true. */
   readonly plot?: boolean;
+  /** Two revisions are compared by it. False where chance decides, not the daemon. Default true. */
+  readonly compare?: boolean;
 }
 
 /** All samples of one quantity, of one subject, under one condition. */

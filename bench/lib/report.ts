@@ -115,7 +115,7 @@ function promises(result: BenchResult): string[] {
 }
 
 function comparison(result: BenchResult, changes: readonly Change[]): string[] {
-  const said = { slower: "**SLOWER**", faster: "faster", noise: "overlaps", same: "" } as const;
+  const said = { slower: "**SLOWER**", faster: "faster", noise: "not certain", same: "" } as const;
   const worse = changes.filter((change) => change.verdict === "slower");
   const row = ({ suite, metric, condition, before, after, worseBy, verdict }: Change): string[] => [
     `${suite}: ${metric.title}`,

@@ -9,6 +9,9 @@ import { keepalivedInstalled, startKeepalived } from "../testbed/keepalived.js";
 import { reach, type Speaker, type SpeakerOptions, type StartSpeaker } from "../testbed/speaker.js";
 import type { SubjectInfo } from "./model.js";
 
+/** The other revision, where one is compared with. */
+export const BEFORE = "before";
+
 export type Make = "firsthop" | "keepalived" | "frr";
 
 /** What a subject is started with: SpeakerOptions that make the variant. */

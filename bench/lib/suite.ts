@@ -1,11 +1,14 @@
 /** What a suite is given, and what it gives. */
 
+import { ENOUGH_TO_COMPARE } from "./compare.js";
 import { watchActivity } from "./machine.js";
 import type { Gap, Metric, Series, SuiteResult } from "./model.js";
-import type { Subject } from "./subjects.js";
+import { BEFORE, type Subject } from "./subjects.js";
 
 export interface SuiteContext {
   readonly quick: boolean;
+  /** How often to measure at least, so that revisions can be compared. */
+  readonly leastRuns: number;
   /** Those that are there, in the order of the report. */
   readonly subjects: readonly Subject[];
   record(metric: string, condition: string, subject: string, ...samples: number[]): void;
@@ -40,6 +43,7 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   const startedMs = performance.now();
   await suite.run({
     quick: settings.quick,
+    leastRuns: settings.subjects.some(({ id }) => id === BEFORE) ? ENOUGH_TO_COMPARE : 1,
     subjects: settings.subjects,
     record: (metric, condition, subject, ...samples) => {
       if (!known.has(metric)) throw new Error(`suite ${suite.name} has no metric ${metric}`);

@@ -108,7 +108,7 @@ export const cpu: Suite = {
     const missing = whyNoCpuTimes();
     if (missing) context.note(`**ABSENT**: processor times: ${missing}`);
     const subjects = onePerWork(context);
-    const runs = context.quick ? 1 : FULL_RUNS;
+    const runs = Math.max(context.quick ? 1 : FULL_RUNS, context.leastRuns);
     for (const size of SIZES) {
       const plan = { ...size, seconds: context.quick ? QUICK_SECONDS : FULL_SECONDS, runs };
       for (let run = 0; run < runs; run++) {

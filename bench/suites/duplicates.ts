@@ -34,6 +34,7 @@ const METRICS: readonly Metric[] = [
     unit: "packets",
     better: "lower",
     grain: 20,
+    compare: false,
     note:
       "Ideal: 0. After a kill or a freeze the kernel of the old Active can go on forwarding until its successor does; a " +
       "packet is lost where it does not, or where the switch sends it to a router that does not forward it.",
@@ -59,7 +60,7 @@ export const duplicates: Suite = {
     "failover, and the daemon is started again.",
   metrics: METRICS,
   run: async (context) => {
-    const runs = context.quick ? QUICK_RUNS : FULL_RUNS;
+    const runs = Math.max(context.quick ? QUICK_RUNS : FULL_RUNS, context.leastRuns);
     for (let run = 0; run < runs; run++)
       for (const subject of context.subjects) await session(context, subject);
   },

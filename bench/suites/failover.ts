@@ -39,6 +39,7 @@ const METRICS: readonly Metric[] = [
     unit: "ms",
     better: "lower",
     grain: 1,
+    compare: false,
     note:
       "Between two arrivals at the upstream that followed each other, over the whole event. Ideal of a cut: from the " +
       "last packet before it to the deadline, so up to one interval less than Active_Down_Interval. Ideal of the " +
@@ -50,6 +51,7 @@ const METRICS: readonly Metric[] = [
     unit: "packets",
     better: "lower",
     grain: 20,
+    compare: false,
     note: "Of the host's packets, over the whole event. Ideal of a cut: outage x rate; of the others: 0.",
     plot: false,
   },
@@ -123,7 +125,7 @@ export const failover: Suite = {
       } else {
         context.note(`${plan.intervalMs} ms: one subject at a time, ${plan.rate} packets a second`);
       }
-      for (let session = 0; session < plan.sessions; session++) {
+      for (let session = 0; session < Math.max(plan.sessions, context.leastRuns); session++) {
         const run = (subject: Subject, what: readonly Part[]): Promise<void> =>
           runSession(context, subject, plan, what);
         if (plan.together) {

@@ -29,7 +29,7 @@ const MODULES = [
 export async function microBenchmarks(dist: string, quick: boolean): Promise<MicroBenchmark[]> {
   const loaded = await Promise.all(MODULES.map((path) => import(new URL(path, dist).href)));
   const modules = Object.assign({}, ...loaded) as Modules;
-  const options = { minSamples: quick ? 30 : 60, maxTime: quick ? 0.5 : 3 };
+  const options = { minSamples: quick ? 5 : 20, maxTime: quick ? 0.1 : 0.8 };
   const one = (title: string, run: () => unknown): MicroBenchmark => ({
     title,
     benchmark: new Benchmark(run, options),

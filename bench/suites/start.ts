@@ -47,7 +47,7 @@ export const start: Suite = {
   metrics: METRICS,
   run: async (context) => {
     const subjects = onePerWork(context);
-    const runs = context.quick ? QUICK_RUNS : FULL_RUNS;
+    const runs = Math.max(context.quick ? QUICK_RUNS : FULL_RUNS, context.leastRuns);
     for (let run = 0; run < runs; run++) {
       for (const count of COUNTS) for (const subject of subjects) await startRun(context, subject, count);
     }

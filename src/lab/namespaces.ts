@@ -48,14 +48,19 @@ function failed(command: string, detail: string): FirsthopError {
   return new FirsthopError("LAB_FAILED", `${command} failed: ${line || "no message"}`);
 }
 
+/** Commands under way: one that outlived this process could make what was just removed. */
+const commands = new Set<ChildProcess>();
+
 /** Runs a command to its end; its standard output. `input` goes to its standard input. */
 export function runCommand(command: string, args: readonly string[], input = ""): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { maxBuffer: 64 << 20, timeout: 60_000 };
     const child = execFile(command, args, options, (error, stdout, stderr) => {
+      commands.delete(child);
       if (error) reject(failed([command, ...args].join(" "), stderr || error.message));
       else resolve(stdout);
     });
+    commands.add(child);
     child.stdin?.on("error", () => {}); // it ended without reading: its exit code tells
     child.stdin?.end(input);
   });
@@ -176,7 +181,28 @@ function clear(estate: Estate): void {
   rmSync(estate.directory, { recursive: true, force: true });
 }
 
+const COMMAND_END_MS = 1000;
+
+/** Kills the commands under way and waits until they act no more. Synchronous, so that it can run at exit. */
+function endCommands(): void {
+  const pids = [...commands].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  for (const pid of pids) killQuietly(pid);
+  const giveUpAt = performance.now() + COMMAND_END_MS;
+  while (pids.some(acts) && performance.now() < giveUpAt);
+  commands.clear();
+}
+
+/** Whether a process is there and not a zombie: "PID (NAME) STATE …". */
+function acts(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
+
 function clearAll(): void {
+  endCommands();
   for (const estate of estates) clear(estate);
   estates.clear();
 }

@@ -99,26 +99,31 @@ describe("compareSubjects", () => {
     ).map((change) => change.verdict);
 
   it("calls a median that is worse by more than 20 % slower", () => {
-    expect(verdict([10, 10.1, 10.2], [12.5, 12.6, 12.7])).toEqual(["slower"]);
+    expect(verdict([10, 10.1, 10.2, 10, 10.1], [12.5, 12.6, 12.7, 12.5, 12.6])).toEqual(["slower"]);
     expect(verdict([10, 10.1, 10.2], [11.8, 11.9, 12])).toEqual(["same"]);
-    expect(verdict([13, 13.1, 13.2], [10, 10.1, 10.2])).toEqual(["faster"]);
+    expect(verdict([13, 13.1, 13.2, 13, 13], [10, 10.1, 10.2, 10, 10])).toEqual(["faster"]);
   });
 
   it("knows which way is better", () => {
     const higher = { ...METRIC, better: "higher" as const };
-    expect(verdict([100, 101], [70, 71], higher)).toEqual(["slower"]);
-    expect(verdict([70, 71], [100, 101], higher)).toEqual(["faster"]);
+    expect(verdict([100, 101, 100, 100, 100], [70, 71, 70, 70, 70], higher)).toEqual(["slower"]);
+    expect(verdict([70, 71, 70, 70, 70], [100, 101, 100, 100, 100], higher)).toEqual(["faster"]);
   });
 
-  it("calls nothing a change that is smaller than the grain, or whose samples overlap", () => {
+  it("calls nothing a change that is smaller than the grain, or whose samples overlap or are too few", () => {
     expect(verdict([0.1, 0.1, 0.1], [0.19, 0.19, 0.19])).toEqual(["same"]);
-    expect(verdict([1, 5, 9, 13], [2, 12, 14, 15])).toEqual(["noise"]);
+    expect(verdict([1, 5, 9, 13, 13], [2, 8, 14, 15, 15])).toEqual(["noise"]);
+    expect(verdict([1, 1, 1, 1], [2, 2, 2, 2])).toEqual(["noise"]); // too few
   });
 
   it("measures against the size of a negative median, and of 0", () => {
-    expect(verdict([-5, -5, -5], [-3, -3, -3])).toEqual(["slower"]);
-    expect(verdict([0, 0, 0], [3, 3, 3])).toEqual(["slower"]);
+    expect(verdict([-5, -5, -5, -5, -5], [-3, -3, -3, -3, -3])).toEqual(["slower"]);
+    expect(verdict([0, 0, 0, 0, 0], [3, 3, 3, 3, 3])).toEqual(["slower"]);
     expect(verdict([0, 0, 0], [0, 0, 0])).toEqual(["same"]);
+  });
+
+  it("leaves out what chance decides", () => {
+    expect(verdict([1, 1, 1, 1, 1], [9, 9, 9, 9, 9], { ...METRIC, compare: false })).toEqual([]);
   });
 
   it("leaves out what only one of them has", () => {
