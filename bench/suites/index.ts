@@ -6,6 +6,16 @@ import { failover } from "./failover.js";
 import { micro } from "./micro.js";
 import { ownership } from "./ownership.js";
 import { start } from "./start.js";
+import { takeover } from "./takeover.js";
 import { timing } from "./timing.js";
 
-export const SUITES: readonly Suite[] = [failover, timing, cpu, start, duplicates, ownership, micro];
+export const SUITES: readonly Suite[] = [
+  failover,
+  takeover,
+  timing,
+  cpu,
+  start,
+  duplicates,
+  ownership,
+  micro,
+];
