@@ -263,19 +263,22 @@ Failure attach(uint32_t ifindex, Place place, int program, const char* name) {
   return error == 0 ? Failure{} : Failure::of(error, at(ifindex, place));
 }
 
-Failure detach(const Attached& attached) {
+Failure detach(const Attached& attached, int program) {
   const auto& [ifindex, place, programId] = attached;
   if (!isXdp(place) && !isTcx(place)) return detachFilter(attached);
-  UniqueFd program;
-  if (const int error = programById(programId, program)) {
-    // No program of this number, so it stands nowhere.
-    return error == ENOENT ? Failure{} : Failure::of(error, at(ifindex, place));
+  UniqueFd opened;
+  if (program < 0) {
+    if (const int error = programById(programId, opened)) {
+      // No program of this number, so it stands nowhere.
+      return error == ENOENT ? Failure{} : Failure::of(error, at(ifindex, place));
+    }
+    program = opened.get();
   }
   if (isTcx(place)) {
-    const int error = detachTcx(ifindex, pointOf(place), program.get());
+    const int error = detachTcx(ifindex, pointOf(place), program);
     return error == 0 || error == ENOENT || error == ENODEV ? Failure{} : Failure::of(error, at(ifindex, place));
   }
-  const auto answer = transact(xdpRequest(ifindex, place, -1, program.get()));
+  const auto answer = transact(xdpRequest(ifindex, place, -1, program));
   if (answer.error == ENODEV) return {};
   if (answer.error == EEXIST) return {};  // another program stands there by now
   return failureOf(answer, at(ifindex, place));

@@ -22,8 +22,9 @@ struct Attached {
 // EBUSY: another XDP program is there. EOPNOTSUPP: not with this driver. EINVAL at a tcx place: the kernel has no tcx.
 // `name` is what `tc filter show` tells.
 Failure attach(uint32_t ifindex, Place place, int program, const char* name);
-// What is gone already is no failure. A clsact qdisc goes with its last filter.
-Failure detach(const Attached& attached);
+// What is gone already is no failure. A clsact qdisc goes with its last filter. `program`: a descriptor, if there is one;
+// getting it by its number takes CAP_SYS_ADMIN.
+Failure detach(const Attached& attached, int program = -1);
 // All BPF programs at these places of an interface, whoever put them there.
 Failure list(uint32_t ifindex, std::vector<Attached>& found);
 

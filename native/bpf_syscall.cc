@@ -32,7 +32,6 @@ constexpr uint32_t kAny = 0;
 constexpr uint32_t kNoExist = 1;
 // Frames may lie in several buffers (5.18); without it, no driver takes the program at a large MTU.
 constexpr uint32_t kXdpHasFragments = 1u << 5;
-constexpr uint32_t kReplace = 1u << 2;
 constexpr uint32_t kBefore = 1u << 3;
 constexpr uint32_t kAfter = 1u << 4;
 
@@ -225,16 +224,6 @@ int attachTcx(uint32_t ifindex, TcxPoint point, int program) {
   attributes.program = static_cast<uint32_t>(program);
   attributes.attachType = static_cast<uint32_t>(point);
   attributes.flags = point == TcxPoint::kIngress ? kBefore : kAfter;
-  return errorOf(Command::kAttach, attributes);
-}
-
-int replaceTcx(uint32_t ifindex, TcxPoint point, int old, int program) {
-  AttachAttributes attributes{};
-  attributes.ifindex = ifindex;
-  attributes.program = static_cast<uint32_t>(program);
-  attributes.attachType = static_cast<uint32_t>(point);
-  attributes.flags = kReplace;
-  attributes.replaced = static_cast<uint32_t>(old);
   return errorOf(Command::kAttach, attributes);
 }
 

@@ -58,7 +58,6 @@ int mapInfo(int map, MapInfo& info);
 // Attachments of tcx that live as long as the interface: no link, nobody holds them. EINVAL: this kernel has no tcx.
 // At ingress the program goes before all others, at egress behind them.
 int attachTcx(uint32_t ifindex, TcxPoint point, int program);
-int replaceTcx(uint32_t ifindex, TcxPoint point, int old, int program);
 int detachTcx(uint32_t ifindex, TcxPoint point, int program);
 int queryTcx(uint32_t ifindex, TcxPoint point, std::vector<uint32_t>& programIds);
 

@@ -232,12 +232,21 @@ Failure Ownership::attachBare(uint32_t ifindex, bpf::Place place, Program progra
   return put(ifindex, place, fd.get(), "bare");
 }
 
+Failure Ownership::takeOff(const bpf::Attached& attached) const {
+  for (const UniqueFd* own : {&xdp_, &ingress_, &egress_}) {
+    bpf::ProgramInfo info;
+    if (bpf::programInfo(own->get(), info) == 0 && info.id == attached.programId)
+      return bpf::detach(attached, own->get());
+  }
+  return bpf::detach(attached);
+}
+
 Failure Ownership::detach(uint32_t ifindex) {
   Failure first;
   // The way in first: without the guard, nothing may be let in.
   for (size_t index = attached_.size(); index-- > 0;) {
     if (attached_[index].ifindex != ifindex) continue;
-    Failure failure = bpf::detach(attached_[index]);
+    Failure failure = takeOff(attached_[index]);
     if (failure && !first) first = failure;
     if (!failure) attached_.erase(attached_.begin() + static_cast<ptrdiff_t>(index));
   }
@@ -247,7 +256,7 @@ Failure Ownership::detach(uint32_t ifindex) {
 Failure Ownership::close() {
   Failure first;
   while (!attached_.empty()) {
-    Failure failure = bpf::detach(attached_.back());
+    Failure failure = takeOff(attached_.back());
     if (failure && !first) first = failure;
     attached_.pop_back();
   }
@@ -424,7 +433,7 @@ Failure Ownership::openMaps(const FoundOwnership& found) {
         if (detail.name == bpf::kMapNames[index] && !maps_[index].valid()) maps_[index] = std::move(map);
     }
   }
-  // A guard alone knows no addresses; what was attached in part can be cleared only.
+  // A guard alone knows no addresses; what was attached in part can be cleared, not adopted.
   for (size_t index = 0; index < kMaps; ++index)
     if (!maps_[index].valid() && index != kAddresses)
       return Failure::of(ENOENT, std::string("BPF map ") + bpf::kMapNames[index]);

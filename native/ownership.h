@@ -107,6 +107,7 @@ class Ownership {
   Failure load();
   Failure attachGuard(uint32_t ifindex, bool clsact);
   Failure put(uint32_t ifindex, bpf::Place place, int program, const char* name);
+  Failure takeOff(const bpf::Attached& attached) const;
   int programFd(Program program) const;
   void hint(uint32_t slot, const fh_group_key& key, bool in);
   Failure clearCounters(uint32_t slot);

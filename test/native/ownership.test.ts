@@ -311,6 +311,7 @@ describe.skipIf(!possible)("the ownership programs", () => {
         });
 
         it("changes nothing while the daemon is healthy", () => {
+          tables.setGroup(1, { ...(GROUPS[1] as OwnershipGroup), overdueUs: 60_000_000 });
           for (let round = 0; round < 1000; round++) {
             tables.setLease(1, true);
             expect(verdict(way, claim({ priority: 255 }))).toBe("pass");
