@@ -101,7 +101,7 @@ export interface TrackStatus {
   readonly kind: string;
   readonly target: string;
   readonly state: Verdict;
-  /** What the state rests on. */
+  /** What the state rests on: the last result that agreed with it. */
   readonly evidence: string;
   /** Of trackers that measure a number. */
   readonly value: number | null;

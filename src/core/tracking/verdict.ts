@@ -35,7 +35,7 @@ export interface VerdictSettings {
 
 export interface TrackerState {
   readonly verdict: Verdict;
-  /** What the verdict rests on. */
+  /** What the verdict rests on: the last result that agreed with it. */
   readonly evidence: string;
   readonly value: number | null;
   /** The last results in a row that contradict the verdict. */
@@ -79,11 +79,10 @@ export function judge(
   if (state.verdict === "unknown")
     return turn(settings, { ...state, value }, result.up, result.evidence, atUs);
   if (result.up === (state.verdict === "up")) {
-    const changed = value !== state.value;
-    const evidence = changed ? result.evidence : state.evidence;
+    const { evidence } = result;
     return {
       state: { ...state, value, evidence, against: 0, pendingSinceUs: null, pendingEvidence: "" },
-      changed,
+      changed: value !== state.value,
       wakeAtUs: null,
     };
   }

@@ -5,7 +5,6 @@
 import { describe, expect } from "vitest";
 import { skewTimeUs } from "../../../src/core/vrrp/timing.js";
 import { firstArrivalAfter, median } from "../../../src/lab/statistics.js";
-import type { Moment } from "../../../src/lab/topology.js";
 import { loadNative } from "../../../src/native.js";
 import {
   downIntervals,
@@ -142,7 +141,9 @@ async function measure(
   const from = traffic.sent();
   const mac = backup.router.upstreamMac;
   const carried = traffic.carriedBy(mac);
-  const done: Moment = { beginUs: now(), endUs: (await kind.inject(lab), now()) };
+  const beginUs = now();
+  await kind.inject(lab);
+  const endUs = now();
   await eventually(
     `a packet comes through ${backup.router.name}`,
     20_000,
@@ -150,7 +151,7 @@ async function measure(
   );
   await reach(backup, "active", 5_000);
   const columns = traffic.columns(from);
-  const first = firstArrivalAfter(columns, done.beginUs, mac);
+  const first = firstArrivalAfter(columns, beginUs, mac);
   const left = (): LoggedEvent | undefined =>
     eventsOf(active)
       .slice(seen)
@@ -167,7 +168,7 @@ async function measure(
   await reach(active, "active", 30_000);
   await reach(backup, "backup", 5_000);
   if (first === null) throw new Error("no packet came through the other router");
-  return first - done.endUs;
+  return first - endUs;
 }
 
 describe.each([10, 100])("at %i ms", (intervalMs) => {

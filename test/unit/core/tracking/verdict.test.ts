@@ -43,6 +43,8 @@ describe("counting", () => {
     expect(state).toMatchObject({ verdict: "up", evidence: "fine", against: 1 });
     state = judge(settings, state, { up: false, evidence: "refused" }, 2 * S).state;
     expect(state).toMatchObject({ verdict: "down", evidence: "refused", against: 0 });
+    state = judge(settings, state, { up: false, evidence: "no route" }, 3 * S).state;
+    expect(state).toMatchObject({ verdict: "down", evidence: "no route" });
   });
 
   it("tells a change once, and a value whenever it is another one", () => {
