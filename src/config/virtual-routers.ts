@@ -1,7 +1,7 @@
 /** The section virtualRouters: schema, what only shows between several keys, the engine's form. */
 import { z } from "zod";
 import { canonicalIp, familyOf, isLinkLocal } from "../core/address.js";
-import type { IpFamily } from "../core/vrrp/advertisement.js";
+import { type IpFamily, PRIORITY_OWNER } from "../core/vrrp/advertisement.js";
 import { bfdInterval, bfdMultiplier } from "./bfd.js";
 import {
   address,
@@ -287,6 +287,15 @@ function checkUnicast(one: Parts, at: At, report: Report): void {
   });
 }
 
+function warnOfWeights(track: unknown, index: number, report: Report): void {
+  if (!Array.isArray(track)) return;
+  track.forEach((entry: unknown, at) => {
+    if (!isBlock(entry) || typeof entry.weight !== "number" || entry.weight === 0) return;
+    const message = "no effect: the owner of the addresses keeps its priority of 255";
+    report("warning", ["virtualRouters", index, "track", at, "weight"], message);
+  });
+}
+
 /** One VRID, one owner of an address: across the virtual routers of an interface. */
 function checkAmong(all: readonly Parts[], report: Report): void {
   const byVrid = new Map<string, number>();
@@ -327,6 +336,7 @@ function check(written: unknown, report: Report, document: Readonly<Record<strin
     if (!isBlock(block)) return;
     checkOne(one, block, (...path) => ["virtualRouters", index, ...path], report);
     checkTrack(block.track, ["virtualRouters", index, "track"], report, document.trackers);
+    if (one.priority === PRIORITY_OWNER) warnOfWeights(block.track, index, report);
   });
   checkAmong(all, report);
 }

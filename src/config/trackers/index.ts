@@ -1,5 +1,7 @@
 /** The section trackers: what is watched beside the LAN itself, by name, shared by all who track it. */
 import { z } from "zod";
+import { canonicalIp } from "../../core/address.js";
+import { PRIORITY_OWNER } from "../../core/vrrp/advertisement.js";
 import { isBlock, type Path, type Report, section } from "../section.js";
 import { trackersInPlace } from "./track.js";
 import {
@@ -46,6 +48,7 @@ export const trackers = section({
         ]);
     }
     checkThoseInPlace(document, report);
+    checkSources(document, report);
   },
   normalize: (checked, document): { readonly trackers: readonly TrackerConfig[] } => ({
     trackers: withThoseInPlace(checked.map(normalizeTracker), document),
@@ -79,6 +82,23 @@ function checkThoseInPlace(document: Readonly<Record<string, unknown>>, report: 
         seen.set(thing, before ?? { settings, path });
       }
     }
+  }
+}
+
+/** A virtual address comes and goes, and answers to it may go to another router. */
+function checkSources(document: Readonly<Record<string, unknown>>, report: Report): void {
+  const virtual = new Map<string, Path>();
+  for (const { block, path } of blocksOf(document.virtualRouters, ["virtualRouters"])) {
+    if (block.priority === PRIORITY_OWNER || !Array.isArray(block.addresses)) continue;
+    block.addresses.forEach((one: unknown, at) => {
+      const host = typeof one === "string" ? canonicalIp(one.split("/")[0] as string) : null;
+      if (host !== null) virtual.set(host, [...path, "addresses", at]);
+    });
+  }
+  for (const { block, path } of blocksOf(document.trackers, ["trackers"])) {
+    const source = typeof block.source === "string" ? canonicalIp(block.source) : null;
+    const place = source === null ? undefined : virtual.get(source);
+    if (place) report("error", [...path, "source"], `${source} is a virtual address: name an own one`, place);
   }
 }
 

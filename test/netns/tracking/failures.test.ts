@@ -148,6 +148,7 @@ async function measure(
     `a packet comes through ${backup.router.name}`,
     20_000,
     () => traffic.carriedBy(mac) > carried,
+    () => [active, backup].map((one) => one.log().trimEnd().split("\n").slice(-4).join("\n")).join("\n--\n"),
   );
   await reach(backup, "active", 5_000);
   const columns = traffic.columns(from);

@@ -236,6 +236,12 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
   ],
   ["a link-local target without an interface", tracker("tcp: '[fe80::1]:1'"), "6:5", /name the interface/],
   [
+    "a virtual source",
+    tracker("tcp: '203.0.113.1:1', source: 192.0.2.1"),
+    "6:46",
+    /a virtual address: name an own one \(line 4\)/,
+  ],
+  [
     "a URL with a name",
     tracker("http: 'http://www.example.net/'"),
     "6:22",
@@ -301,6 +307,18 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     /other settings already/,
   ],
 ];
+
+describe("warnings", () => {
+  it("tell of weights that an owner does not feel", () => {
+    const { config, problems } = parseConfig(
+      text("    priority: 255", "    track: [{ interface: wan0, weight: -50 }, { interface: wan1 }]"),
+    );
+    expect(config).not.toBeNull();
+    expect(problems.map((one) => `${one.severity} ${one.line}:${one.column} ${one.message}`)).toEqual([
+      "warning 6:42 no effect: the owner of the addresses keeps its priority of 255",
+    ]);
+  });
+});
 
 describe("mistakes", () => {
   it.each(MISTAKES)("%s", (_, written, place, message) => {

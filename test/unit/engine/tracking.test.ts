@@ -15,10 +15,16 @@ interface One {
 }
 
 class Stage {
-  readonly world = new SimulatedWorld(7);
-  readonly lan = new SimulatedSegment(this.world);
-  readonly upstream = new SimulatedSegment(this.world);
+  readonly world: SimulatedWorld;
+  readonly lan: SimulatedSegment;
+  readonly upstream: SimulatedSegment;
   #count = 0;
+
+  constructor(seed = 7) {
+    this.world = new SimulatedWorld(seed);
+    this.lan = new SimulatedSegment(this.world);
+    this.upstream = new SimulatedSegment(this.world);
+  }
 
   static config({ router, ...rest }: Change): ReturnType<typeof defineConfig> {
     const virtualRouter = {
@@ -64,6 +70,8 @@ class Stage {
   }
 }
 
+/** FIRSTHOP_TRACKING_SEEDS looks further. */
+const SEEDS = Number(process.env.FIRSTHOP_TRACKING_SEEDS ?? 25);
 const WAN = { trackers: [{ name: "wan", interface: "wan0" }] };
 
 describe("a tracker without a weight", () => {
@@ -153,6 +161,35 @@ describe("a tracker with a weight", () => {
     await stage.run(1000);
     expect([r1.status().state, r2.status().state]).toEqual(["active", "backup"]);
     expect(r1.status()).toMatchObject({ priority: 150, trackedDelta: 0 });
+  });
+
+  it("leads to the same end however changes and elections meet", async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const stage = new Stage(seed);
+      const random = stage.world.random.fork("changes");
+      const busy = (machine: SimulatedMachine): void => {
+        machine.latencies = { ...machine.latencies, reportUs: [30, 60_000], newsUs: [50, 40_000] };
+      };
+      const track = [{ tracker: "wan", weight: -100 }];
+      const r1 = await stage.open({ ...WAN, router: { priority: 150, track } }, busy);
+      const r2 = await stage.open({ router: { priority: 100 } }, busy);
+      let carrier = true;
+      for (let turn = 0; turn < 6; turn++) {
+        for (let flap = random.integer(0, 3); flap >= 0; flap--) {
+          carrier = !carrier;
+          const cable = r1.machine.cable("wan0");
+          if (cable) cable.carrier = carrier;
+          await stage.run(random.integer(1, 450));
+        }
+        await stage.run(2_000);
+        const states = [r1.status().state, r2.status().state, r1.status().priority];
+        expect([seed, turn, ...states]).toEqual([
+          seed,
+          turn,
+          ...(carrier ? ["active", "backup", 150] : ["backup", "active", 50]),
+        ]);
+      }
+    }
   });
 
   it("does not move the owner of the addresses", async () => {
