@@ -22,6 +22,7 @@ export const bfdKind = trackerKind({
     ...leaving,
   },
   polling: { interval: "50ms", fall: 1, rise: 1, counted: false, leastIntervalUs: 1_000 },
+  detectionUs: ({ multiplier }: BfdSpec, intervalUs) => intervalUs * multiplier,
   normalize: (checked): BfdSpec => ({
     kind: "bfd",
     address: canonicalIp(checked.bfd as string) as string,

@@ -3,11 +3,13 @@
  * `firsthop check --failures`. Pure: it knows this router's configuration only, so it supposes that at least one other
  * router takes part with the same interval, and gives bounds where the other one's priority decides.
  */
+import type { z } from "zod";
 import { effectivePriority, type Tracked, trackEffect } from "../../core/tracking/priority.js";
 import { PRIORITY_OWNER } from "../../core/vrrp/advertisement.js";
 import { activeDownIntervalUs, skewTimeUs } from "../../core/vrrp/timing.js";
 import type { Config } from "../schema.js";
 import type { BfdConfig, VirtualRouterConfig } from "../types.js";
+import type { TrackerKindConfig } from "./kind.js";
 import { TRACKER_KINDS, type TrackerSpec } from "./kinds.js";
 import type { TrackerConfig } from "./tracker.js";
 
@@ -139,14 +141,14 @@ function trackerDetections(failure: Failure, one: VirtualRouterConfig, config: C
   });
 }
 
+type SomeKind = Pick<TrackerKindConfig<z.ZodRawShape, TrackerSpec>, "covers" | "detectionUs">;
+const kindOf = ({ kind }: TrackerSpec): SomeKind => TRACKER_KINDS[kind] as unknown as SomeKind;
+
 /** The failures that a kind of tracker sees. What looks at the LAN says nothing about the way out. */
 function covers(tracker: TrackerConfig, lanInterface: string): readonly Failure[] {
   const through = "interface" in tracker.spec ? tracker.spec.interface : null;
   if (through === lanInterface) return [];
-  const { covers: seen } = TRACKER_KINDS[tracker.spec.kind] as {
-    covers?: (spec: TrackerSpec) => readonly Failure[];
-  };
-  return seen?.(tracker.spec) ?? ["upstream-interface", "upstream-network"];
+  return kindOf(tracker.spec).covers?.(tracker.spec) ?? ["upstream-interface", "upstream-network"];
 }
 
 /** What follows when the tracker goes down; null: nothing, or the opposite of what helps. */
@@ -164,9 +166,9 @@ function reactionTo(
 }
 
 /** From a failure to the verdict: the last good answer may just have come in, and the last bad one takes its time. */
-export function detectionUs(tracker: TrackerConfig): number {
-  const checksUs = tracker.intervalUs === 0 ? 0 : tracker.intervalUs * tracker.fall + tracker.timeoutUs;
-  return checksUs + tracker.downDelayUs;
+export function detectionUs({ spec, intervalUs, fall, timeoutUs, downDelayUs }: TrackerConfig): number {
+  const own = kindOf(spec).detectionUs?.(spec, intervalUs);
+  return (own ?? (intervalUs === 0 ? 0 : intervalUs * fall + timeoutUs)) + downDelayUs;
 }
 
 function remedy(failure: Failure, one: VirtualRouterConfig, config: Config): string {
@@ -183,7 +185,7 @@ function remedy(failure: Failure, one: VirtualRouterConfig, config: Config): str
     case "upstream-interface":
       return `track the uplink${owner}: { interface: ${name} }`;
     case "upstream-network":
-      return `track something beyond the uplink${owner}: { tcp: "ADDRESS:PORT", interface: ${name} }, or a route that a routing daemon takes away`;
+      return `track something beyond the uplink${owner}: { icmp: ADDRESS, interface: ${name} }, or a route that a routing daemon takes away`;
     default:
       return "";
   }

@@ -27,6 +27,8 @@ export interface TrackerKindConfig<Shape extends z.ZodRawShape, Spec> {
   readonly weight?: number;
   /** Failures of a gateway that it sees; default: those of the uplink and of the network behind it. */
   readonly covers?: (spec: Spec) => readonly Failure[];
+  /** From a failure to its result; default: interval x fall + timeout, or at once for what follows news. */
+  readonly detectionUs?: (spec: Spec, intervalUs: number) => number;
   /** What does not fit together, beyond the schema of each key. `written` has not passed the schema. */
   readonly check?: (written: Readonly<Record<string, unknown>>, at: At, report: Report) => void;
   /** The engine's form; only called when there are no errors. */

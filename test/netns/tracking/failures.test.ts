@@ -41,7 +41,7 @@ const r1 = (lab: Lab) => lab.routers[0]!;
 const ip = (lab: Lab, ...args: string[]): Promise<string> => r1(lab).run("ip", ...args);
 const atOnce = (): number => 0;
 
-const KINDS: readonly Kind[] = [
+const KINDS: Kind[] = [
   {
     title: "1 the LAN line",
     track: () => [],
@@ -112,6 +112,17 @@ const KINDS: readonly Kind[] = [
     reaction: "resigns",
   },
 ];
+
+KINDS.push({
+  ...KINDS.at(-1)!,
+  title: "5 the upstream network, by ICMP",
+  track: (intervalMs) => {
+    const timing = { interval: `${intervalMs}ms`, timeout: `${intervalMs}ms`, fall: 2, rise: 2 };
+    return [{ icmp: "203.0.113.1", interface: "wan0", ...timing }];
+  },
+  reason: /tracker icmp:203.0.113.1: /,
+  evidence: /203.0.113.1/,
+});
 
 interface LoggedEvent {
   readonly type?: string;

@@ -64,6 +64,16 @@ describe("trackers", () => {
       ["upstream-interface", "upstream-network"],
       240_000,
     ],
+    [
+      { bfd: "203.0.113.1", interval: "10ms", multiplier: 5 },
+      ["upstream-interface", "upstream-network"],
+      50_000,
+    ],
+    [
+      { icmp: "203.0.113.1", interval: "10ms", timeout: "5ms", fall: 3 },
+      ["upstream-interface", "upstream-network"],
+      35_000,
+    ],
     [{ process: "bgpd" }, ["router-software"], 2_000_000],
     [{ script: "/x", interval: "2s", timeout: "1s", fall: 3 }, ["router-software"], 7_000_000],
   ];

@@ -315,7 +315,7 @@ describe("warnings", () => {
     );
     expect(config).not.toBeNull();
     expect(problems.map((one) => `${one.severity} ${one.line}:${one.column} ${one.message}`)).toEqual([
-      "warning 6:42 no effect: the owner of the addresses keeps its priority of 255",
+      "warning 6:40 no effect: the owner of the addresses keeps its priority of 255",
     ]);
   });
 });

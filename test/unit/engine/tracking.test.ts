@@ -71,7 +71,7 @@ class Stage {
 }
 
 /** FIRSTHOP_TRACKING_SEEDS looks further. */
-const SEEDS = Number(process.env.FIRSTHOP_TRACKING_SEEDS ?? 25);
+const SEEDS = Number(process.env.FIRSTHOP_TRACKING_SEEDS ?? 5);
 const WAN = { trackers: [{ name: "wan", interface: "wan0" }] };
 
 describe("a tracker without a weight", () => {
