@@ -27,6 +27,9 @@ const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
   "preemptDelayUs",
   "checksum",
   "track",
+  "syncGroup",
+  "notify",
+  "startupDelayUs",
   "bfd",
 ]);
 

@@ -7,12 +7,14 @@ import { control, controlTimeout, log } from "./daemon.js";
 import { mask } from "./mask.js";
 import { ownership, ownershipLimit } from "./ownership.js";
 import type { Section } from "./section.js";
+import { syncGroups } from "./sync-groups.js";
 import { trackers } from "./trackers/index.js";
 import { virtualRouters } from "./virtual-routers.js";
 
 /** The keys of the top level. */
 export const SECTIONS = {
   virtualRouters,
+  syncGroups,
   trackers,
   mask,
   ownership,
@@ -24,11 +26,8 @@ export const SECTIONS = {
 
 /** Keys that have their place in the format, but nothing behind them in this version. By path, * for any index. */
 export const PLANNED_KEYS: ReadonlySet<string> = new Set([
-  "syncGroups",
   "gateways",
   "metrics",
-  "virtualRouters.*.syncGroup",
-  "virtualRouters.*.notify",
 ]);
 
 type Sections = typeof SECTIONS;

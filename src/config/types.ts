@@ -8,6 +8,19 @@ export interface VirtualAddress {
   readonly prefixLength: number;
 }
 
+/** A command for each change of state. */
+export interface NotifyConfig {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly timeoutUs: number;
+}
+
+export interface SyncGroupConfig {
+  readonly name: string;
+  readonly mode: "all" | "any";
+  readonly notify: NotifyConfig | null;
+}
+
 /** A BFD session between the Active and each Backup. */
 export interface BfdConfig {
   readonly intervalUs: number;
@@ -35,6 +48,10 @@ export interface VirtualRouterConfig {
   readonly unicast: { readonly source: string | null; readonly peers: readonly string[] } | null;
   readonly bfd: BfdConfig | null;
   readonly track: readonly Tracked[];
+  readonly syncGroup: string | null;
+  readonly notify: NotifyConfig | null;
+  /** After the daemon's start. */
+  readonly startupDelayUs: number;
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";

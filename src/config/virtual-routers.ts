@@ -13,7 +13,9 @@ import {
   text,
   yesNo,
 } from "./fields.js";
+import { normalizeNotify, notifySchema } from "./notify.js";
 import { isBlock, type Path, type Report, section, valid } from "./section.js";
+import { syncGroupName } from "./sync-groups.js";
 import { namedTrackers } from "./trackers/index.js";
 import { checkTrack, normalizeTrack, trackSchema } from "./trackers/track.js";
 import type { TrackerConfig } from "./trackers/tracker.js";
@@ -133,6 +135,15 @@ const virtualRouterSchema = z.strictObject(
           "BFD between the Active and each Backup (RFC 5881): a Backup takes over when the session to the Active falls silent, however rare advertisements are. The same on all routers, but for the rank.",
       }),
     track: trackSchema,
+    syncGroup: syncGroupName
+      .optional()
+      .meta({ description: "The sync group that it moves with.", examples: ["edge"] }),
+    notify: notifySchema,
+    startupDelay: duration({
+      description:
+        "How long after the daemon's start it stays out of the election, for what else has to come up first.",
+      examples: ["30s"],
+    }).default("0s"),
   },
   { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
 );
@@ -389,6 +400,9 @@ function normalizeOne(
         }
       : null,
     track: normalizeTrack(one.track, trackers),
+    syncGroup: one.syncGroup ?? null,
+    notify: normalizeNotify(one.notify),
+    startupDelayUs: parseDuration(one.startupDelay) as number,
   };
 }
 
