@@ -1,6 +1,6 @@
 /** `firsthop events`: what happens, one line each, with the reason. */
 import { Command } from "commander";
-import type { RouterEvent } from "../engine/status.js";
+import type { RouterEvent, RouterHappening } from "../engine/status.js";
 import { socketOption, withDaemon } from "./daemon.js";
 import { color, complain, paintState, paintVerdict, print } from "./output.js";
 
@@ -39,7 +39,7 @@ export function eventsCommand(): Command {
 }
 
 /** One event in one line: when, who, what, and why in a sentence. */
-export function eventLine(event: RouterEvent): string {
+export function eventLine(event: RouterHappening): string {
   const time = color.dim(event.at);
   switch (event.type) {
     case "stateChange":
@@ -48,6 +48,8 @@ export function eventLine(event: RouterEvent): string {
       return `${time}  ${event.name ?? "-"}  ${color.yellow("warning")}  ${event.detail}`;
     case "info":
       return `${time}  ${event.name ?? "-"}  info  ${event.detail}`;
+    case "groupChange":
+      return `${time}  group ${event.name}  ${paintState(event.from)} -> ${paintState(event.to)}  ${event.detail}`;
     case "track":
       return `${time}  ${event.name}  ${paintVerdict(event.from)} -> ${paintVerdict(event.to)}  ${event.detail}`;
     case "reload":

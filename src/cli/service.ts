@@ -218,6 +218,9 @@ class Service {
         write.call(this.#log, event, `${name}${event.from} -> ${event.to}: ${event.detail}`);
         return;
       }
+      case "groupChange":
+        this.#log.info(event, `sync group ${name}${event.from} -> ${event.to}: ${event.detail}`);
+        return;
       case "track": {
         const write = event.to === "down" ? this.#log.warn : this.#log.info;
         write.call(this.#log, event, `tracker ${name}${event.from} -> ${event.to}: ${event.detail}`);

@@ -5,7 +5,9 @@ import type { NotifyConfig } from "./types.js";
 import { parseDuration } from "./units.js";
 
 const command = text("path", "the path of a command", (value) =>
-  value.startsWith("/") ? null : `'${value}' is no absolute path: arguments go into args, and there is no shell`,
+  value.startsWith("/")
+    ? null
+    : `'${value}' is no absolute path: arguments go into args, and there is no shell`,
 );
 
 export const notifySchema = z

@@ -25,10 +25,7 @@ export const SECTIONS = {
 };
 
 /** Keys that have their place in the format, but nothing behind them in this version. By path, * for any index. */
-export const PLANNED_KEYS: ReadonlySet<string> = new Set([
-  "gateways",
-  "metrics",
-]);
+export const PLANNED_KEYS: ReadonlySet<string> = new Set(["gateways", "metrics"]);
 
 type Sections = typeof SECTIONS;
 type Schemas = { [K in keyof Sections]: Sections[K]["schema"] };

@@ -83,12 +83,17 @@ function checkPriorities(name: string, members: readonly Member[], report: Repor
   for (const { index, priority } of members) {
     const path = ["virtualRouters", index, "priority"];
     if (priority === 255)
-      report("error", path, `the owner of its addresses (255) can't move with others: sync group ${name} is mode all`);
+      report(
+        "error",
+        path,
+        `the owner of its addresses (255) can't move with others: sync group ${name} is mode all`,
+      );
     else if (first && priority !== undefined && priority !== first.priority)
-      report("warning", path, `members of ${name} should have one priority: another one has ${first.priority}`, [
-        "virtualRouters",
-        first.index,
-        "priority",
-      ]);
+      report(
+        "warning",
+        path,
+        `members of ${name} should have one priority: another one has ${first.priority}`,
+        ["virtualRouters", first.index, "priority"],
+      );
   }
 }

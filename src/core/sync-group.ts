@@ -46,6 +46,8 @@ export interface GroupState {
   readonly objections: number;
   /** Waits before it tries again. */
   readonly held: boolean;
+  /** All follow another router since a while. */
+  readonly calm: boolean;
 }
 
 export const INITIAL_GROUP: GroupState = {
@@ -54,9 +56,10 @@ export const INITIAL_GROUP: GroupState = {
   blocked: false,
   objections: 0,
   held: false,
+  calm: false,
 };
 
-export const GROUP_TIMERS = ["settle", "hold"] as const;
+export const GROUP_TIMERS = ["settle", "hold", "calm"] as const;
 export type GroupTimer = (typeof GROUP_TIMERS)[number];
 
 export type GroupEvent =
@@ -85,7 +88,7 @@ export interface MemberOrders {
 
 /** Beyond Active_Down_Interval, for the routers' own pace. */
 const SETTLE_MARGIN_US = 100_000;
-const HOLD_MAX_US = 60_000_000;
+const PAUSE_MAX_US = 60_000_000;
 
 /** One step of the group's machine. `members` as they are after the event. */
 export function stepGroup(
@@ -96,20 +99,29 @@ export function stepGroup(
 ): GroupStep {
   if (settings.mode === "any" || members.length < 2) return { state: INITIAL_GROUP, effects: [] };
   const faulty = members.some((one) => one.standing === "fault");
-  if (faulty) return { state: { ...INITIAL_GROUP, role: "fault" }, effects: state.role === "fault" ? [] : CANCEL };
+  if (faulty)
+    return { state: { ...INITIAL_GROUP, role: "fault" }, effects: state.role === "fault" ? [] : CANCEL };
   if (state.role === "fault") return { state: INITIAL_GROUP, effects: [] };
-  const next = state.role === "active" ? stepActive(settings, state, members, event) : stepBackup(state, members, event);
+  const next =
+    state.role === "active"
+      ? stepActive(settings, state, members, event)
+      : stepBackup(settings, state, members, event);
   return next.state.role === "active" ? next : startWanting(settings, next, members);
 }
 
 const CANCEL: readonly GroupEffect[] = GROUP_TIMERS.map((timer) => ({ effect: "cancel", timer }));
 
 /** What each member is told now: to stay out, or to wait. */
-export function ordersOf(state: GroupState, settings: GroupSettings, members: readonly MemberView[]): MemberOrders[] {
+export function ordersOf(
+  state: GroupState,
+  settings: GroupSettings,
+  members: readonly MemberView[],
+): MemberOrders[] {
   const faulty = members.find((one) => one.standing === "fault");
   const together = settings.mode === "all" && members.length > 1;
   return members.map((one) => ({
-    fault: together && faulty && faulty.name !== one.name ? `${faulty.name} of its sync group is in fault` : null,
+    fault:
+      together && faulty && one.standing !== "fault" ? `${faulty.name} of its sync group is in fault` : null,
     waits: together && state.role !== "active" && mustWait(state, members, one),
   }));
 }
@@ -120,9 +132,16 @@ function mustWait(state: GroupState, members: readonly MemberView[], one: Member
   return state.blocked && others.some((other) => !other.wants && other.standing !== "active");
 }
 
-function stepBackup(state: GroupState, members: readonly MemberView[], event: GroupEvent): GroupStep {
+function stepBackup(
+  settings: GroupSettings,
+  state: GroupState,
+  members: readonly MemberView[],
+  event: GroupEvent,
+): GroupStep {
   if (event.type === "timer") {
-    return { state: event.timer === "hold" ? { ...state, held: false } : state, effects: [] };
+    if (event.timer === "hold") return { state: { ...state, held: false }, effects: [] };
+    const over = event.timer === "calm" && state.calm;
+    return { state: over ? { ...state, blocked: false, objections: 0, calm: false } : state, effects: [] };
   }
   const mover = members.find((one) => one.name === event.member);
   if (mover?.standing === "active" && event.before !== "active" && mustWait(state, members, mover)) {
@@ -130,22 +149,44 @@ function stepBackup(state: GroupState, members: readonly MemberView[], event: Gr
     const because = "its sync group can't become Active";
     return { state, effects: [{ effect: "resign", member: mover.name, because }] };
   }
-  const allFollow = members.every((one) => one.follows);
-  return { state: allFollow ? { ...state, blocked: false, objections: 0 } : state, effects: [] };
+  return calmDown(settings, state, members);
+}
+
+/** A line that works only now and then shall not be tried each time: what failed is forgotten when all follow for long. */
+function calmDown(settings: GroupSettings, state: GroupState, members: readonly MemberView[]): GroupStep {
+  const calm = state.blocked && members.every((one) => one.follows);
+  if (calm === state.calm) return { state, effects: [] };
+  const afterUs = pauseUs(settings, state.objections + 1);
+  return {
+    state: { ...state, calm },
+    effects: [calm ? { effect: "arm", timer: "calm", afterUs } : { effect: "cancel", timer: "calm" }],
+  };
+}
+
+/** Doubles with each attempt that failed; no two routers take the same. */
+function pauseUs({ settleUs, seed }: GroupSettings, objections: number): number {
+  return Math.round(Math.min(settleUs * 2 ** (objections - 1) * (1 + seed / 256), PAUSE_MAX_US));
 }
 
 /** Whoever is Active, or wants to be and need not wait, takes all along. */
-function startWanting(settings: GroupSettings, { state, effects }: GroupStep, members: readonly MemberView[]): GroupStep {
+function startWanting(
+  settings: GroupSettings,
+  { state, effects }: GroupStep,
+  members: readonly MemberView[],
+): GroupStep {
   const leader = members.find(
     (one) => (one.wants || (one.standing === "active" && !one.resigning)) && !mustWait(state, members, one),
   );
-  if (!leader || effects.length > 0) return { state, effects };
+  if (!leader || effects.some((one) => one.effect === "resign")) return { state, effects };
   const taken = members.filter((one) => one.standing === "backup");
   return {
-    state: { ...state, role: "active", leader: leader.name },
+    state: { ...state, role: "active", leader: leader.name, calm: false },
     effects: [
+      ...effects,
+      ...(state.calm ? [{ effect: "cancel", timer: "calm" } as const] : []),
       ...taken.map((one): GroupEffect => {
-        const because = one.name === leader.name ? "all of its sync group can" : `${leader.name} became Active`;
+        const because =
+          one.name === leader.name ? "all of its sync group can" : `${leader.name} became Active`;
         return { effect: "takeOver", member: one.name, because };
       }),
       { effect: "arm", timer: "settle", afterUs: settings.settleUs + SETTLE_MARGIN_US },
@@ -159,7 +200,8 @@ function stepActive(
   members: readonly MemberView[],
   event: GroupEvent,
 ): GroupStep {
-  if (event.type === "timer") return event.timer === "settle" ? settle(settings, state, members) : { state, effects: [] };
+  if (event.type === "timer")
+    return event.timer === "settle" ? settle(settings, state, members) : { state, effects: [] };
   const mover = members.find((one) => one.name === event.member);
   if (mover?.standing !== "backup") return { state, effects: [] };
   if (event.before === "active") {
@@ -194,15 +236,14 @@ function giveWay(
 ): GroupStep {
   const failed = state.leader !== null;
   const objections = failed ? state.objections + 1 : state.objections;
-  const holdUs = Math.min(settings.settleUs * 2 ** (objections - 1) * (1 + settings.seed / 256), HOLD_MAX_US);
   return {
-    state: { role: "backup", leader: null, blocked: true, objections, held: failed },
+    state: { role: "backup", leader: null, blocked: true, objections, held: failed, calm: false },
     effects: [
       ...members
         .filter((one) => one.standing === "active" && !one.resigning)
         .map((one): GroupEffect => ({ effect: "resign", member: one.name, because })),
       { effect: "cancel", timer: "settle" },
-      ...(failed ? [{ effect: "arm", timer: "hold", afterUs: Math.round(holdUs) } as const] : []),
+      ...(failed ? [{ effect: "arm", timer: "hold", afterUs: pauseUs(settings, objections) } as const] : []),
     ],
   };
 }

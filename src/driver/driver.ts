@@ -5,9 +5,13 @@
  */
 import type { HeartbeatProgram, KernelStep, PortId, ProgramEntry } from "../core/automaton.js";
 import type { Prober } from "./prober.js";
-import type { Probes } from "./probes.js";
 
 export type { ProbeCounts, ProbedTarget, ProbeNews, Prober, Probing, Sighting } from "./prober.js";
+
+import type { CommandRequest, CommandRun } from "./command.js";
+import type { Probes } from "./probes.js";
+
+export type { CommandRequest, CommandResult, CommandRun } from "./command.js";
 export type { ProbePath, ProbeRequest, ProbeRun, Probes } from "./probes.js";
 
 /** A virtual router (later: a BFD session, a gateway member) as the heartbeat engine sees it. */
@@ -284,6 +288,8 @@ export interface Driver {
   openProbes(): Probes;
   /** Probes that hosts answer by themselves, and who is a neighbour. */
   openProber(): Prober;
+  /** Runs a command in a process group of its own, without a shell. */
+  runCommand(request: CommandRequest): CommandRun;
   /** A small file store that survives restarts (learned checksum forms); keys are plain names. */
   readonly store: { read(key: string): string | null; write(key: string, value: string): void };
   /** Wall clock for time stamps in logs and events, milliseconds since 1970. */

@@ -19,6 +19,8 @@ export interface OperationsHost {
   find(name: string): VirtualRouter;
   /** Names of the virtual routers that move together with this one, itself included. */
   unitOf(name: string): readonly string[];
+  /** While a unit is moved from here, its sync group does not move it. */
+  takeCharge(unit: readonly string[], inCharge: boolean): void;
   now(): number;
   wallClockMs(): number;
   setTimer(afterUs: number, run: () => void): () => void;
@@ -97,7 +99,8 @@ export class Operations {
     const moves = force ? [] : await this.#handOver(unit, why);
     const stays = moves.find((move) => !move.done);
     if (stays) {
-      this.#takeBack(unit, "not drained: its sync group stays together");
+      this.#takeBack(unit, `nobody took ${stays.name} over`);
+      this.#host.takeCharge(unit, false);
       return unit.map((name) => ({
         name,
         done: false,
@@ -108,6 +111,7 @@ export class Operations {
       }));
     }
     for (const name of unit) this.order(name, { drained: true, holdsBack: false });
+    this.#host.takeCharge(unit, false);
     return unit.map((name) => {
       const move = moves.find((one) => one.name === name);
       return { name, done: true, detail: move ? followed(move) : "drained" };
@@ -196,8 +200,9 @@ export class Operations {
       at: new Date(this.#host.wallClockMs()).toISOString(),
       moves: away.map(moveReport),
     };
+    if (away.some((move) => !move.done)) this.#takeBack(unit, "nobody took over");
+    this.#host.takeCharge(unit, false);
     if (away.some((move) => !move.done)) {
-      this.#takeBack(unit, "nobody took over");
       const who = away.filter((move) => !move.done).map((move) => move.name);
       const detail = `nobody took ${who.join(", ")} over: ${who.length === 1 ? "it stays" : "they stay"} Active here`;
       return { ...report, done: false, detail, back: null };
@@ -219,6 +224,7 @@ export class Operations {
       .map((name) => this.#host.find(name))
       .filter((one) => one.state.name === "active" && !one.state.resigning);
     for (const one of active) this.order(one.name, { holdsBack: true });
+    this.#host.takeCharge(unit, true);
     return Promise.all(active.map((one) => this.#handOverOne(one, why)));
   }
 

@@ -28,10 +28,19 @@ import { FrameIntake } from "./intake.js";
 import { JobQueue } from "./job-queue.js";
 import { type LanFacts, lanFactsOf } from "./lan-facts.js";
 import { NetworkCache } from "./network.js";
+import { Notifier } from "./notifier.js";
 import { Operations } from "./operations.js";
 import { Ports } from "./ports.js";
 import { FlightRecorder } from "./recorder.js";
-import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
+import type {
+  Explanation,
+  InterfaceStatus,
+  RouterEvent,
+  RouterHappening,
+  RouterStatus,
+  StateChange,
+} from "./status.js";
+import { SyncGroups } from "./sync-groups.js";
 import { tamperingWith } from "./tampering.js";
 import { trackEvent } from "./tracking/events.js";
 import { MaskTable } from "./tracking/mask-table.js";
@@ -58,6 +67,8 @@ export interface ReloadResult {
 }
 
 const EVENTS_KEPT = 1000;
+/** Commands that still wait when the router leaves are run for so long. */
+const NOTIFY_END_US = 5_000_000;
 /** Strangers may teach a form with each frame; a file is not written for each. */
 const FORMS_SAVED_AFTER_US = 1_000_000;
 /** News of our own steps may come before the report of the transition that they belong to. */
@@ -80,6 +91,8 @@ export class Router {
     this.#trackers.maskChanged();
     if (what) this.#notice("info", null, "mask", what);
   });
+  readonly #syncGroups: SyncGroups;
+  readonly #notifier: Notifier;
   readonly #virtualRouters = new Map<string, VirtualRouter>();
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #ports: Ports;
@@ -87,6 +100,7 @@ export class Router {
   readonly #listeners = new Set<(event: RouterEvent) => void>();
   readonly #events: RouterEvent[] = [];
   readonly #jobs: JobQueue;
+  #sequence = 0;
   readonly #unsavedForms = new Map<string, LearnedForms>();
   #cancelSaving: (() => void) | null = null;
   readonly #unfiltered = new Set<number>();
@@ -146,6 +160,11 @@ export class Router {
       events: () => this.#events,
     });
     this.mask.configure(config.mask);
+    this.#syncGroups = this.#makeSyncGroups();
+    this.#notifier = new Notifier({
+      driver,
+      notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
+    });
   }
 
   /**
@@ -161,6 +180,7 @@ export class Router {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
+      router.#syncGroups.apply(config.syncGroups);
       for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
       await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
     } catch (error) {
@@ -176,6 +196,7 @@ export class Router {
   status(): RouterStatus {
     return {
       virtualRouters: [...this.#virtualRouters.values()].map((one) => one.status()),
+      syncGroups: this.#syncGroups.status(),
       tracks: this.#trackers.status((tracker) => this.#followersOf(tracker).map((one) => one.name)),
       mask: this.mask.list(),
       interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
@@ -260,6 +281,7 @@ export class Router {
       this.#intake.removeRouter(one);
       this.#inspections.get(one)?.();
       this.#inspections.delete(one);
+      this.#syncGroups.removed(one.name);
       this.#bySession.delete(one.session);
       one.dispose();
     }
@@ -287,6 +309,7 @@ export class Router {
     this.#trackers.apply(config.trackers);
     for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
     for (const one of this.#virtualRouters.values()) one.setTracking(this.#trackers.follow(one.config.track));
+    this.#syncGroups.apply(config.syncGroups);
     const added = [...diff.added, ...restarted.map((change) => change.new)].map((one) => this.#add(one));
     await Promise.all(added.map((one) => one.started()));
     const result: ReloadResult = {
@@ -305,6 +328,7 @@ export class Router {
       this.#trackers.end();
       await this.#remove([...this.#virtualRouters.values()], handOver);
       this.#bfd.close();
+      await this.#notifier.drain(handOver ? NOTIFY_END_US : 0);
     } finally {
       await this.#end();
     }
@@ -470,9 +494,10 @@ export class Router {
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
       schedule: (run) => this.#jobs.add(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
-      stateChanged: (name, change) => this.#emit({ type: "stateChange", name, ...change }),
+      stateChanged: (name, change) => this.#stateChanged(name, change),
       moved: (one, move) => {
         if (move) this.#operations.moved(one, move);
+        this.#syncGroups.moved(one);
       },
       notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
       ownershipLimitUs: () => this.#config.ownershipLimitUs,
@@ -533,11 +558,41 @@ export class Router {
     return new Operations({
       all: () => [...this.#virtualRouters.values()],
       find: (name) => this.#find(name),
-      unitOf: (name) => [name],
+      unitOf: (name) => this.#syncGroups.unitOf(name),
+      takeCharge: (unit, inCharge) => this.#syncGroups.takeCharge(unit, inCharge),
       now: () => this.#heartbeat.now(),
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
     });
+  }
+
+  #makeSyncGroups(): SyncGroups {
+    return new SyncGroups({
+      all: () => [...this.#virtualRouters.values()],
+      order: (name, change) => this.#operations.order(name, change),
+      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
+      at: () => this.#at(),
+      changed: ({ name, notify }, change) => {
+        const event = this.#emit({ type: "groupChange", name, ...change });
+        if (notify)
+          this.#notifier.notify(notify, {
+            type: "GROUP",
+            name,
+            state: change.to,
+            priority: 0,
+            change: event,
+          });
+      },
+    });
+  }
+
+  #stateChanged(name: string, change: StateChange): void {
+    const event = this.#emit({ type: "stateChange", name, ...change });
+    const one = this.#virtualRouters.get(name);
+    const notify = one?.config.notify;
+    if (!notify) return;
+    const { priority } = one.status();
+    this.#notifier.notify(notify, { type: "INSTANCE", name, state: change.to, priority, change: event });
   }
 
   #followersOf(tracker: string): VirtualRouter[] {
@@ -561,10 +616,12 @@ export class Router {
     this.#unsavedForms.clear();
   }
 
-  #emit(event: RouterEvent): void {
+  #emit(happened: RouterHappening): RouterEvent {
+    const event = { sequence: ++this.#sequence, ...happened };
     this.#events.push(event);
     if (this.#events.length > EVENTS_KEPT) this.#events.shift();
     for (const listener of [...this.#listeners]) listener(event);
+    return event;
   }
 
   #notice(level: "warning" | "info", name: string | null, code: string, detail: string): void {

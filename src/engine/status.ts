@@ -179,8 +179,22 @@ export interface InterfaceStatus {
   readonly counters: PortCounters | null;
 }
 
+/** Of a sync group; the reason is that of its members. */
+export type GroupChange = StateChange;
+
+export interface SyncGroupStatus {
+  readonly name: string;
+  readonly mode: "all" | "any";
+  /** What all members are (any: the best of them); the last such state while they are on their way. */
+  readonly state: VirtualRouterStateName;
+  /** Another router keeps one of its members: none becomes Active before all of them could. */
+  readonly blocked: boolean;
+  readonly members: readonly string[];
+}
+
 export interface RouterStatus {
   readonly virtualRouters: readonly VirtualRouterStatus[];
+  readonly syncGroups: readonly SyncGroupStatus[];
   readonly tracks: readonly TrackStatus[];
   readonly mask: readonly MaskStatus[];
   readonly interfaces: readonly InterfaceStatus[];
@@ -190,7 +204,12 @@ export interface RouterStatus {
 }
 
 /** One line of `firsthop events`. */
-export type RouterEvent =
+export type RouterEvent = RouterHappening & {
+  /** Counts from 1 since the start of the daemon, without a gap. */
+  readonly sequence: number;
+};
+
+export type RouterHappening =
   | ({ readonly type: "stateChange"; readonly name: string } & StateChange)
   | {
       readonly type: "warning" | "info";
@@ -199,6 +218,7 @@ export type RouterEvent =
       readonly code: string;
       readonly detail: string;
     }
+  | ({ readonly type: "groupChange"; readonly name: string } & GroupChange)
   | {
       /** A tracker changed its state, or its number. */
       readonly type: "track";

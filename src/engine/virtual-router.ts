@@ -7,6 +7,7 @@
  * holds what was learned, `#settings()` is what is in force.
  */
 import type { VirtualRouterConfig } from "../config/index.js";
+import type { MemberView } from "../core/sync-group.js";
 import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
 import { virtualMac } from "../core/vrrp/advertisement.js";
 import {
@@ -73,6 +74,9 @@ export class VirtualRouter {
   #orders: Orders = NO_ORDERS;
   /** Why it was last told to move. */
   #order = "";
+  readonly #madeAtUs: number;
+  /** The start-up delay runs. */
+  #delayed = false;
   /** When what the last step answered happened. */
   #steppedAtUs = 0;
   /** Made anew when the configuration or our address changes. */
@@ -104,6 +108,7 @@ export class VirtualRouter {
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
     this.#tracking = tracking;
+    this.#madeAtUs = host.heartbeat.now();
     this.#bfd = new BfdBinding({
       name: config.name,
       session: this.#machine.id,
@@ -188,6 +193,35 @@ export class VirtualRouter {
     this.#tracking = tracking;
     const why = tracking.describe().join("; ") || "every tracker is as it should be";
     this.#settingsChanged(before, why);
+  }
+
+  /** How it stands in its sync group; null: it is leaving. */
+  groupView(): MemberView | null {
+    if (this.#stopping) return null;
+    const own = this.#causes();
+    own.delete("sync-group");
+    const state = this.state;
+    const running = state.name === "initialize" ? "preparing" : state.name;
+    return {
+      name: this.name,
+      standing: own.size > 0 ? "fault" : running,
+      wants: state.name === "backup" && state.wants === true,
+      follows: state.name === "backup" && !state.wants && this.#follows(state.active?.priority ?? 0),
+      resigning: state.name === "active" && state.resigning !== undefined,
+    };
+  }
+
+  /** Whether an Active of this priority is left in peace; 0: it released the virtual router. */
+  #follows(priority: number): boolean {
+    const { preempt, priority: own } = this.#settings();
+    return priority > 0 && (priority >= own || !preempt);
+  }
+
+  activeDownIntervalMs(): number {
+    const settings = this.#settings();
+    const state = this.state;
+    const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
+    return currentActiveDownIntervalUs(settings, learnedUs) / 1000;
   }
 
   get orders(): Orders {
@@ -426,7 +460,7 @@ export class VirtualRouter {
       checksum: { configured: this.#config.checksum, sent: this.#forms.toSend(this.#config) },
       advertisementIntervalMs: settings.intervalUs / 1000,
       activeAdverIntervalMs: learnedUs / 1000,
-      activeDownIntervalMs: currentActiveDownIntervalUs(settings, learnedUs) / 1000,
+      activeDownIntervalMs: this.activeDownIntervalMs(),
       skewTimeMs: currentSkewTimeUs(settings, learnedUs) / 1000,
       preempt: this.#config.preempt,
       lastChange: this.#standing.lastChange,
@@ -552,10 +586,22 @@ export class VirtualRouter {
    * intervals pass before JavaScript has read its first advertisement; heard before, it is known to the first program.
    */
   #scheduleStart(): void {
-    if (this.#starting) return;
+    if (this.#starting || this.#startsLater()) return;
     this.#starting = true;
     const listenUs = Math.min(2 * this.#config.advertisementIntervalUs, LISTEN_MAX_US);
     this.#host.setTimer(listenUs, () => this.#host.schedule(() => this.#start()));
+  }
+
+  /** Whether the start-up delay runs; nobody waits for its end. */
+  #startsLater(): boolean {
+    const leftUs = this.#madeAtUs + this.#config.startupDelayUs - this.#host.heartbeat.now();
+    if (leftUs <= 0 || this.#delayed) return leftUs > 0;
+    this.#delayed = true;
+    this.#host.setTimer(leftUs, () => {
+      this.#delayed = false;
+      this.#evaluate();
+    });
+    return true;
   }
 
   #start(): void {

@@ -89,8 +89,10 @@ function follow(lan: Lan, log: (line: string) => void): void {
     before(router, event);
     if (event.type === "stateChange") {
       log(`${at()}  ${router.plan.name} ${event.name} ${event.from} -> ${event.to}: ${event.detail}`);
-    } else if (event.type === "track") {
-      log(`${at()}  ${router.plan.name} tracker ${event.name} ${event.from} -> ${event.to}: ${event.detail}`);
+    } else if (event.type === "track" || event.type === "groupChange") {
+      log(
+        `${at()}  ${router.plan.name} ${event.type} ${event.name} ${event.from} -> ${event.to}: ${event.detail}`,
+      );
     } else if (event.type !== "reload") {
       log(`${at()}  ${router.plan.name} ${event.name ?? ""} ${event.code}: ${event.detail}`);
     }

@@ -14,36 +14,9 @@ import {
   statSync,
 } from "node:fs";
 import { dirname, isAbsolute } from "node:path";
+import { type CommandRequest, type CommandResult, type CommandRun, DONE } from "../command.js";
 
-export interface CommandRequest {
-  /** Absolute path of an executable file. */
-  readonly path: string;
-  readonly arguments: readonly string[];
-  /** What it reads on standard input; default nothing. */
-  readonly input?: string;
-  readonly timeoutUs: number;
-}
-
-export interface CommandResult {
-  /** Exit code; null when it did not come to one. */
-  readonly code: number | null;
-  /** What ended it, where that was a signal: "SIGKILL". */
-  readonly signal: string | null;
-  readonly timedOut: boolean;
-  /** Why it was not started, in a sentence; null when it was. */
-  readonly refused: string | null;
-  /** The beginning of what it printed on both outputs; control characters are spaces. */
-  readonly output: string;
-  /** It printed more. */
-  readonly truncated: boolean;
-}
-
-export interface CommandRun {
-  /** Never rejects. */
-  readonly result: Promise<CommandResult>;
-  /** Ends it and all that it started, at once. */
-  cancel(): void;
-}
+export type { CommandRequest, CommandResult, CommandRun } from "../command.js";
 
 const OUTPUT_KEPT_BYTES = 4096;
 /** Who prints more than this gets SIGPIPE: nobody has to read a flood. */
@@ -51,14 +24,7 @@ const OUTPUT_READ_MAX_BYTES = 1024 * 1024;
 /** After the end of the process its pipes close, but for those of a descendant that left its group. */
 const PIPES_CLOSE_MS = 100;
 
-const NOT_RUN: CommandResult = {
-  code: null,
-  signal: null,
-  timedOut: false,
-  refused: null,
-  output: "",
-  truncated: false,
-};
+const NOT_RUN: CommandResult = { ...DONE, code: null };
 
 /**
  * Why a file must not be run, in words; null when it may. Whoever could replace what is run would get this process's

@@ -1,6 +1,7 @@
 /** This machine: the native heartbeat engine and the Linux kernel behind the driver seam. */
 import { loadNative } from "../../native.js";
 import type { Driver } from "../driver.js";
+import { runCommand } from "./command.js";
 import { type LinuxHeartbeat, openLinuxHeartbeat } from "./heartbeat.js";
 import { openLinuxKernel } from "./kernel.js";
 import { openLinuxProber } from "./prober.js";
@@ -28,6 +29,7 @@ export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver 
       closers.push(() => kernel.close());
       return kernel;
     },
+    runCommand,
     openProbes() {
       const probes = openLinuxProbes();
       closers.push(() => probes.close());

@@ -3,6 +3,7 @@
  * to them. `openDriver` starts a process and gives the `Driver` to hand to `openRouter`.
  */
 import type { KernelStep } from "../../core/automaton.js";
+import { type CommandRequest, type CommandResult, DONE } from "../command.js";
 import type { Driver } from "../driver.js";
 import type { SessionView } from "./heartbeat.js";
 import { decodeHostPacket } from "./host-packet.js";
@@ -52,6 +53,11 @@ export class SimulatedMachine {
   refusePrepare: string | null = null;
   /** What probes of trackers find. By default nobody answers. */
   probeScript: ProbeScript = () => null;
+  /** What comes of a command that is run here, and how long it takes. By default it ends well at once. */
+  commandScript: (request: CommandRequest) => {
+    readonly result?: Partial<CommandResult>;
+    readonly afterUs?: number;
+  } = () => ({});
   /** Routes that trackers follow. */
   readonly routes = new RouteTable();
   /** What survives restarts: the store of the driver. */
@@ -155,6 +161,10 @@ export class SimulatedMachine {
       probeScript: () => this.probeScript,
       echoScript: () => this.echoScript,
       followers: this.#followers,
+      runCommand: (request) => {
+        const { result = {}, afterUs = 1_000 } = this.commandScript(request);
+        return { result: { ...DONE, ...result }, afterUs };
+      },
     });
     for (const reason of this.#holds) hold(process, reason);
     this.#process = process;

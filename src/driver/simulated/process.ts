@@ -1,5 +1,6 @@
 /** One run of a program on a simulated machine: its threads, and the `Driver` that it is given. */
 import type { KernelStep } from "../../core/automaton.js";
+import type { CommandRequest, CommandResult, CommandRun } from "../command.js";
 import type {
   Driver,
   Heartbeat,
@@ -36,6 +37,8 @@ export interface ProcessHost {
   refusal(): string | null;
   readonly routes: RouteTable;
   probeScript(): ProbeScript;
+  /** What comes of a command, and how long it takes. */
+  runCommand(request: CommandRequest): { readonly result: CommandResult; readonly afterUs: number };
 }
 
 /** How long things take on a machine: from, to (microseconds, evenly). */
@@ -134,6 +137,23 @@ export class SimulatedProcess implements Driver {
       () => host.echoScript(),
       host.followers,
     );
+  }
+
+  runCommand(request: CommandRequest): CommandRun {
+    const { result, afterUs } = this.#host.runCommand(request);
+    let end: () => void = () => undefined;
+    const ended = new Promise<CommandResult>((resolve) => {
+      const cancel = this.javaScript.post(Math.min(afterUs, request.timeoutUs), () =>
+        resolve(
+          afterUs > request.timeoutUs ? { ...result, code: null, signal: "SIGKILL", timedOut: true } : result,
+        ),
+      );
+      end = () => {
+        cancel();
+        resolve({ ...result, code: null, signal: "SIGKILL" });
+      };
+    });
+    return { result: ended, cancel: () => end() };
   }
 
   wallClockMs(): number {

@@ -1,6 +1,6 @@
 /** A tracker's change as an event. */
 import type { TrackerConfig } from "../../config/index.js";
-import type { RouterEvent } from "../status.js";
+import type { RouterHappening } from "../status.js";
 import type { TrackerChange } from "./tracker.js";
 
 export function trackEvent(
@@ -8,6 +8,6 @@ export function trackEvent(
   { name }: TrackerConfig,
   { from, to, evidence }: TrackerChange,
   followers: readonly { readonly name: string }[],
-): RouterEvent {
+): RouterHappening {
   return { type: "track", at, name, from, to, detail: evidence, trackedBy: followers.map((one) => one.name) };
 }

@@ -46,10 +46,22 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
   ["a misspelt key", router(...GOOD, "prioriti: 5"), "5:5", /unknown key prioriti: did you mean priority\?/],
   ["a key of nowhere", router(...GOOD, "zzz: 5"), "5:5", /unknown key zzz$/],
   [
-    "a key of a later version",
-    router(...GOOD, "notify: {}"),
-    "5:5",
-    /notify is not available in this version/,
+    "a notify command by name",
+    router(...GOOD, "notify: { command: on-change }"),
+    "5:24",
+    /'on-change' is no absolute path/,
+  ],
+  [
+    "a sync group that is not there",
+    `${router(...GOOD, "syncGroup: edge")}syncGroups: [{ name: wan }]\n`,
+    "5:16",
+    /no sync group edge: there is wan/,
+  ],
+  [
+    "an owner in a sync group",
+    `${router(...GOOD, "syncGroup: edge", "priority: 255")}syncGroups: [{ name: edge }]\n`,
+    "6:15",
+    /the owner of its addresses \(255\) can't move with others/,
   ],
   [
     "a section of a later version",
