@@ -140,6 +140,7 @@ export class Router {
       ...(bequest ? { inheritance: bequest.kernel } : {}),
     });
     this.#events.push(...(bequest?.events ?? []));
+    this.#sequence = this.#events.at(-1)?.sequence ?? 0;
     this.#intake = new FrameIntake(
       this.#heartbeat,
       (name, reason, detail) => this.#notice("warning", name, reason, detail),
