@@ -87,6 +87,10 @@ function punctuality(): Promised[] {
 function planned(): Promised[] {
   return [
     {
+      promise: "BFD 1 ms x 3: packets pass again within 5 ms of the last, in the median",
+      judge: (look) => atMost(look("bfd", "gap", /^BFD 1 ms x 3/, OURS)?.median ?? null, 5, "ms"),
+    },
+    {
       promise: "come-backs lose no packet",
       judge: (look) => atMost(look("failover", "lost", /come-back/, OURS)?.most ?? null, 0, "packets"),
     },

@@ -1,5 +1,6 @@
 /** All suites, in the order in which they run. */
 import type { Suite } from "../lib/suite.js";
+import { bfd } from "./bfd.js";
 import { cpu } from "./cpu.js";
 import { duplicates } from "./duplicates.js";
 import { failover } from "./failover.js";
@@ -11,6 +12,7 @@ import { timing } from "./timing.js";
 
 export const SUITES: readonly Suite[] = [
   failover,
+  bfd,
   takeover,
   timing,
   cpu,

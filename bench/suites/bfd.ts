@@ -1,0 +1,129 @@
+/** Failover by BFD: advertisements are rare, and a Backup learns within milliseconds that the Active is gone. */
+import { join } from "node:path";
+import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
+import { firstArrivalAfter } from "../../src/lab/statistics.js";
+import type { Lab } from "../../src/lab/topology.js";
+import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
+import { eventually, pause } from "../../src/lab/wait.js";
+import type { Metric } from "../lib/model.js";
+import { ACTIVE_PRIORITY, BACKUP_PRIORITY, type Subject } from "../lib/subjects.js";
+import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import { withLab } from "../testbed/lab.js";
+
+const INTERVAL_MS = 1000;
+const RATE = 4000;
+const BOUND_MS = 20_000;
+/** An Active that is back sooner had not failed, as far as a Backup can know. */
+const AWAY_MS = 1_600;
+const QUICK_RUNS = 2;
+const FULL_RUNS = 100;
+const SESSION_SECONDS = 1500;
+
+const METRICS: readonly Metric[] = [
+  {
+    id: "gap",
+    title: "Time without a packet after a cut",
+    unit: "ms",
+    better: "lower",
+    grain: 1,
+    note:
+      "From the last packet that reached the upstream through the old Active to the first through the new one. Ideal: " +
+      "the detection time (multiplier x interval), less up to one interval, + the distance of two packets (0.25 ms).",
+  },
+];
+
+interface Pace {
+  readonly interval: string;
+  readonly multiplier: number;
+}
+
+const PACES: readonly Pace[] = [
+  { interval: "1ms", multiplier: 3 },
+  { interval: "10ms", multiplier: 3 },
+];
+
+export const bfd: Suite = {
+  name: "bfd",
+  title: "failover by BFD",
+  about:
+    `Two routers with advertisements every ${INTERVAL_MS} ms and a BFD session between them; the switch ports of the ` +
+    `Active stop forwarding; a host sends ${RATE} packets a second. The peers have no BFD that is bound to the Active ` +
+    "(keepalived's track_bfd changes priorities or states of its own router), so there is nothing to hold beside.",
+  metrics: METRICS,
+  run: async (context) => {
+    const runs = Math.max(context.quick ? QUICK_RUNS : FULL_RUNS, context.leastRuns);
+    for (const subject of context.subjects.filter(({ root }) => root !== null)) {
+      for (const pace of PACES) await session(context, subject, pace, runs);
+    }
+  },
+};
+
+async function session(context: SuiteContext, subject: Subject, pace: Pace, runs: number): Promise<void> {
+  const condition = `BFD ${pace.interval.replace("ms", " ms")} x ${pace.multiplier}, silent cut`;
+  context.progress(`${subject.id}, ${condition}`);
+  try {
+    await withLab({ routers: 2 }, async (lab) => {
+      const pair = await startPair(lab, subject, pace);
+      const traffic = startTraffic(lab, { rate: RATE, capacitySeconds: SESSION_SECONDS });
+      const first = lab.routers[0]!.upstreamMac;
+      await eventually("packets flow", BOUND_MS, () => traffic.carriedBy(first) > 0);
+      for (let run = 0; run < runs; run++) {
+        context.record("gap", condition, subject.id, await cutAndReturn(lab, pair, traffic));
+      }
+      await traffic.stop();
+      traffic.verify();
+    });
+  } catch (error) {
+    context.miss(condition, subject.id, inOneLine(error));
+  }
+}
+
+type Pair = readonly [LabDaemon, LabDaemon];
+
+async function startPair(lab: Lab, subject: Subject, pace: Pace): Promise<Pair> {
+  const start = (at: 0 | 1, priority: number): Promise<LabDaemon> => {
+    const common = { vrid: 10, family: "ipv4", version: 3, intervalMs: INTERVAL_MS } as const;
+    const config = daemonConfig({ ...common, priority, more: { bfd: pace } });
+    return startDaemon(lab, lab.routers[at]!, config, undefined, join(subject.root!, "dist/cli/main.js"));
+  };
+  const active = await start(0, ACTIVE_PRIORITY);
+  await active.reach("active", BOUND_MS);
+  const pair = [active, await start(1, BACKUP_PRIORITY)] as const;
+  await settled(pair);
+  return pair;
+}
+
+/** Roles are as in the beginning, and the session is up at its full pace. */
+async function settled([active, backup]: Pair): Promise<void> {
+  await active.reach("active", BOUND_MS);
+  await backup.reach("backup", BOUND_MS);
+  await eventually("the session is up and fast", BOUND_MS, async () => {
+    const { bfdSessions } = await backup.status();
+    return bfdSessions.some(
+      ({ role, state, detectionTimeMs }) =>
+        role === "active" && state === "up" && (detectionTimeMs ?? INTERVAL_MS) < 500,
+    );
+  });
+}
+
+async function cutAndReturn(lab: Lab, pair: Pair, traffic: Traffic): Promise<number> {
+  const [router, successor] = [lab.routers[0]!, lab.routers[1]!];
+  const from = traffic.sent();
+  const carried = traffic.carriedBy(successor.upstreamMac);
+  const cut = await lab.cut(router, "both", "silent");
+  const through = (): boolean => traffic.carriedBy(successor.upstreamMac) > carried;
+  await eventually("a packet comes through the Backup", BOUND_MS, through);
+  const to = traffic.sent();
+  await pause(AWAY_MS);
+  const columns = traffic.columns(from, to);
+  const firstUs = firstArrivalAfter(columns, cut.beginUs, successor.upstreamMac);
+  const old = columns.senders.indexOf(router.upstreamMac);
+  const lastUs = columns.firstUs.reduce(
+    (last, us, at) => (columns.via[at] === old && us > last && us < (firstUs ?? 0) ? us : last),
+    0,
+  );
+  await lab.restore(router, "both", "silent");
+  await settled(pair);
+  if (firstUs === null) throw new Error("no packet came through the Backup");
+  return (firstUs - lastUs) / 1000;
+}
