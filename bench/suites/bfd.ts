@@ -89,20 +89,18 @@ async function startPair(lab: Lab, subject: Subject, pace: Pace): Promise<Pair> 
   const active = await start(0, ACTIVE_PRIORITY);
   await active.reach("active", BOUND_MS);
   const pair = [active, await start(1, BACKUP_PRIORITY)] as const;
-  await settled(pair);
+  await settled(pair, lab.routers[0]!.addresses.ipv4);
   return pair;
 }
 
 /** Roles are as in the beginning, and the session is up at its full pace. */
-async function settled([active, backup]: Pair): Promise<void> {
+async function settled([active, backup]: Pair, address: string): Promise<void> {
   await active.reach("active", BOUND_MS);
   await backup.reach("backup", BOUND_MS);
   await eventually("the session is up and fast", BOUND_MS, async () => {
-    const { bfdSessions } = await backup.status();
-    return bfdSessions.some(
-      ({ role, state, detectionTimeMs }) =>
-        role === "active" && state === "up" && (detectionTimeMs ?? INTERVAL_MS) < 500,
-    );
+    const [session, ...others] = (await backup.status()).bfdSessions.filter(({ role }) => role === "active");
+    if (!session || others.length > 0 || session.remoteAddress !== address) return false;
+    return session.state === "up" && (session.detectionTimeMs ?? INTERVAL_MS) < 500;
   });
 }
 
@@ -123,7 +121,7 @@ async function cutAndReturn(lab: Lab, pair: Pair, traffic: Traffic): Promise<num
     0,
   );
   await lab.restore(router, "both", "silent");
-  await settled(pair);
+  await settled(pair, router.addresses.ipv4);
   if (firstUs === null) throw new Error("no packet came through the Backup");
   return (firstUs - lastUs) / 1000;
 }
