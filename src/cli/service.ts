@@ -26,6 +26,9 @@ const HURRIED_RELEASE_MS = 1000;
 /** The same after an internal error; a hand-over takes 1.1 s at the usual interval. */
 const FAILED_RELEASE_MS = 2000;
 
+/** To start more than this many virtual routers is worth optimised code. */
+const MANY = 512;
+
 export interface ServiceOptions {
   readonly loaded: LoadedConfig;
   /** Reads the configuration again, for SIGHUP and `reload`; null where there is no file. */
@@ -86,6 +89,7 @@ class Service {
     let control = socket === null || predecessor ? null : await this.#listen(socket);
     try {
       const { Router } = await import("../engine/router.js");
+      if (loaded.config.virtualRouters.length > MANY) settle();
       const onEvent = (event: RouterEvent): void => this.#logEvent(event);
       const router = await Router.open(loaded.config, {
         onEvent,

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { FirsthopError } from "../errors.js";
 import { CONFIG_SIZE_MAX } from "./document.js";
 import { formatPath, parseConfig } from "./parse.js";
+import { printable } from "./printable.js";
 import type { Config } from "./schema.js";
 import type { ConfigProblem } from "./types.js";
 
@@ -80,7 +81,7 @@ export function formatProblems(
   return problems
     .flatMap(({ severity, path, message, line, column }) => {
       const place = line === null ? file : `${file}:${line}:${column}`;
-      const key = path.length === 0 ? "" : `${formatPath(path)}: `;
+      const key = path.length === 0 ? "" : `${printable(formatPath(path))}: `;
       const kind = severity === "error" ? red("error") : yellow("warning");
       const said = `${bold(place)}: ${kind}: ${key}${message}`;
       const excerpt = line === null ? undefined : source?.[line - 1];

@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import { FirsthopError } from "../errors.js";
 import { type Locate, readDocument } from "./document.js";
+import { printable } from "./printable.js";
 import { type Config, type ConfigInput, configSchema, PLANNED_KEYS, sectionList } from "./schema.js";
 import { type Finding, isBlock, type Path } from "./section.js";
 import { meant } from "./suggest.js";
@@ -21,6 +22,12 @@ const NOWHERE: Locate = () => ({ line: null, column: null });
 
 /** Parses a text. `problems` holds warnings also when there is a configuration. */
 export function parseConfig(text: string): ParseResult {
+  const result = parse(text);
+  const problems = result.problems.map((one) => ({ ...one, message: printable(one.message) }));
+  return { ...result, problems };
+}
+
+function parse(text: string): ParseResult {
   const document = readDocument(text);
   if ("problems" in document) return failed(document.problems);
   const { value, locate } = document;

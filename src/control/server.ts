@@ -17,8 +17,11 @@ import {
 import { claimSocketPath, prepareDirectory, type SocketClaim, temporaryPath } from "./socket-path.js";
 
 const CONNECTIONS_MAX = 64;
-/** A connection that asks nothing for so long is closed. */
+/** A connection that asks nothing for so long is closed; and one that never asked anything, sooner. */
 const IDLE_MS = 60_000;
+const FIRST_REQUEST_MS = 5_000;
+/** At most one notice of a kind in this time. */
+const NOTICE_EVERY_MS = 60_000;
 /** Events that wait for a slow reader, in octets; more are counted and left out. */
 const UNREAD_MAX_BYTES = 1024 * 1024;
 
@@ -52,13 +55,23 @@ export interface ControlServer {
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const { path } = options;
   prepareDirectory(path);
-  const sockets = new Set<Socket>();
+  /** In the order in which they came, with how busy each is. */
+  const sockets = new Map<Socket, Connection>();
+  const notice = seldom(options.onNotice);
   const server = createServer((socket) => {
-    sockets.add(socket);
+    if (sockets.size >= CONNECTIONS_MAX) {
+      // Whoever asks something now goes before those that ask nothing.
+      const [idle] = [...sockets].find(([, one]) => one.active === 0) ?? [];
+      notice(`${CONNECTIONS_MAX} connections are open: ${idle ? "the oldest idle one ends" : "no more"}`);
+      (idle ?? socket).destroy();
+      if (!idle) return;
+      sockets.delete(idle);
+    }
     socket.on("close", () => sockets.delete(socket));
-    serve(socket, options);
+    sockets.set(socket, serve(socket, options));
   });
-  server.maxConnections = CONNECTIONS_MAX;
+  // No descriptor for another connection (EMFILE): those that are open go on, and the next one may fare better.
+  server.on("error", (error: NodeJS.ErrnoException) => notice(`no connection was taken: ${error.code}`));
   const temporary = temporaryPath(path);
   await listen(server, temporary);
   let claim: SocketClaim;
@@ -78,7 +91,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
       claim.release();
       return new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of sockets) {
+        for (const socket of sockets.keys()) {
           socket.end();
           // A peer that does not read must not keep the daemon.
           setTimeout(() => socket.destroy(), 200).unref();
@@ -114,12 +127,32 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-function serve(socket: Socket, options: ControlServerOptions): void {
+interface Connection {
+  /** Requests under way. */
+  active: number;
+}
+
+/** The same words only now and then. */
+function seldom(tell: ControlServerOptions["onNotice"]): (message: string) => void {
+  const toldAt = new Map<string, number>();
+  return (message) => {
+    const now = performance.now();
+    if (now - (toldAt.get(message) ?? -NOTICE_EVERY_MS) < NOTICE_EVERY_MS) return;
+    toldAt.set(message, now);
+    tell?.(`control socket: ${message}`);
+  };
+}
+
+function serve(socket: Socket, options: ControlServerOptions): Connection {
   const gone = new AbortController();
   const channel = channelOf(socket);
-  let active = 0;
+  const connection: Connection = { active: 0 };
+  // Octets that make up no request do not put it off.
+  const first = setTimeout(() => socket.destroy(), FIRST_REQUEST_MS);
+  first.unref();
+  socket.on("close", () => clearTimeout(first));
   socket.setTimeout(IDLE_MS, () => {
-    if (active === 0) socket.destroy();
+    if (connection.active === 0) socket.destroy();
   });
   socket.on("close", () => gone.abort());
   socket.on("error", () => socket.destroy());
@@ -132,9 +165,10 @@ function serve(socket: Socket, options: ControlServerOptions): void {
         channel.send(errorAnswer(null, new FirsthopError("USAGE", request)));
         return;
       }
-      active++;
+      clearTimeout(first);
+      connection.active++;
       void answer(request, options, channel, gone.signal).finally(() => {
-        active--;
+        connection.active--;
       });
     },
     () => {
@@ -148,6 +182,7 @@ function serve(socket: Socket, options: ControlServerOptions): void {
     },
   );
   socket.on("data", read);
+  return connection;
 }
 
 async function answer(

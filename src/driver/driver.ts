@@ -171,7 +171,11 @@ export interface LinkInfo {
   readonly parentIfindex: number | null;
   readonly masterIfindex: number | null;
   readonly alias: string | null;
+  /** Null for what is no macvlan. */
+  readonly macvlanMode: MacvlanMode | null;
 }
+
+export type MacvlanMode = "private" | "vepa" | "bridge" | "passthru" | "source";
 
 export interface AddressInfo {
   readonly ifindex: number;

@@ -1,7 +1,7 @@
 /** Which checksum forms a virtual router sends: those configured, or those that its peers were heard to use. */
 import type { VirtualRouterConfig } from "../config/index.js";
 import type { ChecksumForm } from "../core/vrrp/advertisement.js";
-import { formsToSend, type LearnedForms, learnForm } from "../core/vrrp/checksum-policy.js";
+import { formsToSend, type LearnedForms, learnForm, refreshForm } from "../core/vrrp/checksum-policy.js";
 
 /** Where learned forms survive a restart. */
 export interface FormsStore {
@@ -23,12 +23,20 @@ export class ChecksumForms {
     return version === 2 ? ["message-only"] : formsToSend(checksum, this.#learned);
   }
 
-  /** `source` used this form. The forms to send from now on, when that changes them. */
-  learn(config: VirtualRouterConfig, source: string, form: ChecksumForm): readonly ChecksumForm[] | null {
+  /** `source` used this form; `active` is who is Active as far as this router knows. The forms to send from now on, when that changes them. */
+  learn(
+    config: VirtualRouterConfig,
+    source: string,
+    form: ChecksumForm,
+    active: string | null,
+  ): readonly ChecksumForm[] | null {
     if (config.version !== 3 || config.family !== "ipv4") return null;
     const before = this.toSend(config).join();
-    const learned = learnForm(this.#learned, source, form);
-    if (learned === this.#learned) return null;
+    const learned = learnForm(this.#learned, source, form, active);
+    if (learned === this.#learned) {
+      this.#learned = refreshForm(learned, source);
+      return null;
+    }
     this.#learned = learned;
     this.#store.saveForms(config.name, learned);
     const after = this.toSend(config);

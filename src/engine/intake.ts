@@ -35,6 +35,10 @@ const NODE_COUNTERS: ReadonlySet<RejectCounter> = new Set<Countable>([
 /** At most one log line a reason and virtual router in this time. */
 const NOTICE_EVERY_US = 10_000_000;
 
+/** What nobody who wants a failover would configure beside us. */
+const LONG_INTERVAL_US = 5_000_000;
+const LONG_INTERVAL_TIMES = 5;
+
 export class FrameIntake {
   readonly #heartbeat: Heartbeat;
   readonly #rejected: (name: string | null, reason: string, detail: string) => void;
@@ -149,6 +153,7 @@ export class FrameIntake {
           frame.slice(),
           atUs,
         );
+        if (router) this.#judgeInterval(router, source, verdict.advertisement.intervalUs, atUs);
         for (const warning of verdict.warnings) {
           if (warning === "legacy-pseudo-header-checksum") continue;
           if (warning === "interval-mismatch") router?.reject("intervalErrors");
@@ -176,6 +181,19 @@ export class FrameIntake {
         }
         break;
     }
+  }
+
+  /**
+   * A Backup learns the Active's interval and waits three of it (RFC 9568 section 6.4.2): one frame, forged or of a
+   * router set up wrongly, may keep it waiting for minutes.
+   */
+  #judgeInterval(router: VirtualRouter, source: string, intervalUs: number, atUs: number): void {
+    const ownUs = router.config.advertisementIntervalUs;
+    if (intervalUs < LONG_INTERVAL_US || intervalUs < LONG_INTERVAL_TIMES * ownUs) return;
+    const text =
+      `${source} announces an interval of ${intervalUs / 1e6} s where ${ownUs / 1e6} s are configured: ` +
+      `a Backup that believes it waits ${Math.round((3 * intervalUs) / 1e6)} s and more before it takes over`;
+    this.#notice(router, "long-interval", text, atUs);
   }
 
   /** Counters of the node, or of the virtual router whose VRID it is; where nobody has it, of nobody. */

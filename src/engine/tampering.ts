@@ -13,7 +13,9 @@ export function tamperingWith(
 ): string | null {
   if (!link.adminUp) return "was set down";
   if (link.mac !== router.mac) return `got another MAC address (${link.mac})`;
-  if (router.state.name !== "active" || !router.config.accept) return null;
+  if (router.state.name !== "active") return null;
+  if (link.macvlanMode !== "private") return `was put into macvlan mode ${link.macvlanMode ?? "none"}`;
+  if (!router.config.accept) return null;
   const missing = router.config.addresses.find((one) => !addresses.includes(one.address));
   return missing ? `lost the address ${missing.address}` : null;
 }

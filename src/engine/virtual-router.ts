@@ -525,8 +525,12 @@ export class VirtualRouter {
     };
   }
 
+  get #heardActive(): string | null {
+    return this.state.name === "backup" ? (this.state.active?.address ?? null) : null;
+  }
+
   #learn(source: string, form: ChecksumForm): void {
-    const after = this.#forms.learn(this.#config, source, form);
+    const after = this.#forms.learn(this.#config, source, form, this.#heardActive);
     if (after === null) return;
     this.#plan = null;
     this.#host.notice(

@@ -438,6 +438,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     ["is set down", "link set fh10-lan0 down", "was set down"],
     ["loses its address", "addr del 192.0.2.10/24 dev fh10-lan0", "lost the address 192.0.2.10"],
     ["gets another MAC address", "link set fh10-lan0 address 02:00:00:00:00:77", "got another MAC address"],
+    ["is closed", "link set fh10-lan0 type macvlan mode source", "was put into macvlan mode source"],
     ["is removed", "link delete fh10-lan0", "was removed"],
   ])("makes a device anew that %s by somebody else's hand", async (_, command, words) => {
     const daemon = await startActive();

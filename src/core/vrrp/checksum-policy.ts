@@ -10,7 +10,7 @@ export type ChecksumMode = "auto" | ChecksumForm;
 /** Forms each sender (by source address) was seen to use. */
 export type LearnedForms = ReadonlyMap<string, ReadonlySet<ChecksumForm>>;
 
-/** How many senders are remembered; the oldest is forgotten first. */
+/** How many senders are remembered; who was not heard for the longest time is forgotten first. */
 const SENDERS_MAX = 16;
 
 /** What to send, in order. A sender that uses both forms accepts both, and asks for neither. */
@@ -25,8 +25,16 @@ export function formsToSend(mode: ChecksumMode, learned: LearnedForms): readonly
     : (["message-only", "pseudo-header"] as const).filter((form) => wanted.has(form));
 }
 
-/** Notes the form of an accepted advertisement; the same object when nothing is new. */
-export function learnForm(learned: LearnedForms, source: string, form: ChecksumForm): LearnedForms {
+/**
+ * Notes the form of an accepted advertisement; the same object when nothing is new. `keep` is not forgotten whoever
+ * else is heard: strangers with many addresses must not talk the current Active's form away.
+ */
+export function learnForm(
+  learned: LearnedForms,
+  source: string,
+  form: ChecksumForm,
+  keep: string | null = null,
+): LearnedForms {
   const known = learned.get(source);
   if (known?.has(form)) return learned;
   const next = new Map(learned);
@@ -34,7 +42,16 @@ export function learnForm(learned: LearnedForms, source: string, form: ChecksumF
   next.set(source, new Set([...(known ?? []), form]));
   for (const oldest of next.keys()) {
     if (next.size <= SENDERS_MAX) break;
-    next.delete(oldest);
+    if (oldest !== keep && oldest !== source) next.delete(oldest);
   }
   return next;
+}
+
+/** Somebody was heard again, with a form that is known: the last to be forgotten now. */
+export function refreshForm(learned: LearnedForms, source: string): LearnedForms {
+  const known = learned.get(source);
+  if (!known || [...learned.keys()].at(-1) === source) return learned;
+  const next = new Map(learned);
+  next.delete(source);
+  return next.set(source, known);
 }

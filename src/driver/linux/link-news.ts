@@ -10,7 +10,7 @@ import type {
   NetlinkMonitor,
   NetlinkNews,
 } from "../../native/netlink.js";
-import type { AddressInfo, KernelNews, LinkInfo } from "../driver.js";
+import type { AddressInfo, KernelNews, LinkInfo, MacvlanMode } from "../driver.js";
 
 export interface LinkFollower {
   /** The picture as it is now; from then on each difference is reported. */
@@ -136,9 +136,31 @@ function differences(
 /** Fields of a row that LinkInfo leaves out. */
 const UNSEEN = { slaveKind: null, group: 0, macvlanMode: 0, vrfTable: null };
 
+/** linux/if_link.h: enum macvlan_mode. */
+const MACVLAN_MODES: Readonly<Record<number, MacvlanMode>> = {
+  1: "private",
+  2: "vepa",
+  4: "bridge",
+  8: "passthru",
+  16: "source",
+};
+
 function toLinkInfo(row: LinkRow): LinkInfo {
   const { ifindex, name, mac, mtu, adminUp, carrier, kind, parentIfindex, masterIfindex, alias } = row;
-  return { ifindex, name, mac, mtu, adminUp, carrier, kind, parentIfindex, masterIfindex, alias };
+  const macvlanMode = MACVLAN_MODES[row.macvlanMode] ?? null;
+  return {
+    ifindex,
+    name,
+    mac,
+    mtu,
+    adminUp,
+    carrier,
+    kind,
+    parentIfindex,
+    masterIfindex,
+    alias,
+    macvlanMode,
+  };
 }
 
 function toAddressInfo(row: AddressRow): AddressInfo {

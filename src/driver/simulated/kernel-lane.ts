@@ -150,7 +150,7 @@ export class KernelLane {
 function change(stack: NetworkStack, place: VirtualPlace, request: Request): string | null {
   switch (request.request) {
     case "mode":
-      place.mode = request.mode;
+      stack.setMode(place, request.mode);
       return null;
     case "addAddress":
       if (place.addresses.has(request.address)) return "EEXIST";

@@ -232,6 +232,12 @@ export class NetworkStack {
       this.#tell({ type: "linkGone", ifindex: place.device.ifindex, name: place.device.name });
   }
 
+  setMode(place: VirtualPlace, mode: VirtualPlace["mode"]): void {
+    if (place.mode === mode) return;
+    place.mode = mode;
+    this.#placeNews(place);
+  }
+
   addPlaceAddress(place: VirtualPlace, address: string, prefixLength: number): void {
     place.addresses.set(address, prefixLength);
     this.#tell({ type: "address", address: placeAddress(place, address, prefixLength) });
@@ -382,6 +388,7 @@ export class NetworkStack {
       kind: "macvlan",
       parentIfindex: place.parentIfindex,
       alias: `firsthop:${place.owner}`,
+      macvlanMode: place.mode,
     };
   }
 
@@ -409,5 +416,6 @@ function linkInfo(link: SimulatedInterface): LinkInfo {
     parentIfindex: null,
     masterIfindex: null,
     alias: null,
+    macvlanMode: null,
   };
 }

@@ -142,6 +142,28 @@ describe("requests", () => {
     client.close();
   });
 
+  it("answers a fresh client while hundreds sit on their connections", async () => {
+    const notices: string[] = [];
+    const server = await serve({ status: () => "fine" }, (message) => notices.push(message));
+    const half: Socket[] = [];
+    let closed = 0;
+    for (let client = 0; client < 200; client++) {
+      const socket = connect(path, () => socket.write('{"id":1,"method":"sta'));
+      socket.on("error", () => {});
+      socket.on("close", () => closed++);
+      half.push(socket);
+    }
+    await expect.poll(() => closed, { timeout: 5000 }).toBeGreaterThanOrEqual(200 - 64);
+    const fresh = await connectControl(path);
+    expect(await fresh.request("status")).toBe("fine");
+    fresh.close();
+    expect(server.connections()).toBeLessThanOrEqual(64);
+    expect(notices).toHaveLength(1);
+    // Who never asks anything is not kept for a minute.
+    await expect.poll(() => closed, { timeout: 10_000 }).toBe(200);
+    for (const socket of half) socket.destroy();
+  }, 20_000);
+
   it("a client that sends half a request and leaves costs nothing", async () => {
     const server = await serve();
     const half = await new Promise<Socket>((resolve) => {

@@ -24,6 +24,24 @@ describe("job queue", () => {
     expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
+  it("takes as long a turn as it had to wait for, but no longer than fifty milliseconds", () => {
+    let nowUs = 0;
+    const { queue, timers } = queueWith(() => nowUs);
+    let done = 0;
+    for (let job = 0; job < 100; job++) {
+      queue.add(() => {
+        nowUs += 1_000;
+        done++;
+      });
+    }
+    nowUs += 20_000;
+    timers.shift()?.();
+    expect(done).toBe(21);
+    nowUs += 1_000_000;
+    timers.shift()?.();
+    expect(done).toBe(21 + 51);
+  });
+
   it("goes on after a job that throws, and tells its error", () => {
     const { queue, timers } = queueWith(() => 0);
     const done: string[] = [];
