@@ -328,7 +328,6 @@ export class Router {
     try {
       this.#trackers.end();
       await this.#remove([...this.#virtualRouters.values()], handOver);
-      this.#bfd.close();
       await this.#notifier.drain(handOver ? NOTIFY_END_US : 0);
     } finally {
       await this.#end();
@@ -338,6 +337,7 @@ export class Router {
   async #end(): Promise<void> {
     this.#closed = true;
     this.#trackers.end();
+    this.#bfd.close();
     this.#saveForms();
     await this.#driver.close();
   }

@@ -22,7 +22,7 @@ import {
   type VrrpStep,
 } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { HeartbeatReport, LeaseTerms, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
+import type { HeartbeatReport, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { type FrozenMachine, MachineSession } from "./machine-session.js";
@@ -426,6 +426,7 @@ export class VirtualRouter {
     if (this.state.name !== "initialize")
       this.#showState("changed while one process followed another", "startup");
     this.#evaluate();
+    this.#bindBfd();
   }
 
   dispose(): void {
@@ -648,11 +649,6 @@ export class VirtualRouter {
   /** The machine made a step: tell it, and wake whoever waits for the end of a hand-over. */
   #stepped(before: VrrpState, made: VrrpStep, event: VrrpEvent, controlLost: boolean): void {
     if (controlLost) this.#controlLost = true;
-    if (made.reason !== null) {
-      this.#tellChange(before, made.reason, event);
-      this.#bfd.tookOver(made.reason, before);
-    }
-    this.#bindBfd();
     if (made.reason !== null) {
       this.#tellChange(before, made.reason, event);
       this.#bfd.tookOver(made.reason, before);
