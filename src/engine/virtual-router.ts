@@ -22,7 +22,7 @@ import {
   type VrrpStep,
 } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { HeartbeatReport, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
+import type { HeartbeatReport, LeaseTerms, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { type FrozenMachine, MachineSession } from "./machine-session.js";

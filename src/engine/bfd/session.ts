@@ -4,7 +4,7 @@
  * JavaScript wanted is stepped again from there.
  */
 
-import type { PortId } from "../../core/automaton.js";
+import type { PortId, Transition } from "../../core/automaton.js";
 import {
   BFD_COUNTERS,
   BFD_TIMERS,
@@ -45,6 +45,8 @@ export class BfdSession {
   #state: BfdState = INITIAL_BFD_STATE;
   #epoch = 0;
   #compiled: BfdCompiled | null = null;
+  /** Where in `#compiled` the engine is, as far as we know; null when a new program is due. */
+  #posture: number | null = null;
   #known: Uint8Array[] = [];
   readonly #deferred: (() => boolean)[] = [];
 
@@ -89,13 +91,17 @@ export class BfdSession {
   /** A packet that passed every check. The frame is kept: hand over a copy. */
   hear(packet: ControlPacket, frame: Uint8Array, atUs: number): void {
     const alike = this.#known.findIndex((one) => saysTheSame(one, frame));
-    if (alike < 0) this.#known = [...this.#known, frame].slice(-KNOWN_FRAMES_MAX);
+    if (alike < 0) {
+      this.#known = [...this.#known, frame].slice(-KNOWN_FRAMES_MAX);
+      this.#posture = null;
+    }
     this.dispatch({ type: "packet", packet: heardPacket(packet) }, atUs);
   }
 
   /** Other settings; a session that is Up tells its neighbour with a poll. */
   retune(settings: BfdSettings): void {
     this.#settings = settings;
+    this.#posture = null;
     this.dispatch({ type: "retune" }, this.#heartbeat.now());
   }
 
@@ -107,6 +113,7 @@ export class BfdSession {
 
   /** The same state with other ports or subscribers. */
   reload(): void {
+    this.#posture = null;
     this.#attemptOrDefer(() =>
       this.#load({ state: this.#state, effects: [], reason: null }, this.#heartbeat.now()),
     );
@@ -140,8 +147,10 @@ export class BfdSession {
     if (event.type === "packet" && this.#deferred.length >= DEFERRED_MAX) return;
     this.#attemptOrDefer(() => {
       const before = this.#state;
-      const made = step(this.#settings, before, event);
-      if (!this.#load(made, atUs)) return false;
+      const foreseen = this.#foreseen(event);
+      const made = foreseen?.made ?? step(this.#settings, before, event);
+      const loaded = foreseen ? this.#enter(foreseen.transition, atUs) : this.#load(made, atUs);
+      if (!loaded) return false;
       this.#state = made.state;
       this.#stepped(before, made, atUs);
       return true;
@@ -158,6 +167,7 @@ export class BfdSession {
     }
     this.#epoch = report.epoch;
     this.#state = meaning.step.state;
+    if (this.#posture !== null) this.#posture = report.to;
     this.#stepped(before, meaning.step, report.atUs);
     for (let next = this.#deferred.shift(); next; next = this.#deferred.shift()) {
       if (next()) continue;
@@ -168,6 +178,29 @@ export class BfdSession {
 
   #attemptOrDefer(attempt: () => boolean): void {
     if (this.#deferred.length > 0 || !attempt()) this.#deferred.push(attempt);
+  }
+
+  /**
+   * The transition that the engine would have made for this packet. It is here all the same because it came in before
+   * the program that knows it: a neighbour at 1 ms sends many until that is compiled.
+   */
+  #foreseen(event: BfdEvent): { readonly made: BfdStep; readonly transition: Transition } | null {
+    if (this.#posture === null || event.type !== "packet") return null;
+    const said = JSON.stringify(event);
+    const meanings = this.#compiled?.outcomes[this.#posture] ?? [];
+    const index = meanings.findIndex(
+      (one) => one.event.type === "packet" && JSON.stringify(one.event) === said,
+    );
+    const made = meanings[index]?.step;
+    const transition = this.#compiled?.program.postures[this.#posture]?.transitions[index];
+    return made && transition ? { made, transition } : null;
+  }
+
+  #enter(transition: Transition, atUs: number): boolean {
+    const entry = { posture: transition.next, operations: transition.operations, baseUs: atUs };
+    if (!this.#heartbeat.load(this.id, null, entry, this.#epoch)) return false;
+    this.#posture = transition.next;
+    return true;
   }
 
   /** False when the engine made a transition that we have not read yet. */
@@ -184,10 +217,12 @@ export class BfdSession {
     const entry = { posture: 0, operations, baseUs: atUs };
     if (!this.#heartbeat.load(this.id, compiled.program, entry, this.#epoch)) return false;
     this.#compiled = compiled;
+    this.#posture = 0;
     return true;
   }
 
   #unload(atUs: number): boolean {
+    this.#posture = null;
     const operations = BFD_TIMERS.map((_, timer) => ({ op: "cancel", timer }) as const);
     const empty = { frames: [], patterns: [], kernelPlans: [], postures: [{ transitions: [] }] };
     return this.#heartbeat.load(this.id, empty, { posture: 0, operations, baseUs: atUs }, this.#epoch);
