@@ -59,6 +59,11 @@ export class NetworkCache {
     return this.#links.get(ifindex) ?? null;
   }
 
+  /** Whether an address is on this machine. */
+  has(address: string): boolean {
+    return [...this.#addresses.values()].some((one) => one.address === address);
+  }
+
   addressesOf(ifindex: number): readonly string[] {
     return this.#on(ifindex).map((one) => one.address);
   }

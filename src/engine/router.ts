@@ -547,6 +547,11 @@ export class Router {
         const family = familyOf(target);
         return link && network.ownAddress(link.ifindex, family, [target], this.#virtualAddresses());
       },
+      isOwn: (address: string) =>
+        network.has(address) ||
+        this.#config.virtualRouters.some((one) =>
+          one.addresses.some((virtual) => virtual.address === address),
+        ),
     };
     return new Trackers(services, (tracker, change) => {
       const followers = this.#followersOf(tracker.name);

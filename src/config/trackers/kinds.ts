@@ -4,6 +4,7 @@ import { bfdKind } from "./bfd.js";
 import { fileKind } from "./file.js";
 import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
+import { neighboursKind } from "./neighbours.js";
 import { arpKind, icmpKind, ndKind } from "./probed.js";
 import { processKind } from "./process.js";
 import { routeKind } from "./route.js";
@@ -24,6 +25,7 @@ export const TRACKER_KINDS = {
   icmp: icmpKind,
   arp: arpKind,
   nd: ndKind,
+  neighbours: neighboursKind,
   interface: interfaceKind,
 };
 

@@ -24,6 +24,8 @@ export interface TrackingServices {
    * none of this family.
    */
   sourceOn(interfaceName: string, target: string): string | null;
+  /** Whether an address is on this machine, or a virtual one of the configuration, wherever that is now. */
+  isOwn(address: string): boolean;
 }
 
 /** One tracker's watch, as its kind sees it. */
@@ -56,6 +58,8 @@ export interface RunningWatch {
   results?(): { readonly up: number; readonly down: number };
   /** The MAC address of who answered last, where it is seen. */
   mac?(): string | null;
+  /** What it sees now, where that changes without the verdict. */
+  evidence?(): string | null;
   /** Whom it leaves out, of several that it could look at. */
   masked?(): readonly MaskedTarget[];
   /** Ends it; nothing of it stays. */

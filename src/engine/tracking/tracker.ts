@@ -106,6 +106,11 @@ export class Tracker {
     return this.#watch?.results?.() ?? { ...this.#results };
   }
 
+  /** What the verdict rests on; of some kinds, what they see now. */
+  get evidence(): string {
+    return this.#watch?.evidence?.() ?? this.#state.evidence;
+  }
+
   /** Whom the mask table keeps it from. */
   get masked(): readonly MaskedTarget[] {
     if (this.#maskedBy === null || this.#address === null) return this.#watch?.masked?.() ?? [];

@@ -98,7 +98,7 @@ function statusOf(tracker: Tracker, trackedBy: readonly string[]): TrackStatus {
     kind: config.spec.kind,
     target: config.target,
     state: state.verdict,
-    evidence: state.evidence,
+    evidence: tracker.evidence,
     value: state.value,
     since: stamp(tracker.changedAtMs),
     damped: state.damped,

@@ -5,6 +5,7 @@ import { bfdKind } from "./bfd.js";
 import { fileKind } from "./file.js";
 import { httpKind } from "./http.js";
 import { interfaceKind } from "./interface.js";
+import { neighboursKind } from "./neighbours.js";
 import { probedKind } from "./probed.js";
 import { processKind } from "./process.js";
 import { routeKind } from "./route.js";
@@ -24,5 +25,6 @@ export const TRACKER_KINDS: { readonly [K in TrackerSpec["kind"]]: TrackerKind<S
   icmp: probedKind<SpecOf<"icmp">>(),
   arp: probedKind<SpecOf<"arp">>(),
   nd: probedKind<SpecOf<"nd">>(),
+  neighbours: neighboursKind,
   interface: interfaceKind,
 };
