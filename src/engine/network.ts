@@ -61,7 +61,9 @@ export class NetworkCache {
 
   /** Whether an address is on this machine. */
   has(address: string): boolean {
-    return [...this.#addresses.values()].some((one) => one.address === address);
+    return [...this.#addresses.values()].some((those) =>
+      [...those.values()].some((one) => one.address === address),
+    );
   }
 
   addressesOf(ifindex: number): readonly string[] {
