@@ -55,6 +55,7 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
           router.exchange.resume(name, await ask({ step: "look", name }));
           router.exchange.resume(name, await ask({ step: "freeze", name }));
         }
+        router.exchange.finish();
         await ask({ step: "depart" });
       },
       close: () => client.close(),

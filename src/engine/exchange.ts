@@ -31,6 +31,8 @@ export interface ExchangeHost {
   trackers(): readonly TrackerRecord[];
   orders(): readonly (readonly [string, Orders])[];
   events(): readonly RouterEvent[];
+  /** Whether sync groups leave their members alone: half of them may be here, the other half there. */
+  holdGroups(hold: boolean): void;
 }
 
 export class Exchange {
@@ -53,6 +55,7 @@ export class Exchange {
   async begin(): Promise<Bequest> {
     if (this.#begun) throw new FirsthopError("USAGE", "another process is taking over already");
     this.#begun = true;
+    this.#host.holdGroups(true);
     return {
       configuration: fingerprint(this.#host.config()),
       kernel: await this.#host.kernel.bequeath(),
@@ -88,6 +91,7 @@ export class Exchange {
     this.#host.kernel.keep();
     for (const [one, frozen] of this.#frozen) one.resume(frozen);
     this.#frozen.clear();
+    this.#host.holdGroups(false);
   }
 
   /** The heir has everything: there is no way back. False while it has not. */
@@ -108,6 +112,11 @@ export class Exchange {
     this.#resumed.set(one, where);
     const moved = from && !sameState(from, where) && sameState(from, one.look(false));
     if (!from || moved) one.resume(where);
+  }
+
+  /** In the heir: every virtual router is here now. */
+  finish(): void {
+    this.#host.holdGroups(false);
   }
 }
 

@@ -159,6 +159,7 @@ export class Router {
       trackers: () => this.#trackers.records(),
       orders: () => this.#operations.records(),
       events: () => this.#events,
+      holdGroups: (hold) => this.#syncGroups.takeCharge([...this.#virtualRouters.keys()], hold),
     });
     this.mask.configure(config.mask);
     this.#syncGroups = this.#makeSyncGroups();
@@ -183,6 +184,7 @@ export class Router {
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
       router.#syncGroups.apply(config.syncGroups);
       for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
+      if (options.bequest) router.#syncGroups.takeCharge([...router.#virtualRouters.keys()], true);
       await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
     } catch (error) {
       if (options.bequest) await router.leave();

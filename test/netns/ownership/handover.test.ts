@@ -8,8 +8,17 @@ import { eventually, type Lab, type LabRouter, netnsTest, startTraffic, withLab 
 
 const MAIN = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 
+interface Config {
+  readonly virtualRouters: readonly Record<string, unknown>[];
+}
+
 function config(priority: number, intervalMs: number): string {
-  return daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs });
+  const of = (family: "ipv4" | "ipv6"): Record<string, unknown> =>
+    (JSON.parse(daemonConfig({ vrid: 10, family, version: 3, priority, intervalMs })) as Config)
+      .virtualRouters[0] ?? {};
+  // Both families move together, so that whoever moves one of them alone is found out.
+  const virtualRouters = (["ipv4", "ipv6"] as const).map((family) => ({ ...of(family), syncGroup: "lan" }));
+  return JSON.stringify({ virtualRouters, syncGroups: [{ name: "lan" }], log: { format: "json" } });
 }
 
 async function follow(lab: Lab, router: LabRouter, running: LabDaemon, priority: number): Promise<LabDaemon> {
