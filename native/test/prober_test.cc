@@ -74,6 +74,9 @@ void survivesEverythingElse() {
     readEchoAnswer6(noise.data(), noise.size());
     readArpAnswer(noise.data(), noise.size());
     readAdvertisement(noise.data(), noise.size());
+    readArpSender(noise.data(), noise.size());
+    const uint8_t source[16] = {};
+    readNeighbourSender(noise.data(), noise.size(), source);
   }
 }
 
@@ -169,10 +172,13 @@ void takesCommandsFromAnyThread() {
         prober.refresh();
         CHECK(prober.counters(target) != nullptr);
         prober.takeReports();
+        prober.takeSightings();
         prober.statistics();
+        const uint32_t follower = prober.follow("lo");
         if (round % 8 != 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
         CHECK(prober.remove(target) && !prober.remove(target));
         CHECK(prober.counters(target) == nullptr);
+        CHECK(prober.unfollow(follower) && !prober.unfollow(follower));
       }
     });
   }
