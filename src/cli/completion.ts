@@ -40,7 +40,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
   },
   events: {
     summary: "follow changes of state",
-    options: ["--json", "--history", "--no-follow", "--socket"],
+    options: ["--json", "--history", "--since", "--no-follow", "--socket"],
     words: [],
     names: false,
   },

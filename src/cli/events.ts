@@ -1,12 +1,14 @@
 /** `firsthop events`: what happens, one line each, with the reason. */
 import { Command } from "commander";
 import type { RouterEvent, RouterHappening } from "../engine/status.js";
+import { FirsthopError } from "../errors.js";
 import { socketOption, withDaemon } from "./daemon.js";
 import { color, complain, paintState, paintVerdict, print } from "./output.js";
 
 interface EventsOptions {
   readonly json?: true;
   readonly history?: true;
+  readonly since?: string;
   readonly follow: boolean;
   readonly socket: string;
 }
@@ -18,6 +20,7 @@ export function eventsCommand(): Command {
     )
     .option("--json", "one JSON document a line")
     .option("--history", "begin with what the daemon remembers")
+    .option("--since <number>", "go on after the event of this sequence number, as --json has it")
     .option("--no-follow", "print what the daemon remembers and end")
     .addOption(socketOption())
     .addHelpText("after", "\nExamples:\n  firsthop events\n  firsthop events --history --json\n")
@@ -27,7 +30,11 @@ export function eventsCommand(): Command {
       await withDaemon(options.socket, (client) =>
         client.request(
           "events",
-          { history: options.history === true || !options.follow, follow: options.follow },
+          {
+            history: options.history === true || !options.follow,
+            follow: options.follow,
+            ...(options.since === undefined ? {} : { since: sequenceOf(options.since) }),
+          },
           {
             onEvent: show,
             onDropped: (count) => complain(`${count} events were left out: this reader was too slow`),
@@ -36,6 +43,11 @@ export function eventsCommand(): Command {
         ),
       );
     });
+}
+
+function sequenceOf(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new FirsthopError("USAGE", `--since: '${text}' is no sequence number`);
+  return Number(text);
 }
 
 /** One event in one line: when, who, what, and why in a sentence. */

@@ -4,7 +4,12 @@
  * kernel.
  */
 import type { Hello } from "../control/protocol.js";
-import { type ControlServer, type Handlers, startControlServer } from "../control/server.js";
+import {
+  type ControlServer,
+  type EventStream,
+  type Handlers,
+  startControlServer,
+} from "../control/server.js";
 import type { ReloadResult, Router } from "../engine/router.js";
 import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
@@ -290,14 +295,30 @@ class Service {
     };
   }
 
-  async #follow(
-    params: Readonly<Record<string, unknown>>,
-    stream: { emit(event: unknown): void; readonly signal: AbortSignal },
-  ): Promise<null> {
-    const router = await this.#ready;
-    if (params.history === true) for (const event of router.recentEvents()) stream.emit(event);
+  /**
+   * Events in order and without a gap: a slow reader gets them later, from what the router keeps; how many of them were
+   * too old by then is said. `since` goes on after that number.
+   */
+  async #follow(params: Readonly<Record<string, unknown>>, stream: EventStream): Promise<null> {
+    const { events } = await this.#ready;
+    const { since } = params;
+    if (since !== undefined && !Number.isSafeInteger(since))
+      throw new FirsthopError("USAGE", "`since` is the sequence number of an event");
+    const begin = (events.recent()[0]?.sequence ?? events.last + 1) - 1;
+    let last = typeof since === "number" ? since : params.history === true ? begin : events.last;
+    const pump = (): void => {
+      const { events: next, missed } = events.since(last);
+      if (missed > 0) stream.dropped(missed);
+      last += missed;
+      for (const event of next) {
+        if (!stream.offer(event)) return;
+        last = event.sequence;
+      }
+    };
+    pump();
     if (params.follow === false) return null;
-    const unfollow = router.on((event) => stream.emit(event));
+    const unfollow = events.on(pump);
+    stream.onReady(pump);
     const gone = new Promise<void>((resolve) => {
       if (stream.signal.aborted) resolve();
       else stream.signal.addEventListener("abort", () => resolve(), { once: true });

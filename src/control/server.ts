@@ -25,11 +25,20 @@ const NOTICE_EVERY_MS = 60_000;
 /** Events that wait for a slow reader, in octets; more are counted and left out. */
 const UNREAD_MAX_BYTES = 1024 * 1024;
 
-/** Carries out one request. `emit` sends an event of a stream; `signal` fires when the peer is gone. */
-export type Handler = (
-  params: Readonly<Record<string, unknown>>,
-  stream: { emit(event: unknown): void; readonly signal: AbortSignal },
-) => unknown;
+/**
+ * Carries out one request. `emit` sends an event of a stream, or counts it as dropped when the reader is too slow;
+ * `offer` says no instead, and `onReady` calls when it is worth another try; `signal` fires when the peer is gone.
+ */
+export interface EventStream {
+  emit(event: unknown): void;
+  offer(event: unknown): boolean;
+  onReady(run: () => void): void;
+  /** Tells the reader that so many are missing. */
+  dropped(count: number): void;
+  readonly signal: AbortSignal;
+}
+
+export type Handler = (params: Readonly<Record<string, unknown>>, stream: EventStream) => unknown;
 
 export type Handlers = Readonly<Partial<Record<string, Handler>>>;
 
@@ -200,7 +209,13 @@ async function answer(
         `unknown method ${JSON.stringify(method)}: one of ${METHODS.join(", ")}`,
       );
     }
-    const result = await handler(request.params, { emit: (event) => channel.emit(id, event), signal });
+    const result = await handler(request.params, {
+      emit: (event) => channel.emit(id, event),
+      offer: (event) => channel.offer(id, event),
+      onReady: channel.onReady,
+      dropped: (count) => channel.send({ id, dropped: count }),
+      signal,
+    });
     channel.send({ id, result: result ?? null });
   } catch (error) {
     if (!(error instanceof FirsthopError))
@@ -212,6 +227,8 @@ async function answer(
 interface Channel {
   send(answer: Answer): void;
   emit(id: number, event: unknown): void;
+  offer(id: number, event: unknown): boolean;
+  onReady(run: () => void): void;
 }
 
 /** Writes of one connection. Answers always go out; events only while the reader keeps up. */
@@ -227,6 +244,12 @@ function channelOf(socket: Socket): Channel {
   socket.on("drain", tell);
   return {
     send,
+    onReady: (run) => void socket.on("drain", run),
+    offer(id, event) {
+      if (socket.writableLength > UNREAD_MAX_BYTES) return false;
+      send({ id, event } as Answer);
+      return true;
+    },
     emit(id, event) {
       if (socket.writableLength > UNREAD_MAX_BYTES) {
         dropped.set(id, (dropped.get(id) ?? 0) + 1);

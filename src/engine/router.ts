@@ -22,6 +22,7 @@ import type {
 import { FirsthopError } from "../errors.js";
 import { BfdSessions } from "./bfd/sessions.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
+import { EventLog } from "./event-log.js";
 import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
@@ -66,7 +67,6 @@ export interface ReloadResult {
   readonly unchanged: readonly string[];
 }
 
-const EVENTS_KEPT = 1000;
 /** Commands that still wait when the router leaves are run for so long. */
 const NOTIFY_END_US = 5_000_000;
 /** Strangers may teach a form with each frame; a file is not written for each. */
@@ -97,10 +97,9 @@ export class Router {
   readonly #bySession = new Map<number, VirtualRouter>();
   readonly #ports: Ports;
   readonly #bfd: BfdSessions;
-  readonly #listeners = new Set<(event: RouterEvent) => void>();
-  readonly #events: RouterEvent[] = [];
+  /** What happened, numbered. */
+  readonly events: EventLog;
   readonly #jobs: JobQueue;
-  #sequence = 0;
   readonly #unsavedForms = new Map<string, LearnedForms>();
   #cancelSaving: (() => void) | null = null;
   readonly #unfiltered = new Set<number>();
@@ -124,7 +123,8 @@ export class Router {
     this.#config = config;
     this.#lan = lanFactsOf(config);
     this.#driver = driver;
-    if (onEvent) this.#listeners.add(onEvent);
+    this.events = new EventLog(bequest?.events);
+    if (onEvent) this.events.on(onEvent);
     this.#heartbeat = driver.openHeartbeat({
       onReports: (reports) => this.#onReports(reports),
       controlTimeoutUs: config.controlTimeoutUs,
@@ -139,8 +139,6 @@ export class Router {
       stateDirectory,
       ...(bequest ? { inheritance: bequest.kernel } : {}),
     });
-    this.#events.push(...(bequest?.events ?? []));
-    this.#sequence = this.#events.at(-1)?.sequence ?? 0;
     this.#intake = new FrameIntake(
       this.#heartbeat,
       (name, reason, detail) => this.#notice("warning", name, reason, detail),
@@ -158,8 +156,8 @@ export class Router {
       virtualRouters: () => [...this.#virtualRouters.values()],
       trackers: () => this.#trackers.records(),
       orders: () => this.#operations.records(),
-      events: () => this.#events,
       holdGroups: (hold) => this.#syncGroups.takeCharge([...this.#virtualRouters.keys()], hold),
+      events: () => this.events.recent(),
     });
     this.mask.configure(config.mask);
     this.#syncGroups = this.#makeSyncGroups();
@@ -211,13 +209,12 @@ export class Router {
 
   /** The last events, oldest first. */
   recentEvents(): readonly RouterEvent[] {
-    return [...this.#events];
+    return this.events.recent();
   }
 
   /** Follows events; the function returned ends it. */
   on(listener: (event: RouterEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.events.on(listener);
   }
 
   /** @throws FirsthopError NOT_FOUND */
@@ -625,11 +622,7 @@ export class Router {
   }
 
   #emit(happened: RouterHappening): RouterEvent {
-    const event = { sequence: ++this.#sequence, ...happened };
-    this.#events.push(event);
-    if (this.#events.length > EVENTS_KEPT) this.#events.shift();
-    for (const listener of [...this.#listeners]) listener(event);
-    return event;
+    return this.events.add(happened);
   }
 
   #notice(level: "warning" | "info", name: string | null, code: string, detail: string): void {
