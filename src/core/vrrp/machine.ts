@@ -89,6 +89,7 @@ export const VRRP_TIMERS = [
   "announce",
   "refresh",
   "handOver",
+  "rank",
 ] as const;
 export type VrrpTimer = (typeof VRRP_TIMERS)[number];
 
@@ -217,6 +218,7 @@ export function timersOf(state: VrrpState): readonly VrrpTimer[] {
       return [
         ...(state.wants ? [] : (["activeDown"] as const)),
         ...(state.preemptHold === "running" ? (["preemptDelay"] as const) : []),
+        ...(state.activeFailed ? (["rank"] as const) : []),
       ];
     case "active":
       if (state.resigning) return ["handOver"];
@@ -294,10 +296,11 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
         if (settings.waits) return stay({ ...state, wants: true });
         return becomeActive(settings, activeDownReason(settings, state), cancelHold(state));
       }
+      if (event.timer === "rank" && state.activeFailed) return followFailed(settings, trusted(state));
       if (event.timer === "preemptDelay") return stay({ ...state, preemptHold: "over" });
       return stay(state);
     case "advertisement":
-      return hearAsBackup(settings, trusted(state), event);
+      return withoutRank(state, hearAsBackup(settings, trusted(state), event));
     case "bfdDown":
       return missByBfd(settings, state, event);
     case "takeOver":
@@ -320,9 +323,19 @@ function missByBfd(
   if (state.active?.address !== missed.address || state.active.priority === PRIORITY_RELEASE)
     return stay(state);
   if (missed.waitUs === 0 && settings.waits) return stay({ ...state, wants: true }, [cancel("activeDown")]);
-  if (missed.waitUs === 0)
-    return becomeActive(settings, "bfd-down", [cancel("activeDown"), ...cancelHold(state)]);
-  return stay({ ...state, activeFailed: true }, [arm("activeDown", missed.waitUs)]);
+  // A timer of its own: an advertisement that came in before this was known still calls the turn off.
+  return missed.waitUs === 0
+    ? followFailed(settings, state)
+    : stay({ ...state, activeFailed: true }, [arm("rank", missed.waitUs)]);
+}
+
+function followFailed(settings: VrrpSettings, state: BackupState): VrrpStep {
+  if (settings.waits) return stay({ ...state, wants: true }, [cancel("activeDown")]);
+  return becomeActive(settings, "bfd-down", [cancel("activeDown"), ...cancelHold(state)]);
+}
+
+function withoutRank(before: BackupState, made: VrrpStep): VrrpStep {
+  return before.activeFailed ? { ...made, effects: [cancel("rank"), ...made.effects] } : made;
 }
 
 /** An advertisement, whoever sent it, outweighs what BFD said before. */
@@ -331,7 +344,10 @@ function trusted({ activeFailed: _, ...state }: BackupState): BackupState {
 }
 
 function cancelHold(state: BackupState): VrrpEffect[] {
-  return state.preemptHold === "running" ? [cancel("preemptDelay")] : [];
+  return [
+    ...(state.preemptHold === "running" ? [cancel("preemptDelay")] : []),
+    ...(state.activeFailed ? [cancel("rank")] : []),
+  ];
 }
 
 function activeDownReason(settings: VrrpSettings, state: BackupState): VrrpReason {

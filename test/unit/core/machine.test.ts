@@ -386,11 +386,11 @@ describe("the Active's failure by BFD (draft-ietf-rtgwg-vrrp-bfd-p2p)", () => {
 
   it("gives Backups of better ranks their turn, and the Active's next advertisement outweighs it", () => {
     const waiting = step(V3, following, down(30_000));
-    expect(words(waiting.effects)).toEqual(["arm(activeDown 30000)"]);
-    expect(step(V3, waiting.state, { type: "timer", timer: "activeDown" }).reason).toBe("bfd-down");
+    expect(words(waiting.effects)).toEqual(["arm(rank 30000)"]);
+    expect(step(V3, waiting.state, { type: "timer", timer: "rank" }).reason).toBe("bfd-down");
     const followed = step(V3, waiting.state, heard(150, "192.0.2.30"));
     expect(followed.state).toEqual({ ...following, active: { address: "192.0.2.30", priority: 150 } });
-    expect(words(followed.effects)).toEqual(["arm(activeDown 3609375)"]);
+    expect(words(followed.effects)).toEqual(["cancel(rank)", "arm(activeDown 3609375)"]);
   });
 
   it("says nothing of another Active, of one that released the virtual router, or in another state", () => {
