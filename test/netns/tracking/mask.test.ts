@@ -60,8 +60,8 @@ describe("mask", () => {
         // Its MAC address is known by its answers, or by the kernel's.
         await daemon.command("mask", "add", MAC.toUpperCase());
         for (const name of ["switch", "echo"]) {
-          const status = await daemon.tracks(name, "up");
-          expect(status.masked).toEqual([{ address: HOST, mac: MAC, by: MAC }]);
+          const masked = async () => (await daemon.track(name)).masked;
+          await expect.poll(masked, { timeout: 5000 }).toEqual([{ address: HOST, mac: MAC, by: MAC }]);
         }
         await host.run("ip", "addr", "del", `${HOST}/24`, "dev", "eth0");
 
