@@ -28,6 +28,7 @@ enum class Command : uint32_t {
 };
 
 constexpr size_t kNameSize = 16;
+constexpr int kLoadAttempts = 10;
 constexpr uint32_t kAny = 0;
 constexpr uint32_t kNoExist = 1;
 // Frames may lie in several buffers (5.18); without it, no driver takes the program at a large MTU.
@@ -93,7 +94,12 @@ struct KernelMapInfo {
 
 template <typename Attributes>
 int call(Command command, Attributes& attributes) {
-  return static_cast<int>(::syscall(SYS_bpf, static_cast<uint32_t>(command), &attributes, sizeof attributes));
+  // The verifier gives up with EAGAIN when a signal comes in, which a profiler or a timer sends often.
+  for (int attempt = 1;; attempt++) {
+    const auto result =
+        static_cast<int>(::syscall(SYS_bpf, static_cast<uint32_t>(command), &attributes, sizeof attributes));
+    if (result >= 0 || errno != EAGAIN || command != Command::kProgramLoad || attempt == kLoadAttempts) return result;
+  }
 }
 
 template <typename Attributes>
