@@ -2,6 +2,7 @@
 import type { VirtualRouterConfig } from "../config/index.js";
 import type { ChecksumForm } from "../core/vrrp/advertisement.js";
 import { formsToSend, type LearnedForms, learnForm, refreshForm } from "../core/vrrp/checksum-policy.js";
+import type { Driver } from "../driver/driver.js";
 
 /** Where learned forms survive a restart. */
 export interface FormsStore {
@@ -42,4 +43,67 @@ export class ChecksumForms {
     const after = this.toSend(config);
     return before === after.join() ? null : after;
   }
+}
+
+/** Strangers may teach a form with each frame; a file is not written for each. */
+const SAVED_AFTER_US = 1_000_000;
+
+/** The forms of all virtual routers in the driver's store. */
+export class KeptForms implements FormsStore {
+  readonly #driver: Driver;
+  readonly #unsaved = new Map<string, LearnedForms>();
+  #cancelSaving: (() => void) | null = null;
+
+  constructor(driver: Driver) {
+    this.#driver = driver;
+  }
+
+  loadForms(name: string): LearnedForms {
+    return this.#unsaved.get(name) ?? decodeForms(this.#driver.store.read(formsKey(name)));
+  }
+
+  saveForms(name: string, forms: LearnedForms): void {
+    this.#unsaved.set(name, forms);
+    this.#cancelSaving ??= this.#driver.setTimer(SAVED_AFTER_US, () => this.save());
+  }
+
+  /** Writes what was not written yet. */
+  save(): void {
+    this.#cancelSaving?.();
+    this.#cancelSaving = null;
+    for (const [name, forms] of this.#unsaved) {
+      this.#driver.store.write(formsKey(name), encodeForms(forms));
+    }
+    this.#unsaved.clear();
+  }
+}
+
+function formsKey(name: string): string {
+  return `checksum-forms-${name.replaceAll("/", "-")}`;
+}
+
+/** Learned checksum forms as they are kept across restarts: {"192.0.2.2": ["pseudo-header"]}. */
+function encodeForms(forms: LearnedForms): string {
+  return JSON.stringify(Object.fromEntries([...forms].map(([source, seen]) => [source, [...seen]])));
+}
+
+/** What can't be read is not worth a failure: the forms are learned again from the next advertisement. */
+function decodeForms(text: string | null): LearnedForms {
+  const forms = new Map<string, Set<ChecksumForm>>();
+  if (text === null) return forms;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return forms;
+  }
+  if (typeof parsed !== "object" || parsed === null) return forms;
+  for (const [source, seen] of Object.entries(parsed)) {
+    if (!Array.isArray(seen)) continue;
+    const known = seen.filter(
+      (form): form is ChecksumForm => form === "message-only" || form === "pseudo-header",
+    );
+    if (known.length > 0) forms.set(source, new Set(known));
+  }
+  return forms;
 }

@@ -8,8 +8,6 @@ import type { Config, VirtualRouterConfig } from "../config/index.js";
 import { diffConfig } from "../config/index.js";
 import { familyOf } from "../core/address.js";
 import type { PortId } from "../core/automaton.js";
-import type { ChecksumForm } from "../core/vrrp/advertisement.js";
-import type { LearnedForms } from "../core/vrrp/checksum-policy.js";
 import type {
   Driver,
   Heartbeat,
@@ -21,6 +19,7 @@ import type {
 } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
 import { BfdSessions } from "./bfd/sessions.js";
+import { KeptForms } from "./checksum-forms.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { EventLog } from "./event-log.js";
 import { type Bequest, Exchange } from "./exchange.js";
@@ -69,8 +68,6 @@ export interface ReloadResult {
 
 /** Commands that still wait when the router leaves are run for so long. */
 const NOTIFY_END_US = 5_000_000;
-/** Strangers may teach a form with each frame; a file is not written for each. */
-const FORMS_SAVED_AFTER_US = 1_000_000;
 /** News of our own steps may come before the report of the transition that they belong to. */
 const INSPECTED_AFTER_US = 250_000;
 
@@ -100,8 +97,7 @@ export class Router {
   /** What happened, numbered. */
   readonly events: EventLog;
   readonly #jobs: JobQueue;
-  readonly #unsavedForms = new Map<string, LearnedForms>();
-  #cancelSaving: (() => void) | null = null;
+  readonly #forms: KeptForms;
   readonly #unfiltered = new Set<number>();
   readonly #inspections = new Map<VirtualRouter, () => void>();
   /** By index of the device that was made for it. */
@@ -145,6 +141,7 @@ export class Router {
       (name, packet, frame, atUs) => this.#bfd.frame(name, packet, frame, atUs),
     );
     this.#bfd = this.#makeBfd();
+    this.#forms = new KeptForms(driver);
     this.#ports = this.#makePorts();
     this.#host = this.#makeHost();
     this.#trackers = this.#makeTrackers();
@@ -337,7 +334,7 @@ export class Router {
     this.#closed = true;
     this.#trackers.end();
     this.#bfd.close();
-    this.#saveForms();
+    this.#forms.save();
     await this.#driver.close();
   }
 
@@ -506,12 +503,8 @@ export class Router {
         if (one && place.ifindex !== link.ifindex) this.#byDevice.set(place.ifindex, one);
         this.#tellOwnership(link, place);
       },
-      loadForms: (name) =>
-        this.#unsavedForms.get(name) ?? decodeForms(this.#driver.store.read(formsKey(name))),
-      saveForms: (name, forms) => {
-        this.#unsavedForms.set(name, forms);
-        this.#cancelSaving ??= this.#driver.setTimer(FORMS_SAVED_AFTER_US, () => this.#saveForms());
-      },
+      loadForms: (name) => this.#forms.loadForms(name),
+      saveForms: (name, forms) => this.#forms.saveForms(name, forms),
     };
   }
 
@@ -612,15 +605,6 @@ export class Router {
     return new Set(borrowed.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
-  #saveForms(): void {
-    this.#cancelSaving?.();
-    this.#cancelSaving = null;
-    for (const [name, forms] of this.#unsavedForms) {
-      this.#driver.store.write(formsKey(name), encodeForms(forms));
-    }
-    this.#unsavedForms.clear();
-  }
-
   #emit(happened: RouterHappening): RouterEvent {
     return this.events.add(happened);
   }
@@ -651,34 +635,4 @@ export class Router {
       counters: this.#ports.countersOf(name),
     };
   }
-}
-
-function formsKey(name: string): string {
-  return `checksum-forms-${name.replaceAll("/", "-")}`;
-}
-
-/** Learned checksum forms as they are kept across restarts: {"192.0.2.2": ["pseudo-header"]}. */
-function encodeForms(forms: LearnedForms): string {
-  return JSON.stringify(Object.fromEntries([...forms].map(([source, seen]) => [source, [...seen]])));
-}
-
-/** What can't be read is not worth a failure: the forms are learned again from the next advertisement. */
-function decodeForms(text: string | null): LearnedForms {
-  const forms = new Map<string, Set<ChecksumForm>>();
-  if (text === null) return forms;
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return forms;
-  }
-  if (typeof parsed !== "object" || parsed === null) return forms;
-  for (const [source, seen] of Object.entries(parsed)) {
-    if (!Array.isArray(seen)) continue;
-    const known = seen.filter(
-      (form): form is ChecksumForm => form === "message-only" || form === "pseudo-header",
-    );
-    if (known.length > 0) forms.set(source, new Set(known));
-  }
-  return forms;
 }

@@ -12,9 +12,6 @@ import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js"
 import { virtualMac } from "../core/vrrp/advertisement.js";
 import {
   currentActiveDownIntervalUs,
-  currentSkewTimeUs,
-  handsOver,
-  VRRP_COUNTERS,
   type VrrpEvent,
   type VrrpReason,
   type VrrpSettings,
@@ -22,7 +19,7 @@ import {
   type VrrpStep,
 } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { HeartbeatReport, LeaseTerms, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
+import type { HeartbeatReport, LeaseTerms, SessionId, VirtualInterface } from "../driver/driver.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { type FrozenMachine, MachineSession } from "./machine-session.js";
@@ -31,7 +28,7 @@ import { Placement, placeRequest } from "./placement.js";
 import { describeCauses, describeChange, type FaultCause, lanWorks, waitingFor } from "./reasons.js";
 import { authenticationData, receiverOf } from "./receiver.js";
 import { type ChangeReason, Standing, type StandingRecord } from "./standing.js";
-import type { VirtualRouterStateName, VirtualRouterStatistics, VirtualRouterStatus } from "./status.js";
+import type { VirtualRouterStateName, VirtualRouterStatus } from "./status.js";
 import type { Followed } from "./tracking/followed.js";
 import {
   type NetworkView,
@@ -39,6 +36,7 @@ import {
   type OwnCounter,
   type VirtualRouterHost,
 } from "./virtual-router-host.js";
+import { virtualRouterStatus } from "./virtual-router-status.js";
 import { VrrpPlan } from "./vrrp-plan.js";
 
 const LISTEN_MAX_US = 100_000;
@@ -435,38 +433,22 @@ export class VirtualRouter {
   }
 
   status(): VirtualRouterStatus {
-    const settings = this.#settings();
-    const state = this.state;
-    const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
-    return {
-      name: this.name,
-      interface: this.#config.interface,
-      vrid: this.#config.vrid,
-      family: this.#config.family,
-      version: this.#config.version,
-      state: this.#externalState(),
-      handingOver: handsOver(state),
-      causes: [...this.#causes()],
-      priority: settings.priority,
-      configuredPriority: this.#config.priority,
-      runtimePriority: this.#orders.priority,
-      holdsBack: this.#orders.holdsBack,
-      trackedDelta: this.#tracking.delta,
-      tracking: this.#tracking.status(),
-      active: this.#activeAsKnown(settings),
-      addresses: settings.addresses,
+    return virtualRouterStatus({
+      config: this.#config,
+      settings: this.#settings(),
+      state: this.state,
+      shown: this.#externalState(),
+      causes: this.#causes(),
+      orders: this.#orders,
+      tracking: this.#tracking,
       primaryAddress: this.primaryAddress,
-      virtualMac: this.#config.virtualMac ? this.mac : null,
+      mac: this.mac,
       virtualInterface: this.virtualInterface?.name ?? null,
-      checksum: { configured: this.#config.checksum, sent: this.#forms.toSend(this.#config) },
-      advertisementIntervalMs: settings.intervalUs / 1000,
-      activeAdverIntervalMs: learnedUs / 1000,
-      activeDownIntervalMs: this.activeDownIntervalMs(),
-      skewTimeMs: currentSkewTimeUs(settings, learnedUs) / 1000,
-      preempt: this.#config.preempt,
+      checksumForms: this.#forms.toSend(this.#config),
       lastChange: this.#standing.lastChange,
-      statistics: this.#statistics(),
-    };
+      counters: this.#machine.counters(),
+      rejected: this.#rejected,
+    });
   }
 
   // ---- the machine --------------------------------------------------------------------------------------
@@ -632,18 +614,6 @@ export class VirtualRouter {
   #externalState(): VirtualRouterStateName {
     if (this.state.name !== "initialize") return this.state.name;
     return this.#causes().size > 0 ? "fault" : "initialize";
-  }
-
-  #activeAsKnown(settings: VrrpSettings): VirtualRouterStatus["active"] {
-    if (this.state.name === "active")
-      return { address: settings.primaryAddress, priority: settings.priority };
-    return this.state.name === "backup" ? this.state.active : null;
-  }
-
-  #statistics(): VirtualRouterStatistics {
-    const counters = this.#machine.counters();
-    const moved = Object.fromEntries(VRRP_COUNTERS.map((name, index) => [name, counters[index] ?? 0]));
-    return { ...moved, ...this.#rejected } as unknown as VirtualRouterStatistics;
   }
 
   /** The machine made a step: tell it, and wake whoever waits for the end of a hand-over. */

@@ -1,0 +1,83 @@
+/** What a virtual router says about itself, put together from its parts. */
+import type { VirtualRouterConfig } from "../config/index.js";
+import type { ChecksumForm } from "../core/vrrp/advertisement.js";
+import {
+  currentActiveDownIntervalUs,
+  currentSkewTimeUs,
+  handsOver,
+  VRRP_COUNTERS,
+  type VrrpSettings,
+  type VrrpState,
+} from "../core/vrrp/machine.js";
+import type { Orders } from "./orders.js";
+import type { FaultCause } from "./reasons.js";
+import type {
+  StateChange,
+  VirtualRouterStateName,
+  VirtualRouterStatistics,
+  VirtualRouterStatus,
+} from "./status.js";
+import type { Followed } from "./tracking/followed.js";
+
+export interface StatusParts {
+  readonly config: VirtualRouterConfig;
+  /** In force now. */
+  readonly settings: VrrpSettings;
+  readonly state: VrrpState;
+  readonly shown: VirtualRouterStateName;
+  readonly causes: Iterable<FaultCause>;
+  readonly orders: Orders;
+  readonly tracking: Followed;
+  readonly primaryAddress: string | null;
+  readonly mac: string | null;
+  readonly virtualInterface: string | null;
+  readonly checksumForms: readonly ChecksumForm[];
+  readonly lastChange: StateChange | null;
+  /** By VRRP_COUNTERS. */
+  readonly counters: Float64Array;
+  readonly rejected: Readonly<Record<string, number>>;
+}
+
+export function virtualRouterStatus(parts: StatusParts): VirtualRouterStatus {
+  const { config, settings, state, orders, tracking } = parts;
+  const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
+  return {
+    name: config.name,
+    interface: config.interface,
+    vrid: config.vrid,
+    family: config.family,
+    version: config.version,
+    state: parts.shown,
+    handingOver: handsOver(state),
+    causes: [...parts.causes],
+    priority: settings.priority,
+    configuredPriority: config.priority,
+    runtimePriority: orders.priority,
+    holdsBack: orders.holdsBack,
+    trackedDelta: tracking.delta,
+    tracking: tracking.status(),
+    active: activeAsKnown(settings, state),
+    addresses: settings.addresses,
+    primaryAddress: parts.primaryAddress,
+    virtualMac: config.virtualMac ? parts.mac : null,
+    virtualInterface: parts.virtualInterface,
+    checksum: { configured: config.checksum, sent: parts.checksumForms },
+    advertisementIntervalMs: settings.intervalUs / 1000,
+    activeAdverIntervalMs: learnedUs / 1000,
+    activeDownIntervalMs: currentActiveDownIntervalUs(settings, learnedUs) / 1000,
+    skewTimeMs: currentSkewTimeUs(settings, learnedUs) / 1000,
+    preempt: config.preempt,
+    lastChange: parts.lastChange,
+    statistics: statisticsOf(parts),
+  };
+}
+
+function activeAsKnown(settings: VrrpSettings, state: VrrpState): VirtualRouterStatus["active"] {
+  if (state.name === "active") return { address: settings.primaryAddress, priority: settings.priority };
+  return state.name === "backup" ? state.active : null;
+}
+
+function statisticsOf({ counters, rejected }: StatusParts): VirtualRouterStatistics {
+  const moved = Object.fromEntries(VRRP_COUNTERS.map((name, index) => [name, counters[index] ?? 0]));
+  return { ...moved, ...rejected } as unknown as VirtualRouterStatistics;
+}
