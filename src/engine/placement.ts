@@ -44,6 +44,14 @@ export function placeRequest(
   };
 }
 
+/** So many intervals without a renewal, and the kernel believes a successor. */
+const OVERDUE_INTERVALS = 1.5;
+
+/** @param limitUs how long the kernel goes on for a router that has fallen silent; null: for ever */
+export function leaseTerms(config: VirtualRouterConfig, limitUs: number | null): LeaseTerms {
+  return { overdueUs: Math.ceil(config.advertisementIntervalUs * OVERDUE_INTERVALS), limitUs };
+}
+
 const RETRY_US = 2_000_000;
 
 export class Placement {

@@ -27,6 +27,17 @@ const CAUSE_TEXT: Readonly<Record<string, string>> = {
 };
 
 /** `forbidding`: the trackers among the causes, with their evidence; `groupFault`: that of the sync group. */
+/** What is wrong with the LAN that a virtual router stands on. */
+export function lanCauses(
+  link: { readonly adminUp: boolean; readonly carrier: boolean } | null,
+  primaryAddress: string | null,
+): FaultCause[] {
+  if (!link) return ["interface-missing"];
+  const address: FaultCause[] = primaryAddress === null ? ["no-primary-address"] : [];
+  if (!link.adminUp) return ["interface-down", ...address];
+  return link.carrier ? address : ["no-carrier", ...address];
+}
+
 export function describeCauses(
   causes: Iterable<FaultCause>,
   forbidding: readonly { readonly tracker: string; readonly evidence: string }[] = [],

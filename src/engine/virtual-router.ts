@@ -19,13 +19,20 @@ import {
   type VrrpStep,
 } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { HeartbeatReport, LeaseTerms, SessionId, VirtualInterface } from "../driver/driver.js";
+import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/driver.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { type FrozenMachine, MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
-import { Placement, placeRequest } from "./placement.js";
-import { describeCauses, describeChange, type FaultCause, lanWorks, waitingFor } from "./reasons.js";
+import { leaseTerms, Placement, placeRequest } from "./placement.js";
+import {
+  describeCauses,
+  describeChange,
+  type FaultCause,
+  lanCauses,
+  lanWorks,
+  waitingFor,
+} from "./reasons.js";
 import { authenticationData, receiverOf } from "./receiver.js";
 import { type ChangeReason, Standing, type StandingRecord } from "./standing.js";
 import type { VirtualRouterStateName, VirtualRouterStatus } from "./status.js";
@@ -40,8 +47,6 @@ import { virtualRouterStatus } from "./virtual-router-status.js";
 import { VrrpPlan } from "./vrrp-plan.js";
 
 const LISTEN_MAX_US = 100_000;
-/** So many intervals without a renewal, and the kernel believes a successor. */
-const OVERDUE_INTERVALS = 1.5;
 
 /** A virtual router between two processes. */
 export interface FrozenVirtualRouter {
@@ -125,7 +130,7 @@ export class VirtualRouter {
       heartbeat: host.heartbeat,
       kernel: host.kernel,
       request: (link) => placeRequest(this.#config, this.owner, link),
-      leaseTerms: () => this.#leaseTerms(),
+      leaseTerms: () => leaseTerms(this.#config, this.#host.ownershipLimitUs()),
       setTimer: (afterUs, run) => host.setTimer(afterUs, run),
       placed: () => this.#placed(),
       refused: (message) => host.notice("warning", config.name, "kernel-refused", message),
@@ -482,7 +487,11 @@ export class VirtualRouter {
     const lanPort = this.#host.lanPort(link);
     const peerPort = unicast ? this.#host.datagramPort(family, link.ifindex) : lanPort;
     if (lanPort === null || peerPort === null) return null;
-    this.#host.heartbeat.bindLease(this.session, place.lease, this.#leaseTerms());
+    this.#host.heartbeat.bindLease(
+      this.session,
+      place.lease,
+      leaseTerms(this.#config, this.#host.ownershipLimitUs()),
+    );
     this.#plan = new VrrpPlan({
       settings: this.#settings(),
       vrid: this.#config.vrid,
@@ -499,13 +508,6 @@ export class VirtualRouter {
       close: place.close,
     });
     return this.#plan;
-  }
-
-  #leaseTerms(): LeaseTerms {
-    return {
-      overdueUs: Math.ceil(this.#config.advertisementIntervalUs * OVERDUE_INTERVALS),
-      limitUs: this.#host.ownershipLimitUs(),
-    };
   }
 
   get #heardActive(): string | null {
@@ -527,12 +529,7 @@ export class VirtualRouter {
   // ---- readiness ----------------------------------------------------------------------------------------
 
   #causes(): Set<FaultCause> {
-    const causes = new Set<FaultCause>();
-    const { link } = this.#network;
-    if (!link) causes.add("interface-missing");
-    else if (!link.adminUp) causes.add("interface-down");
-    else if (!link.carrier) causes.add("no-carrier");
-    if (link && this.primaryAddress === null) causes.add("no-primary-address");
+    const causes = new Set(lanCauses(this.#network.link, this.primaryAddress));
     if (this.#placement.refused) causes.add("kernel-refused");
     if (this.#controlLost) causes.add("control-lost");
     for (const { tracker } of this.#tracking.forbidding) causes.add(`tracking:${tracker}`);
