@@ -12,7 +12,8 @@ import { FirsthopError } from "../errors.js";
 import type { Orders } from "./orders.js";
 import type { RouterEvent } from "./status.js";
 import type { TrackerRecord } from "./tracking/tracker.js";
-import type { FrozenVirtualRouter, VirtualRouter } from "./virtual-router.js";
+import type { VirtualRouter } from "./virtual-router.js";
+import type { FrozenVirtualRouter } from "./virtual-router-host.js";
 
 /** What the heir needs before it takes over the first virtual router. JSON. */
 export interface Bequest {

@@ -5,6 +5,8 @@ import type { RejectCounter } from "../core/vrrp/validate.js";
 import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
 import type { BfdSessions } from "./bfd/sessions.js";
 import type { FormsStore } from "./checksum-forms.js";
+import type { FrozenMachine } from "./machine-session.js";
+import type { StandingRecord } from "./standing.js";
 import type { GlobalStatistics, StateChange } from "./status.js";
 import type { VirtualRouter } from "./virtual-router.js";
 
@@ -62,4 +64,12 @@ export function nothingRejected(): Record<OwnCounter, number> {
     authTypeMismatch: 0,
     authenticationFailures: 0,
   };
+}
+
+/** A virtual router between two processes. */
+export interface FrozenVirtualRouter {
+  readonly machine: FrozenMachine;
+  readonly standing: StandingRecord;
+  readonly rejected: Readonly<Record<OwnCounter, number>>;
+  readonly controlLost: boolean;
 }

@@ -22,7 +22,7 @@ import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/driver.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
-import { type FrozenMachine, MachineSession } from "./machine-session.js";
+import { MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
 import { leaseTerms, Placement, placeRequest } from "./placement.js";
 import {
@@ -34,10 +34,11 @@ import {
   waitingFor,
 } from "./reasons.js";
 import { authenticationData, receiverOf } from "./receiver.js";
-import { type ChangeReason, Standing, type StandingRecord } from "./standing.js";
+import { type ChangeReason, Standing } from "./standing.js";
 import type { VirtualRouterStateName, VirtualRouterStatus } from "./status.js";
 import type { Followed } from "./tracking/followed.js";
 import {
+  type FrozenVirtualRouter,
   type NetworkView,
   nothingRejected,
   type OwnCounter,
@@ -47,14 +48,6 @@ import { virtualRouterStatus } from "./virtual-router-status.js";
 import { VrrpPlan } from "./vrrp-plan.js";
 
 const LISTEN_MAX_US = 100_000;
-
-/** A virtual router between two processes. */
-export interface FrozenVirtualRouter {
-  readonly machine: FrozenMachine;
-  readonly standing: StandingRecord;
-  readonly rejected: Readonly<Record<OwnCounter, number>>;
-  readonly controlLost: boolean;
-}
 
 export class VirtualRouter {
   readonly name: string;
