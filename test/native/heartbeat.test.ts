@@ -160,38 +160,44 @@ describe("time", () => {
     expect(await bench.run("near", "cat", "/proc/sys/net/ipv4/ip_forward")).toBe("1\n");
   });
 
-  onCable("frames that waited while the process was stopped count from their arrival", async (bench) => {
-    const port = await opened(bench);
-    const session = await started(bench, watching(port, 300_000));
-    const peer = bench.source([testFrame(9, PEER)], 100);
-    await eventually(
-      "frames were matched",
-      10_000,
-      async () => (await bench.call("counters", session))[1]! > 10,
-    );
-    bench.signal("SIGSTOP");
-    const sent = peer.status().sent;
-    await eventually("a second has passed", 10_000, () => peer.status().sent > sent + 100);
-    bench.signal("SIGCONT");
-    await eventually(
-      "they were matched",
-      10_000,
-      async () => (await bench.call("counters", session))[1]! > sent + 90,
-    );
-    expect(bench.reports).toEqual([]);
-    bench.signal("SIGSTOP");
-    peer.stop();
-    const last = [...peer.stamps()].at(-1)!;
-    await eventually(
-      "the deadline has passed",
-      10_000,
-      () => process.hrtime.bigint() / 1000n > BigInt(Math.ceil(last)) + 600_000n,
-    );
-    bench.signal("SIGCONT");
-    const { atUs, carriedOutUs } = await bench.report("transition");
-    expect(atUs - last).toBeLessThan(305_000);
-    expect(carriedOutUs - atUs).toBeGreaterThan(200_000);
-  });
+  onCable(
+    "frames that waited while the process was stopped count; what passed unheard is waited for again",
+    async (bench) => {
+      const port = await opened(bench);
+      const session = await started(bench, watching(port, 300_000));
+      const peer = bench.source([testFrame(9, PEER)], 100);
+      await eventually(
+        "frames were matched",
+        10_000,
+        async () => (await bench.call("counters", session))[1]! > 10,
+      );
+      bench.signal("SIGSTOP");
+      const sent = peer.status().sent;
+      await eventually("a second has passed", 10_000, () => peer.status().sent > sent + 100);
+      bench.signal("SIGCONT");
+      await eventually(
+        "they were matched",
+        10_000,
+        async () => (await bench.call("counters", session))[1]! > sent + 90,
+      );
+      expect(bench.reports).toEqual([]);
+      bench.signal("SIGSTOP");
+      peer.stop();
+      const last = [...peer.stamps()].at(-1)!;
+      await eventually(
+        "the deadline has passed",
+        10_000,
+        () => process.hrtime.bigint() / 1000n > BigInt(Math.ceil(last)) + 600_000n,
+      );
+      const goesOnUs = Number(process.hrtime.bigint() / 1000n);
+      bench.signal("SIGCONT");
+      const { atUs, carriedOutUs } = await bench.report("transition");
+      // It was away for longer than the deadline gives: it listens for that long before it judges.
+      expect(atUs - goesOnUs).toBeGreaterThan(299_000);
+      expect(atUs - goesOnUs).toBeLessThan(400_000);
+      expect(carriedOutUs - atUs).toBeLessThan(100_000);
+    },
+  );
 });
 
 describe("JavaScript", () => {
