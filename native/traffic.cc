@@ -23,8 +23,11 @@ namespace firsthop {
 
 namespace {
 
-constexpr uint32_t kBlockSize = 1 << 18;
-constexpr uint32_t kBlockCount = 128;
+// Small, because the kernel makes the ring in one piece of work: tens of megabytes kept a processor from everybody,
+// real-time threads included, for up to 110 ms. A block leaves after its time-out at the latest, so that many blocks
+// also outlast a reader that is late: 64 of 4 ms are a quarter of a second.
+constexpr uint32_t kBlockSize = 1 << 16;
+constexpr uint32_t kBlockCount = 64;
 constexpr uint32_t kFrameSize = 1 << 11;
 constexpr uint32_t kBlockTimeoutMs = 4;
 constexpr int kPollMs = 100;

@@ -154,6 +154,7 @@ async function measure(
   const beginUs = now();
   await kind.inject(lab);
   const endUs = now();
+  const logs = (): string => pair.map((one) => one.log().trimEnd().split("\n").slice(-12).join("\n")).join("\n--\n");
   let first: number | null = null;
   await eventually(
     `a packet comes through ${backup.router.name}`,
@@ -163,14 +164,14 @@ async function measure(
       first = firstArrivalAfter(traffic.columns(from), beginUs, mac);
       return first !== null;
     },
-    () => [active, backup].map((one) => one.log().trimEnd().split("\n").slice(-4).join("\n")).join("\n--\n"),
+    logs,
   );
   await reach(backup, "active", 5_000);
   const left = (): LoggedEvent | undefined =>
     eventsOf(active)
       .slice(seen)
       .find((event) => event.type === "stateChange" && event.to !== "active");
-  await eventually("the router tells why", 5_000, () => left() !== undefined);
+  await eventually("the router tells why", 5_000, () => left() !== undefined, logs);
   expect(left()?.detail).toMatch(kind.reason);
   if (kind.evidence) {
     const track = eventsOf(active)
