@@ -154,7 +154,8 @@ async function measure(
   const beginUs = now();
   await kind.inject(lab);
   const endUs = now();
-  const logs = (): string => pair.map((one) => one.log().trimEnd().split("\n").slice(-12).join("\n")).join("\n--\n");
+  const logs = (): string =>
+    pair.map((one) => one.log().trimEnd().split("\n").slice(-12).join("\n")).join("\n--\n");
   let first: number | null = null;
   await eventually(
     `a packet comes through ${backup.router.name}`,
