@@ -13,6 +13,7 @@
             "native/heartbeat_thread.cc",
             "native/kernel_lane.cc",
             "native/packet_port.cc",
+            "native/local_datagram_addon.cc",
             "native/outgoing_socket_addon.cc",
             "native/route_addon.cc",
             "native/route_table.cc",

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "heartbeat_addon.h"
+#include "local_datagram_addon.h"
 #include "netlink_addon.h"
 #include "ownership_addon.h"
 #include "prober_addon.h"
@@ -12,6 +13,7 @@
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   firsthop::registerHeartbeat(env, exports);
+  firsthop::registerLocalDatagrams(env, exports);
   firsthop::registerNetlink(env, exports);
   firsthop::registerOwnership(env, exports);
   firsthop::registerProber(env, exports);

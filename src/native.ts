@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FirsthopError } from "./errors.js";
 import type { NativeHeartbeatApi } from "./native/heartbeat.js";
+import type { NativeLocalDatagramApi } from "./native/local-datagram.js";
 import type { NativeNetlinkApi } from "./native/netlink.js";
 import type { NativeOutgoingSocketApi } from "./native/outgoing-socket.js";
 import type { NativeOwnershipApi } from "./native/ownership.js";
@@ -21,6 +22,7 @@ import type { NativeTrafficApi } from "./native/traffic.js";
 /** Everything that the addon exports. */
 export interface NativeAddon
   extends NativeHeartbeatApi,
+    NativeLocalDatagramApi,
     NativeNetlinkApi,
     NativeOwnershipApi,
     NativeProberApi,

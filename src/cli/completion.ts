@@ -102,6 +102,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     words: [],
     names: false,
   },
+  unit: { summary: "print a systemd unit", options: ["--config"], words: [], names: false },
   completion: { summary: "print a completion script", options: [], words: [...SHELLS], names: false },
   version: { summary: "print the version", options: [], words: [], names: false },
 };

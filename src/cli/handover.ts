@@ -10,6 +10,7 @@ import type { ControlServer, Handler } from "../control/server.js";
 import { type Bequest, fingerprint } from "../engine/exchange.js";
 import type { Router } from "../engine/router.js";
 import { FirsthopError } from "../errors.js";
+import type { ManagedAs } from "./service-manager.js";
 
 /** Preparing goes through the kernel for each virtual router. */
 const BEGIN_TIMEOUT_MS = 30_000;
@@ -20,8 +21,11 @@ const SOCKET_RETRY_MS = 10;
 /** A running daemon that this one is to follow. */
 export interface Predecessor {
   readonly bequest: Bequest;
-  /** Takes the virtual routers over, in the order given, and sends the predecessor off. */
-  follow(router: Router, names: readonly string[]): Promise<void>;
+  /**
+   * Takes the virtual routers over, in the order given, and sends the predecessor off.
+   * @returns how it was known to its service manager
+   */
+  follow(router: Router, names: readonly string[]): Promise<ManagedAs | null>;
   close(): void;
 }
 
@@ -56,7 +60,7 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
           router.exchange.resume(name, await ask({ step: "freeze", name }));
         }
         router.exchange.finish();
-        await ask({ step: "depart" });
+        return (await ask({ step: "depart", pid: process.pid })) as ManagedAs | null;
       },
       close: () => client.close(),
     };
@@ -66,9 +70,15 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
   }
 }
 
-/** The predecessor's side. `depart` is called once, when the heir has everything. */
-export function handoverHandler(ready: Promise<Router>, depart: () => void): Handler {
-  return async ({ step, name }, { signal }) => {
+/**
+ * The predecessor's side. `depart` is called once, when the heir, with this process id, has everything; what it returns
+ * is the answer.
+ */
+export function handoverHandler(
+  ready: Promise<Router>,
+  depart: (heir: number | null) => ManagedAs | null,
+): Handler {
+  return async ({ step, name, pid }, { signal }) => {
     const { exchange } = await ready;
     switch (step) {
       case "begin": {
@@ -83,8 +93,7 @@ export function handoverHandler(ready: Promise<Router>, depart: () => void): Han
         return exchange.freeze(String(name));
       case "depart":
         if (!exchange.depart()) throw new FirsthopError("USAGE", "not everything was taken over");
-        setImmediate(depart);
-        return null;
+        return depart(typeof pid === "number" && Number.isSafeInteger(pid) ? pid : null);
       default:
         throw new FirsthopError("USAGE", "handover needs a `step`: begin, look, freeze or depart");
     }

@@ -68,6 +68,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "build a private lab of routers, break things, and show what the traffic felt",
     load: async () => (await import("./lab.js")).labCommand(),
   },
+  unit: {
+    summary: "print a systemd unit that runs the daemon from where it is installed",
+    load: async () => (await import("./unit.js")).unitCommand(),
+  },
   completion: {
     summary: "print a completion script for bash, zsh or fish",
     load: async () => (await import("./completion.js")).completionCommand(),

@@ -18,7 +18,8 @@ export function runCommand(): Command {
   return new Command("run")
     .description(
       "Runs the daemon in the foreground. SIGHUP reads the configuration again; SIGTERM and SIGINT hand over to " +
-        "another router before the daemon ends, a second one ends it at once.",
+        "another router before the daemon ends, a second one ends it at once. SIGUSR2 starts what is installed now, " +
+        "which goes on with the work without a change of state.",
     )
     .addOption(configOption())
     .option("--socket <path>", `control socket (default: control.socket of the file, else ${DEFAULT_SOCKET})`)
@@ -42,6 +43,7 @@ export function runCommand(): Command {
         socket: options.socket ?? config.control.socket,
         stateDirectory: options.stateDirectory,
         handover: options.handover ?? false,
+        command: process.argv.slice(2),
         log: createLogger(config.log.level, config.log.format ?? defaultFormat()),
       });
       process.exit(0);

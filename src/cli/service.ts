@@ -20,6 +20,8 @@ import { findPredecessor, handoverHandler, listenAfter, type Predecessor } from 
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
+import { type ManagedAs, managedAs, openServiceManager, type ServiceManager } from "./service-manager.js";
+import { successorStarter } from "./successor.js";
 import { version } from "./version.js";
 
 /** Ended by an internal error (sysexits.h: EX_SOFTWARE). */
@@ -44,6 +46,8 @@ export interface ServiceOptions {
   readonly stateDirectory: string | undefined;
   /** Follow the daemon that runs on the control socket, without a change of state. */
   readonly handover?: boolean;
+  /** The command line that a process which follows this one is started with; without it, none is. */
+  readonly command?: readonly string[];
   readonly log: Logger;
 }
 
@@ -76,10 +80,20 @@ class Service {
   /** Requests that come while the daemon starts wait here. */
   readonly #ready: Promise<Router>;
   #started: (router: Router) => void = () => {};
+  #manager: ServiceManager;
+  readonly #startSuccessor: (() => boolean) | null;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#manager = this.#openManager(managedAs(process.env, process.pid));
+    this.#startSuccessor = options.command
+      ? successorStarter({
+          command: options.command,
+          onFailure: (why) =>
+            this.#log.error({ code: "no-successor" }, `no process followed this one, which goes on: ${why}`),
+        })
+      : null;
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
     });
@@ -108,14 +122,18 @@ class Service {
       settle();
       const why = await this.#stopped;
       if (why === FOLLOWED) {
+        this.#manager.close();
         await router.leave();
         this.#log.info({ why }, "another process goes on; ended");
         return;
       }
       this.#log.info({ why }, `${why}: handing over`);
+      this.#manager.stopping();
+      this.#manager.status(() => `${why}: handing over`);
       await router.close();
       this.#log.info({}, "ended");
     } finally {
+      this.#manager.close();
       await control?.close();
     }
   }
@@ -129,10 +147,12 @@ class Service {
 
   async #succeed(predecessor: Predecessor, router: Router, socket: string): Promise<ControlServer> {
     try {
-      await predecessor.follow(
+      const managed = await predecessor.follow(
         router,
         router.status().virtualRouters.map(({ name }) => name),
       );
+      // Started by hand beside a service, this process is the service now.
+      if (managed !== null && this.#manager.managed === null) this.#manager = this.#openManager(managed);
     } catch (error) {
       // The other one goes on: nothing of what it has may be touched.
       await router.leave();
@@ -155,6 +175,21 @@ class Service {
       { pid: process.pid, version: version(), socket: control?.path ?? null, virtualRouters: names },
       `firsthop ${version()} runs ${count}: ${names.join(", ") || "none"}`,
     );
+    this.#manager.ready();
+    this.#tellStatus();
+  }
+
+  #openManager(managed: ManagedAs | null): ServiceManager {
+    return openServiceManager(managed, (message) => this.#log.warn({ code: "service-manager" }, message));
+  }
+
+  #tellStatus(): void {
+    this.#manager.status(() => {
+      const states = new Map<string, number>();
+      for (const { state } of this.#router?.status().virtualRouters ?? [])
+        states.set(state, (states.get(state) ?? 0) + 1);
+      return `virtual routers: ${[...states].map(([state, count]) => `${count} ${state}`).join(", ") || "none"}`;
+    });
   }
 
   /** First signal: hand over. Second: leave at once. */
@@ -174,10 +209,24 @@ class Service {
         // Logged already, problem by problem.
       });
     };
-    process.on("SIGTERM", end).on("SIGINT", end).on("SIGHUP", reload);
+    const exchange = (): void => this.#exchange();
+    process.on("SIGTERM", end).on("SIGINT", end).on("SIGHUP", reload).on("SIGUSR2", exchange);
     return () => {
-      process.off("SIGTERM", end).off("SIGINT", end).off("SIGHUP", reload);
+      process.off("SIGTERM", end).off("SIGINT", end).off("SIGHUP", reload).off("SIGUSR2", exchange);
     };
+  }
+
+  #exchange(): void {
+    if (this.#startSuccessor === null || this.#options.socket === null) {
+      this.#log.warn(
+        {},
+        "SIGUSR2: without a configuration file and a control socket no process can follow this one",
+      );
+    } else if (this.#router === null || this.#stopping || !this.#startSuccessor()) {
+      this.#log.warn({}, "SIGUSR2: not now, the daemon starts, ends or is being followed");
+    } else {
+      this.#log.info({}, "SIGUSR2: a new process is started, which takes over");
+    }
   }
 
   /**
@@ -202,9 +251,11 @@ class Service {
         "this daemon has no configuration file: restart it with other arguments",
       );
     }
+    const router = await this.#ready;
+    this.#manager.reloading();
     try {
       const loaded = reread();
-      const result = await (await this.#ready).reload(loaded.config);
+      const result = await router.reload(loaded.config);
       this.#warn(loaded);
       return result;
     } catch (error) {
@@ -212,6 +263,11 @@ class Service {
       for (const line of lines) this.#log.error({ why, code: "reload-refused" }, line);
       this.#log.error({ why, code: "reload-refused" }, `${configFile} was not taken over: nothing changed`);
       throw error;
+    } finally {
+      if (!this.#stopping) {
+        this.#manager.ready();
+        this.#tellStatus();
+      }
     }
   }
 
@@ -225,6 +281,7 @@ class Service {
       case "stateChange": {
         const write = event.to === "fault" ? this.#log.warn : this.#log.info;
         write.call(this.#log, event, `${name}${event.from} -> ${event.to}: ${event.detail}`);
+        if (this.#router !== null && !this.#stopping) this.#tellStatus();
         return;
       }
       case "groupChange":
@@ -284,7 +341,13 @@ class Service {
       },
       events: (params, stream) => this.#follow(params, stream),
       reload: () => this.#reload("reload"),
-      handover: handoverHandler(this.#ready, () => this.#stop(FOLLOWED)),
+      handover: handoverHandler(this.#ready, (heir) => {
+        // Before this process ends: a service whose main process ends has ended.
+        if (heir !== null) this.#manager.mainPid(heir);
+        // The answer goes out first.
+        setImmediate(() => this.#stop(FOLLOWED));
+        return this.#manager.managed;
+      }),
       recorder: async () => (await this.#ready).flightRecorder(),
       stop: () => {
         this.#stopping = true;
