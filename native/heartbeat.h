@@ -207,6 +207,7 @@ class Heartbeat {
   void renewLeases(uint32_t port);
   void checkYields(int64_t now_ns);
   void giveWay(Session& session, int64_t now_ns);
+  void noteAbsence(int64_t now_ns);
   bool listenAgain(Timer& timer, int64_t now_ns);
   // Sets off what other sessions were signalled.
   void deliverSignals();
@@ -266,6 +267,14 @@ class Heartbeat {
   int64_t control_lost_ns_ = 0;
   bool woke_ = false;
   int64_t timer_set_ns_ = kNever;
+  // When that was set.
+  int64_t timer_armed_ns_ = 0;
+  // The last time that the thread did not run when it should have.
+  struct Absence {
+    int64_t end_ns = 0;
+    int64_t length_ns = 0;
+  };
+  Absence absence_;
   int64_t check_ports_ns_ = kNever;
   // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each
   // frame.

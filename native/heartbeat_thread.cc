@@ -40,7 +40,13 @@ constexpr int64_t kWatchNs = 250'000;
 // How long the kernel lane stays awake for what follows from it.
 constexpr int64_t kLaneAwakeNs = 250'000;
 // Who comes this late itself can't judge somebody else's silence: the machine may have stood still, or this process.
-constexpr int64_t kAbsentNs = 5'000'000;
+// An eighth of the time that a deadline gives, within these bounds.
+constexpr int64_t kAbsentLeastNs = 1'000'000;
+constexpr int64_t kAbsentMostNs = 5'000'000;
+constexpr int64_t kAbsentPart = 8;
+// Whoever was away for a while hears for thrice that while before it judges, at most for half the time that the
+// deadline gives: where several routers share a host that stood still, they don't come back at once.
+constexpr int64_t kListenTimes = 3;
 // What one transition sets off by signals, and those by theirs: programs that signal each other in a circle are stopped.
 constexpr size_t kSignalsAtOnce = 4096;
 // How often a port whose interface is down is asked whether the interface is there at all.
@@ -70,6 +76,7 @@ void Heartbeat::run() {
     const int count = wait(events, 32);
     std::lock_guard<PiMutex> lock(mutex_);
     timing_.wakeups++;
+    noteAbsence(nowNs());
     checkYields(nowNs());
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 >= kStopEvent) continue;
@@ -120,12 +127,17 @@ void Heartbeat::pace(int64_t now_ns) {
 void Heartbeat::armWakeup() {
   const Timer* first = heap_.first();
   int64_t due_ns = first == nullptr ? kNever : first->deadline_ns;
-  if (first != nullptr && decides(*first)) due_ns -= kWatchNs;
+  if (first != nullptr && decides(*first)) {
+    // Between the last sign of life and the deadline the thread looks at the clock once: did it run meanwhile?
+    const int64_t look_ns = due_ns - (due_ns - first->base_ns) / 3;
+    due_ns = nowNs() < look_ns ? look_ns : due_ns - kWatchNs;
+  }
   int64_t next_ns = std::min({due_ns, check_ports_ns_, rest_until_ns_});
   if (!control_lost_) next_ns = std::min(next_ns, renewed_ns_.load() + options_.control_timeout_ns);
   // A wake-up before it is needed is put right then: cheaper than to set the timer anew for each frame.
   if (next_ns >= timer_set_ns_ && timer_set_ns_ > nowNs()) return;
   timer_set_ns_ = next_ns;
+  timer_armed_ns_ = nowNs();
   itimerspec when{};
   if (next_ns != kNever) {
     // Zero would disarm: a deadline in the past is due at once.
@@ -279,13 +291,27 @@ void Heartbeat::fireTimers(int64_t now_ns) {
   deferred_.clear();
 }
 
-// Who was away when a deadline passed listens for as long as it was away, at most for as long as the deadline gave, and
-// once only: the frames that would have put it off may have been lost meanwhile, or not been sent by one that was away
-// for the same reason.
+// A wake-up that comes late tells that nothing ran here meanwhile.
+void Heartbeat::noteAbsence(int64_t now_ns) {
+  const int64_t late_ns = timer_set_ns_ == kNever ? 0 : now_ns - std::max(timer_set_ns_, timer_armed_ns_);
+  if (late_ns >= kAbsentLeastNs) absence_ = {now_ns, late_ns};
+}
+
+// Who was away when a deadline passed, or shortly before, listens for a while again, and once only: the frames that
+// would have put it off may have been lost meanwhile, or not been sent by one that was away for the same reason.
 bool Heartbeat::listenAgain(Timer& timer, int64_t now_ns) {
+  if (timer.extended) return false;
+  const int64_t span_ns = timer.deadline_ns - timer.base_ns;
+  const int64_t tolerated_ns = std::clamp(span_ns / kAbsentPart, kAbsentLeastNs, kAbsentMostNs);
   const int64_t late_ns = now_ns - timer.deadline_ns;
-  if (late_ns < kAbsentNs || timer.extended) return false;
-  heap_.arm(timer, now_ns + std::min(late_ns, timer.deadline_ns - timer.base_ns));
+  int64_t until_ns = 0;
+  if (late_ns >= tolerated_ns) {
+    until_ns = now_ns + std::min(late_ns, span_ns);
+  } else if (absence_.length_ns >= tolerated_ns && absence_.end_ns > timer.base_ns) {
+    until_ns = absence_.end_ns + std::min(kListenTimes * absence_.length_ns, span_ns / 2);
+  }
+  if (until_ns <= now_ns) return false;
+  heap_.arm(timer, until_ns);
   timer.extended = true;
   return true;
 }

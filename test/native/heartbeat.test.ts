@@ -198,6 +198,28 @@ describe("time", () => {
       expect(carriedOutUs - atUs).toBeLessThan(100_000);
     },
   );
+
+  onCable("a process that was away shortly before a deadline does not judge at it", async (bench) => {
+    const port = await opened(bench);
+    const session = await started(bench, watching(port, 300_000));
+    const peer = bench.source([testFrame(9, PEER)], 100);
+    await eventually(
+      "frames were matched",
+      10_000,
+      async () => (await bench.call("counters", session))[1]! > 10,
+    );
+    peer.stop();
+    bench.signal("SIGSTOP");
+    const last = [...peer.stamps()].at(-1)!;
+    const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
+    await eventually("most of the time is over", 10_000, () => nowUs() > last + 260_000);
+    const goesOnUs = nowUs();
+    bench.signal("SIGCONT");
+    const { atUs } = await bench.report("transition");
+    // Half of the deadline's time is the most that it grants; 20 ms for what the signals took.
+    expect(atUs - goesOnUs).toBeGreaterThan(130_000);
+    expect(atUs - goesOnUs).toBeLessThan(250_000);
+  });
 });
 
 describe("JavaScript", () => {
