@@ -10,6 +10,8 @@
 #include <cstring>
 #include <mutex>
 
+#include "util/locked_code.h"
+
 namespace firsthop {
 
 namespace {
@@ -48,7 +50,7 @@ int Heartbeat::start() {
   }
   if (!batch_.allocate()) return errno;
   if (::getrandom(&random_, sizeof(random_), GRND_NONBLOCK) != sizeof(random_)) random_ = static_cast<uint64_t>(nowNs());
-  timing_.memory_locked = batch_.locked();
+  timing_.memory_locked = lockCode() && batch_.locked();
   renewed_ns_ = nowNs();
   lane_ = std::make_unique<KernelLane>(
       kLanePriority,

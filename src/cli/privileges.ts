@@ -27,11 +27,22 @@ export function requireCapabilities(): void {
   );
 }
 
-/** What to tell when the heartbeat thread got no real-time class; null when it did. */
-export function realtimeWarning(timing: { readonly realtime: boolean }): string | null {
-  if (timing.realtime) return null;
+/** What to tell when the heartbeat thread got no real-time class, or no locked memory; null when it got both. */
+export function realtimeWarning(timing: {
+  readonly realtime: boolean;
+  readonly memoryLocked: boolean;
+}): string | null {
+  const missing = [
+    ...(timing.realtime
+      ? []
+      : [{ what: "no real-time scheduling", give: "CAP_SYS_NICE or a real-time limit (LimitRTPRIO=)" }]),
+    ...(timing.memoryLocked
+      ? []
+      : [{ what: "memory is not locked", give: "CAP_IPC_LOCK or a limit of locked memory (LimitMEMLOCK=)" }]),
+  ];
+  if (missing.length === 0) return null;
   return (
-    "no real-time scheduling: deadlines may be late on a busy machine; " +
-    "give CAP_SYS_NICE or a real-time limit (LimitRTPRIO=) to the daemon"
+    `${missing.map(({ what }) => what).join(", and ")}: deadlines may be late on a busy machine; ` +
+    `give ${missing.map(({ give }) => give).join(", and ")} to the daemon`
   );
 }

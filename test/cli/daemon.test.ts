@@ -365,6 +365,30 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(shown?.engine.realtime).toBe(false);
   });
 
+  it("keeps its code in memory where it may, and says in the same line where it may not", async () => {
+    const locked = (pid: number): number => {
+      const smaps = readFileSync(`/proc/${pid}/smaps`, "latin1").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+      const code = smaps.filter((one) => /^\S+ r-xp .*(?:firsthop\S*\.node|\blibc\b.*\.so)/.test(one));
+      expect(code.length).toBeGreaterThanOrEqual(2);
+      return code.filter((one) => /^VmFlags:.* lo\b/m.test(one)).length - code.length;
+    };
+    const first = await startActive();
+    expect(locked(first.pid)).toBe(0);
+    expect((await status())?.engine.memoryLocked).toBe(true);
+    first.kill("SIGTERM");
+    await first.ended;
+    const without = ["-sys_nice", "-ipc_lock"].join(",");
+    const args = ["--bounding-set", without, "--inh-caps", without, "prlimit", "--rtprio=0", "--memlock=0"];
+    const run = [process.execPath, MAIN, "run", "-c", configPath(), "--socket", socketPath()];
+    const daemon = spawnIn(namespace, "setpriv", [...args, ...run], {
+      logFile: join(directory, "plain.log"),
+    });
+    await reached(daemon, "lan0/10", "active");
+    expect(logOf(daemon).filter((line) => line.level === "warn")).toEqual([
+      expect.objectContaining({ msg: expect.stringMatching(/CAP_SYS_NICE.*CAP_IPC_LOCK/) }),
+    ]);
+  });
+
   it("waits for an interface that is not there yet", async () => {
     configure(virtualRouter(10, { interface: "lan7" }));
     const daemon = startDaemon();

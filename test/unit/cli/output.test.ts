@@ -177,8 +177,16 @@ describe("privileges", () => {
   });
 
   it("real-time scheduling is missed in one line that names the capability", () => {
-    expect(realtimeWarning({ realtime: true })).toBeNull();
-    expect(realtimeWarning({ realtime: false })).toMatch(/CAP_SYS_NICE/);
+    expect(realtimeWarning({ realtime: true, memoryLocked: true })).toBeNull();
+    const slow = realtimeWarning({ realtime: false, memoryLocked: true });
+    expect(slow).toMatch(/CAP_SYS_NICE/);
+    expect(slow).not.toMatch(/LOCK/);
+    expect(realtimeWarning({ realtime: true, memoryLocked: false })).toMatch(
+      /^memory is not locked: .*CAP_IPC_LOCK/,
+    );
+    expect(realtimeWarning({ realtime: false, memoryLocked: false })).toMatch(
+      /CAP_SYS_NICE.*CAP_IPC_LOCK[^\n]*$/,
+    );
   });
 });
 
