@@ -4,9 +4,9 @@
  */
 import type { z } from "zod";
 import { canonicalIp, familyOf, isLinkLocal } from "../../core/address.js";
+import type { Failure } from "../failure.js";
 import { address, interfaceName, text } from "../fields.js";
 import type { Path, Report } from "../section.js";
-import type { Failure } from "./failures.js";
 
 /** How often a kind is checked unless its tracker says otherwise. Null: it follows news instead. */
 export interface Polling {

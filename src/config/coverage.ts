@@ -4,25 +4,15 @@
  * router takes part with the same interval, and gives bounds where the other one's priority decides.
  */
 import type { z } from "zod";
-import { effectivePriority, type Tracked, trackEffect } from "../../core/tracking/priority.js";
-import { PRIORITY_OWNER } from "../../core/vrrp/advertisement.js";
-import { activeDownIntervalUs, skewTimeUs } from "../../core/vrrp/timing.js";
-import type { Config } from "../schema.js";
-import type { BfdConfig, VirtualRouterConfig } from "../types.js";
-import type { TrackerKindConfig } from "./kind.js";
-import { TRACKER_KINDS, type TrackerSpec } from "./kinds.js";
-import type { TrackerConfig } from "./tracker.js";
-
-/** The five places where a gateway fails; the third in two parts. */
-export const FAILURES = [
-  "lan-line",
-  "lan-interface",
-  "router-hardware",
-  "router-software",
-  "upstream-interface",
-  "upstream-network",
-] as const;
-export type Failure = (typeof FAILURES)[number];
+import { effectivePriority, type Tracked, trackEffect } from "../core/tracking/priority.js";
+import { PRIORITY_OWNER } from "../core/vrrp/advertisement.js";
+import { activeDownIntervalUs, skewTimeUs } from "../core/vrrp/timing.js";
+import { FAILURES, type Failure } from "./failure.js";
+import type { Config } from "./schema.js";
+import type { TrackerKindConfig } from "./trackers/kind.js";
+import { TRACKER_KINDS, type TrackerSpec } from "./trackers/kinds.js";
+import type { TrackerConfig } from "./trackers/tracker.js";
+import type { BfdConfig, VirtualRouterConfig } from "./types.js";
 
 /**
  * What follows once it is known: the Active is silent, resigns (priority 0), or advertises a lower priority; or a
