@@ -4,6 +4,7 @@
  */
 import { describe, expect } from "vitest";
 import { skewTimeUs } from "../../../src/core/vrrp/timing.js";
+import type { LabProcess } from "../../../src/lab/namespaces.js";
 import { firstArrivalAfter, median } from "../../../src/lab/statistics.js";
 import { loadNative } from "../../../src/native.js";
 import {
@@ -21,14 +22,16 @@ import {
 
 const RUNS = Number(process.env.FIRSTHOP_TRACKING_RUNS ?? 2);
 const PORT = 7007;
+/** Of a service on the router itself. */
+const OWN_PORT = 7008;
 /** The machine that tests run on may do something else meanwhile. */
 const NOISE_US = 100_000;
 
 interface Kind {
   readonly title: string;
   readonly track: (intervalMs: number) => readonly unknown[];
-  readonly inject: (lab: Lab) => Promise<unknown>;
-  readonly restore: (lab: Lab) => Promise<unknown>;
+  readonly inject: (lab: Lab, service: LabProcess) => unknown;
+  readonly restore: (lab: Lab, service: LabProcess) => unknown;
   /** How the change of state is explained, and what the tracker's own event says, where there is a tracker. */
   readonly reason: RegExp;
   readonly evidence: RegExp | null;
@@ -40,6 +43,12 @@ interface Kind {
 const r1 = (lab: Lab) => lab.routers[0]!;
 const ip = (lab: Lab, ...args: string[]): Promise<string> => r1(lab).run("ip", ...args);
 const atOnce = (): number => 0;
+const probing = (intervalMs: number): object => ({
+  interval: `${intervalMs}ms`,
+  timeout: `${intervalMs}ms`,
+  fall: 2,
+  rise: 2,
+});
 
 const KINDS: Kind[] = [
   {
@@ -73,6 +82,16 @@ const KINDS: Kind[] = [
     reaction: "resigns",
   },
   {
+    title: "3 the router's software: a hung process",
+    track: (intervalMs) => [{ http: `http://127.0.0.1:${OWN_PORT}/`, ...probing(intervalMs) }],
+    inject: (_lab, service) => service.kill("SIGSTOP"),
+    restore: (_lab, service) => service.kill("SIGCONT"),
+    reason: /tracker http:.*no answer within/,
+    evidence: /no answer within/,
+    detectionUs: (intervalMs) => 3 * intervalMs * 1000,
+    reaction: "resigns",
+  },
+  {
     title: "4 the upstream interface",
     track: () => [{ interface: "wan0" }],
     inject: (lab) => ip(lab, "link", "set", "wan0", "down"),
@@ -98,10 +117,7 @@ const KINDS: Kind[] = [
       {
         tcp: `203.0.113.1:${PORT}`,
         interface: "wan0",
-        interval: `${intervalMs}ms`,
-        timeout: `${intervalMs}ms`,
-        fall: 2,
-        rise: 2,
+        ...probing(intervalMs),
       },
     ],
     inject: (lab) => lab.cut(r1(lab), "upstream", "silent"),
@@ -117,8 +133,7 @@ KINDS.push({
   ...KINDS.at(-1)!,
   title: "5 the upstream network, by ICMP",
   track: (intervalMs) => {
-    const timing = { interval: `${intervalMs}ms`, timeout: `${intervalMs}ms`, fall: 2, rise: 2 };
-    return [{ icmp: "203.0.113.1", interface: "wan0", ...timing }];
+    return [{ icmp: "203.0.113.1", interface: "wan0", ...probing(intervalMs) }];
   },
   reason: /tracker icmp:203.0.113.1: /,
   evidence: /203.0.113.1/,
@@ -145,6 +160,7 @@ async function measure(
   lab: Lab,
   traffic: Traffic,
   pair: readonly [Speaker, Speaker],
+  service: LabProcess,
 ): Promise<number> {
   const [active, backup] = pair;
   const now = loadNative().trafficNowUs;
@@ -152,7 +168,7 @@ async function measure(
   const from = traffic.sent();
   const mac = backup.router.upstreamMac;
   const beginUs = now();
-  await kind.inject(lab);
+  await kind.inject(lab, service);
   const endUs = now();
   const logs = (): string =>
     pair.map((one) => one.log().trimEnd().split("\n").slice(-12).join("\n")).join("\n--\n");
@@ -180,7 +196,7 @@ async function measure(
       .find((event) => event.type === "track" && event.to === "down");
     expect(track?.detail).toMatch(kind.evidence);
   }
-  await kind.restore(lab);
+  await kind.restore(lab, service);
   await reach(active, "active", 30_000);
   await reach(backup, "backup", 5_000);
   if (first === null) throw new Error("no packet came through the other router");
@@ -196,6 +212,9 @@ describe.each([10, 100])("at %i ms", (intervalMs) => {
         await withLab({ routers: 2 }, async (lab) => {
           const listen = `require("net").createServer((s) => s.destroy()).listen(${PORT})`;
           const listener = lab.upstream.spawn("listener", process.execPath, ["-e", listen]);
+          await ip(lab, "link", "set", "lo", "up");
+          const answer = `require("http").createServer((q, a) => a.end()).listen(${OWN_PORT}, "127.0.0.1")`;
+          const service = r1(lab).spawn("service", process.execPath, ["-e", answer]);
           const options = { family: "ipv4", intervalMs } as const;
           const more = { track: kind.track(intervalMs) };
           const active = await startFirsthop(lab, lab.routers[0]!, { ...options, priority: 150, more });
@@ -208,7 +227,7 @@ describe.each([10, 100])("at %i ms", (intervalMs) => {
           const boundUs = kind.detectionUs(intervalMs) + waitUs;
           const over: number[] = [];
           for (let run = 0; run < RUNS; run++) {
-            over.push((await measure(kind, lab, traffic, [active, backup])) - boundUs);
+            over.push((await measure(kind, lab, traffic, [active, backup], service)) - boundUs);
           }
           if (RUNS > 2) {
             const ms = (us: number): string => (us / 1000).toFixed(2);
@@ -221,6 +240,7 @@ describe.each([10, 100])("at %i ms", (intervalMs) => {
           await active.stop();
           await backup.stop();
           listener.kill("SIGKILL");
+          service.kill("SIGKILL");
         });
       },
       60_000 + RUNS * 15_000,
