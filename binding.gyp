@@ -7,6 +7,7 @@
           "sources": [
             "native/addon.cc",
             "native/heartbeat_addon.cc",
+            "native/digest.cc",
             "native/heartbeat.cc",
             "native/heartbeat_lease.cc",
             "native/heartbeat_parse.cc",
@@ -31,6 +32,7 @@
             "native/probe_port.cc",
             "native/prober.cc",
             "native/prober_addon.cc",
+            "native/seal.cc",
             "native/traffic_addon.cc",
             "native/traffic.cc",
             "native/traffic_sink.cc",

@@ -170,6 +170,8 @@ uint32_t Heartbeat::createSession() {
   auto session = std::make_unique<Session>();
   std::lock_guard<PiMutex> lock(mutex_);
   session->id = next_session_++;
+  // Numbers begin anywhere (RFC 5880 section 6.8.1).
+  session->sequence_sent = static_cast<uint32_t>(draw(UINT32_MAX));
   const uint32_t id = session->id;
   sessions_.emplace(id, std::move(session));
   return id;
@@ -262,6 +264,26 @@ bool Heartbeat::counters(uint32_t id, double* into) {
   auto found = sessions_.find(id);
   if (found == sessions_.end()) return false;
   for (int i = 0; i < kCounters; i++) into[i] = static_cast<double>(found->second->counters[static_cast<size_t>(i)]);
+  return true;
+}
+
+bool Heartbeat::sequences(uint32_t id, Sequences* into) {
+  std::lock_guard<PiMutex> lock(mutex_);
+  auto found = sessions_.find(id);
+  if (found == sessions_.end()) return false;
+  *into = {found->second->sequence_sent, found->second->sequence_heard, found->second->sequence_known};
+  return true;
+}
+
+bool Heartbeat::noteSequence(uint32_t id, uint32_t heard) {
+  std::lock_guard<PiMutex> lock(mutex_);
+  auto found = sessions_.find(id);
+  if (found == sessions_.end()) return false;
+  // The engine may have heard a later one meanwhile.
+  const bool late = found->second->sequence_known && static_cast<int32_t>(heard - found->second->sequence_heard) < 0;
+  if (late) return true;
+  found->second->sequence_heard = heard;
+  found->second->sequence_known = true;
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -62,6 +63,10 @@ struct Session {
   std::array<Timer, kTimers> timers;
   std::array<uint64_t, kCounters> counters{};
   LeasePlace place;
+  // The number of the last sealed frame that left, and of the last that was believed.
+  uint32_t sequence_sent = 0;
+  uint32_t sequence_heard = 0;
+  bool sequence_known = false;
   // The lease ends when what this wake-up sends has left.
   bool closing = false;
 
@@ -117,6 +122,15 @@ class Heartbeat {
     std::array<uint64_t, kCounters> counters{};
   };
   bool look(uint32_t session, bool freeze, Frozen* into);
+  // Numbers of sealed frames; false when there is no such session.
+  struct Sequences {
+    uint32_t sent = 0;
+    uint32_t heard = 0;
+    bool known = false;
+  };
+  bool sequences(uint32_t session, Sequences* into);
+  // JavaScript believed a sealed frame that no pattern knew.
+  bool noteSequence(uint32_t session, uint32_t heard);
   bool counters(uint32_t session, double* into);
   bool portCounters(uint32_t port, PortCounters* into);
   EngineTiming timing();
@@ -200,6 +214,8 @@ class Heartbeat {
   Heard heardUntil(const Session& session, int64_t deadline_ns);
   void fireTransition(Session& session, const Transition& transition, const Moment& moment);
   void carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment);
+  void queueFrame(Session& session, const Operation& operation);
+  bool believes(Session& session, const FramePattern& pattern, const uint8_t* frame, size_t length);
   void armTimer(Session& session, const Operation& operation, const Moment& moment);
   void submitPlan(const Session& session, uint32_t plan);
   void setLease(Session& session, bool open);
@@ -251,6 +267,8 @@ class Heartbeat {
     size_t place;
   };
   std::vector<Sending> sending_;
+  // Copies of frames that were numbered and sealed, until they have left.
+  std::deque<Bytes> sealed_;
   std::vector<size_t> refused_;
   // Whose lease ends after that.
   std::vector<Session*> closing_;

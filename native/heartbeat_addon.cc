@@ -194,6 +194,8 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
                            InstanceMethod<&NativeHeartbeat::load>("load"),
                            InstanceMethod<&NativeHeartbeat::bindLease>("bindLease"),
                            InstanceMethod<&NativeHeartbeat::look>("look"),
+                           InstanceMethod<&NativeHeartbeat::sequences>("sequences"),
+                           InstanceMethod<&NativeHeartbeat::noteSequence>("noteSequence"),
                            InstanceMethod<&NativeHeartbeat::counters>("counters"),
                            InstanceMethod<&NativeHeartbeat::portCounters>("portCounters"),
                            InstanceMethod<&NativeHeartbeat::timing>("timing"),
@@ -416,6 +418,34 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     object.Set("deadlinesUs", deadlines);
     object.Set("counters", counters);
     return object;
+  }
+
+  Napi::Value sequences(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return env.Undefined();
+    uint32_t session = 0;
+    Heartbeat::Sequences found;
+    if (!unsignedArgument(info, 0, &session) || !heartbeat->sequences(session, &found)) {
+      return throwType(env, "sequences(session): there is no such session");
+    }
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("sent", found.sent);
+    object.Set("heard", found.known ? Napi::Value::From(env, found.heard) : env.Null());
+    return object;
+  }
+
+  Napi::Value noteSequence(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return env.Undefined();
+    uint32_t session = 0;
+    uint32_t heard = 0;
+    if (!unsignedArgument(info, 0, &session) || !unsignedArgument(info, 1, &heard) ||
+        !heartbeat->noteSequence(session, heard)) {
+      return throwType(env, "noteSequence(session, heard): there is no such session");
+    }
+    return env.Undefined();
   }
 
   Napi::Value counters(const Napi::CallbackInfo& info) {

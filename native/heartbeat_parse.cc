@@ -69,6 +69,46 @@ bool getElement(Napi::Array list, uint32_t index, const std::string& where, Napi
 
 std::string at(const std::string& where, uint32_t index) { return where + "[" + std::to_string(index) + "]"; }
 
+// Where in a frame what the program's seal covers begins; there must be a checksum's room before it.
+bool parseSealAt(Napi::Object from, const Program& program, const Bytes& frame, const std::string& where, int32_t* into) {
+  if (!from.Has("sealAt")) return true;
+  double number = 0;
+  if (program.seal == nullptr) return fail(from.Env(), where + ".sealAt: the program has no seal");
+  if (!getNumber(from, "sealAt", kFrameMax, where, &number)) return false;
+  if (number < 2 || number + static_cast<double>(program.seal->covered()) > static_cast<double>(frame.size())) {
+    return fail(from.Env(), where + ".sealAt leaves no room for the seal");
+  }
+  *into = static_cast<int32_t>(number);
+  return true;
+}
+
+bool parseSeal(Napi::Object from, Program* program) {
+  if (!from.Has("seal")) return true;
+  const Napi::Value value = from.Get("seal");
+  if (!value.IsObject()) return fail(from.Env(), "program.seal must be an object");
+  const Napi::Object given = value.As<Napi::Object>();
+  auto seal = std::make_unique<Seal>();
+  std::string algorithm;
+  if (!getString(given, "algorithm", "program.seal", &algorithm)) return false;
+  if (algorithm != "md5" && algorithm != "sha1") return fail(from.Env(), "program.seal.algorithm must be md5 or sha1");
+  seal->kind = algorithm == "md5" ? DigestKind::Md5 : DigestKind::Sha1;
+  if (!parseBytes(given.Get("key"), "program.seal.key", &seal->key)) return false;
+  if (seal->key.size() != digestLength(seal->kind)) {
+    return fail(from.Env(), "program.seal.key must be as long as the digest");
+  }
+  double number = 0;
+  if (!getNumber(given, "sequenceAt", kSealedMax, "program.seal", &number)) return false;
+  seal->sequence_at = static_cast<uint32_t>(number);
+  if (!getNumber(given, "digestAt", kSealedMax - kDigestMax, "program.seal", &number)) return false;
+  seal->digest_at = static_cast<uint32_t>(number);
+  if (seal->sequence_at % 2 != 0 || seal->digest_at < seal->sequence_at + 4) {
+    return fail(from.Env(), "program.seal: the number stands at an even place before the digest");
+  }
+  seal->repeats = given.Get("repeats").ToBoolean();
+  program->seal = std::move(seal);
+  return !from.Env().IsExceptionPending();
+}
+
 bool parseOperation(Napi::Object from, const Program& program, const std::string& where, Operation* into) {
   std::string kind;
   if (!getString(from, "op", where, &kind)) return false;
@@ -77,7 +117,8 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     into->kind = Operation::Kind::Send;
     if (!getNumber(from, "port", UINT32_MAX, where, &number)) return false;
     into->port = static_cast<uint32_t>(number);
-    return getIndex(from, "frame", program.frames.size(), where, &into->index);
+    if (!getIndex(from, "frame", program.frames.size(), where, &into->index)) return false;
+    return parseSealAt(from, program, program.frames[into->index], where, &into->seal_at);
   }
   if (kind == "arm" || kind == "cancel") {
     into->kind = kind == "arm" ? Operation::Kind::Arm : Operation::Kind::Cancel;
@@ -114,7 +155,12 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     into->slot = static_cast<uint8_t>(number);
     return true;
   }
-  return fail(from.Env(), where + ".op is '" + kind + "'; it must be send, arm, cancel, count, kernel, lease or signal");
+  if (kind == "forgetSequence") {
+    into->kind = Operation::Kind::ForgetSequence;
+    return true;
+  }
+  const char* known = "; it must be send, arm, cancel, count, kernel, lease, signal or forgetSequence";
+  return fail(from.Env(), where + ".op is '" + kind + "'" + known);
 }
 
 bool parseTrigger(Napi::Object from, const Program& program, const std::string& where, int16_t index, Posture* posture) {
@@ -185,6 +231,10 @@ bool parsePatterns(Napi::Object from, Program* program) {
     if (!parseBytes(object.Get("mask"), (here + ".mask").c_str(), &pattern.mask)) return false;
     if (pattern.bytes.size() != pattern.mask.size()) return fail(from.Env(), here + ": bytes and mask differ in length");
     if (pattern.bytes.empty()) return fail(from.Env(), here + " is empty");
+    if (!parseSealAt(object, *program, pattern.bytes, here, &pattern.seal_at)) return false;
+    if (pattern.seal_at < 0) continue;
+    if (!getNumber(object, "sealWindow", UINT32_MAX, here, &port)) return false;
+    pattern.seal_window = static_cast<uint32_t>(port);
   }
   return true;
 }
@@ -196,7 +246,7 @@ bool parseParts(Napi::Object from, Program* program) {
   for (uint32_t i = 0; i < list.Length(); i++) {
     if (!parseBytes(list.Get(i), at("program.frames", i).c_str(), &program->frames[i])) return false;
   }
-  if (!parsePatterns(from, program)) return false;
+  if (!parseSeal(from, program) || !parsePatterns(from, program)) return false;
   if (!getList(from, "kernelPlans", "program", &list)) return false;
   for (uint32_t i = 0; i < list.Length(); i++) {
     auto plan = std::make_shared<KernelPlan>();

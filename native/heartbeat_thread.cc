@@ -193,12 +193,26 @@ bool Heartbeat::matchFrame(Port& port, const uint8_t* frame, size_t length, int6
     firePassed(*session, at_ns, now_ns);
     const Posture* posture = session->current();
     const int16_t index = posture->by_pattern[match.pattern];
-    if (index != kNone) transition = &posture->transitions[static_cast<size_t>(index)];
-    return index != kNone;
+    if (index == kNone || !believes(*session, session->program->patterns[match.pattern], frame, length)) return false;
+    transition = &posture->transitions[static_cast<size_t>(index)];
+    return true;
   });
   if (transition == nullptr) return false;
   port.counters.matched++;
   fireTransition(*session, *transition, {Moment::Cause::Frame, at_ns, now_ns});
+  return true;
+}
+
+// A frame whose seal does not hold, or whose number is out of order, is JavaScript's, which says what is wrong with it.
+bool Heartbeat::believes(Session& session, const FramePattern& pattern, const uint8_t* frame, size_t length) {
+  if (pattern.seal_at < 0) return true;
+  const Seal& seal = *session.program->seal;
+  uint32_t number = 0;
+  if (!sealHolds(seal, frame, length, static_cast<size_t>(pattern.seal_at), &number)) return false;
+  const uint32_t ahead = number - session.sequence_heard;
+  if (session.sequence_known && (ahead > pattern.seal_window || (ahead == 0 && !seal.repeats))) return false;
+  session.sequence_heard = number;
+  session.sequence_known = true;
   return true;
 }
 
@@ -336,6 +350,8 @@ void Heartbeat::firePassed(Session& session, int64_t before_ns, int64_t now_ns) 
       if (timer.deadline_ns < before_ns && (first == nullptr || timer.deadline_ns < first->deadline_ns)) first = &timer;
     }
     if (first == nullptr) return;
+    const Transition* transition = session.onTimer(first->index);
+    if (transition != nullptr && transition->report && listenAgain(*first, now_ns)) continue;
     fireTimer(session, *first, now_ns);
   }
 }
@@ -391,13 +407,9 @@ void Heartbeat::deliverSignals() {
 void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operations, const Moment& moment) {
   for (const Operation& one : operations) {
     switch (one.kind) {
-      case Operation::Kind::Send: {
-        auto port = ports_.find(one.port);
-        if (port == ports_.end()) break;
-        if (session.place.lease != nullptr) sending_.push_back({&session, one.port, port->second->outgoing.size()});
-        port->second->outgoing.push_back(&session.program->frames[one.index]);
+      case Operation::Kind::Send:
+        queueFrame(session, one);
         break;
-      }
       case Operation::Kind::Arm:
         armTimer(session, one, moment);
         break;
@@ -416,8 +428,26 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
       case Operation::Kind::Signal:
         signals_.push_back({one.index, one.slot, moment.base_ns, moment.now_ns});
         break;
+      case Operation::Kind::ForgetSequence:
+        session.sequence_known = false;
+        break;
     }
   }
+}
+
+void Heartbeat::queueFrame(Session& session, const Operation& operation) {
+  auto port = ports_.find(operation.port);
+  if (port == ports_.end()) return;
+  auto& outgoing = port->second->outgoing;
+  if (session.place.lease != nullptr) sending_.push_back({&session, operation.port, outgoing.size()});
+  const Bytes& frame = session.program->frames[operation.index];
+  if (operation.seal_at < 0) {
+    outgoing.push_back(&frame);
+    return;
+  }
+  Bytes& copy = sealed_.emplace_back(frame);
+  sealFrame(*session.program->seal, copy, static_cast<size_t>(operation.seal_at), ++session.sequence_sent);
+  outgoing.push_back(&copy);
 }
 
 void Heartbeat::armTimer(Session& session, const Operation& operation, const Moment& moment) {
@@ -508,6 +538,7 @@ void Heartbeat::flush() {
     }
   }
   sending_.clear();
+  sealed_.clear();
   endLeases();
 }
 

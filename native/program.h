@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "seal.h"
+
 namespace firsthop {
 
 constexpr int kTimers = 8;
@@ -14,12 +16,14 @@ constexpr int kSignals = 8;
 constexpr int64_t kNever = INT64_MAX;
 constexpr int16_t kNone = -1;
 
-using Bytes = std::vector<uint8_t>;
-
 struct FramePattern {
   uint32_t port = 0;
   Bytes bytes;
   Bytes mask;
+  // Where in the frame what the seal covers begins; negative: it has none.
+  int32_t seal_at = -1;
+  // How far ahead of the last one its number may be.
+  uint32_t seal_window = 0;
 };
 
 struct KernelStep {
@@ -36,11 +40,12 @@ struct KernelPlan {
 };
 
 struct Operation {
-  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel, Lease, Signal };
+  enum class Kind : uint8_t { Send, Arm, Cancel, Count, Kernel, Lease, Signal, ForgetSequence };
   Kind kind = Kind::Send;
   uint8_t slot = 0;       // timer, counter or signal; lease: 1 opens, 0 closes
   uint32_t index = 0;     // frame, plan or session
   uint32_t port = 0;      // send
+  int32_t seal_at = -1;   // send: where what the seal covers begins
   int64_t after_ns = 0;   // arm
   int64_t jitter_ns = 0;  // arm: up to this much earlier
 };
@@ -66,6 +71,7 @@ struct Posture {
 };
 
 struct Program {
+  std::unique_ptr<const Seal> seal;
   std::vector<Bytes> frames;
   std::vector<FramePattern> patterns;
   std::vector<std::shared_ptr<const KernelPlan>> kernel_plans;

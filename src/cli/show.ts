@@ -1,6 +1,7 @@
 /** `firsthop show`: the state of the running daemon, as a table, in detail, or as JSON. */
 import { Command } from "commander";
 import type { ControlClient } from "../control/client.js";
+import { BFD_REJECT_REASONS, type BfdRejectReason } from "../core/bfd/validate.js";
 import type {
   BfdSessionStatus,
   InterfaceStatus,
@@ -119,7 +120,7 @@ export function selection(status: RouterStatus, what: string | undefined): unkno
     case "tracks":
       return { tracks: status.tracks, mask: status.mask };
     case "bfd":
-      return { bfdSessions: status.bfdSessions };
+      return { bfdSessions: status.bfdSessions, bfdRejected: status.bfdRejected };
     case "interfaces":
       return { interfaces: status.interfaces };
     default:
@@ -136,7 +137,7 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
     case "tracks":
       return [tracksTable(status.tracks, nowMs), ...maskedText(status)].join("\n");
     case "bfd":
-      return bfdTable(status.bfdSessions);
+      return [bfdTable(status.bfdSessions), ...rejectedText(status)].join("\n");
     case "interfaces":
       return interfacesTable(status.interfaces);
     default:
@@ -241,6 +242,12 @@ function bfdTable(sessions: readonly BfdSessionStatus[]): string {
       one.usedBy.join(",") || "-",
       one.lastDown ?? "-",
     ]),
+  );
+}
+
+function rejectedText({ bfdRejected }: RouterStatus): string[] {
+  return Object.entries(bfdRejected).map(
+    ([reason, count]) => `${count} packets rejected: ${BFD_REJECT_REASONS[reason as BfdRejectReason].text}`,
   );
 }
 

@@ -1,4 +1,5 @@
 /** A virtual router as the engine uses it (every default filled in, integer microseconds), and problems. */
+import type { BfdAuthenticationType } from "../core/bfd/authentication.js";
 import type { Tracked } from "../core/tracking/priority.js";
 import type { IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
 import type { ChecksumMode } from "../core/vrrp/checksum-policy.js";
@@ -21,12 +22,21 @@ export interface SyncGroupConfig {
   readonly notify: NotifyConfig | null;
 }
 
+/** Authentication of BFD packets (RFC 5880 section 6.7). */
+export interface BfdAuthenticationConfig {
+  readonly type: BfdAuthenticationType;
+  /** 0..255 */
+  readonly keyId: number;
+  readonly key: string;
+}
+
 /** A BFD session between the Active and each Backup. */
 export interface BfdConfig {
   readonly intervalUs: number;
   readonly multiplier: number;
   /** Which Backup takes over first: 1, 2, … */
   readonly rank: number;
+  readonly authentication: BfdAuthenticationConfig | null;
 }
 
 export interface VirtualRouterConfig {

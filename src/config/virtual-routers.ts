@@ -2,7 +2,13 @@
 import { z } from "zod";
 import { canonicalIp, familyOf, isLinkLocal } from "../core/address.js";
 import { type IpFamily, PRIORITY_OWNER } from "../core/vrrp/advertisement.js";
-import { bfdInterval, bfdMultiplier } from "./bfd.js";
+import {
+  bfdAuthentication,
+  bfdInterval,
+  bfdMultiplier,
+  checkBfdAuthentication,
+  normalizeBfdAuthentication,
+} from "./bfd.js";
 import {
   address,
   addressWithLength,
@@ -126,6 +132,7 @@ const virtualRouterSchema = z.strictObject(
               "Order of the Backups: rank 1 takes over at once, rank n after n-1 times interval x multiplier.",
             examples: [2],
           }).default(1),
+          authentication: bfdAuthentication,
         },
         { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
       )
@@ -160,6 +167,8 @@ interface Parts extends Partial<Omit<VirtualRouter, "addresses" | "unicast">> {
   readonly addresses: readonly (string | null)[];
   readonly peers: readonly (string | null)[];
   readonly source?: string | undefined;
+  /** As JSON; undefined without a `bfd` block. */
+  readonly bfdAuthentication?: string | undefined;
   /** Of the first right address. */
   readonly family?: IpFamily | undefined;
 }
@@ -183,6 +192,9 @@ function partsOf(written: unknown): Parts {
     addresses,
     source: hosts(address, [unicast.source])[0] ?? undefined,
     peers: hosts(address, unicast.peers),
+    bfdAuthentication: isBlock(written.bfd)
+      ? JSON.stringify(valid(bfdAuthentication, written.bfd.authentication) ?? null)
+      : undefined,
     family: first ? familyOf(first) : undefined,
   } as Parts;
 }
@@ -217,6 +229,8 @@ function checkOne(one: Parts, written: Readonly<Record<string, unknown>>, at: At
     const message = "no security: every host on the LAN can read it; it only guards against mistakes";
     report("warning", at("authentication"), message);
   }
+  if (isBlock(written.bfd))
+    checkBfdAuthentication(written.bfd.authentication, at("bfd", "authentication"), report);
   if (version !== undefined && one.advertisementInterval !== undefined)
     checkInterval(version, one.advertisementInterval, at("advertisementInterval"), report);
   checkUnicast(one, at, report);
@@ -307,10 +321,27 @@ function warnOfWeights(track: unknown, index: number, report: Report): void {
   });
 }
 
+/** Virtual routers of one interface and family share their sessions, so one key fits all. */
+function checkBfdAmong(all: readonly Parts[], report: Report): void {
+  const first = new Map<string, number>();
+  all.forEach((one, index) => {
+    if (one.bfdAuthentication === undefined) return;
+    const key = `${one.interface}/${one.family}`;
+    const other = first.get(key);
+    if (other === undefined) first.set(key, index);
+    else if (all[other]?.bfdAuthentication !== one.bfdAuthentication) {
+      const message = `virtualRouters[${other}] shares its BFD sessions with this one and has another authentication`;
+      const path = (at: number): Path => ["virtualRouters", at, "bfd"];
+      report("error", path(index), `${message}: make them the same`, path(other));
+    }
+  });
+}
+
 /** One VRID, one owner of an address: across the virtual routers of an interface. */
 function checkAmong(all: readonly Parts[], report: Report): void {
   const byVrid = new Map<string, number>();
   const byAddress = new Map<string, number>();
+  checkBfdAmong(all, report);
   all.forEach((one, index) => {
     if (one.interface === undefined) return;
     const { vrid, family } = one;
@@ -391,6 +422,7 @@ function normalizeOne(
           intervalUs: parseDuration(one.bfd.interval) as number,
           multiplier: one.bfd.multiplier,
           rank: one.bfd.rank,
+          authentication: normalizeBfdAuthentication(one.bfd.authentication),
         }
       : null,
     unicast: unicast

@@ -26,6 +26,27 @@ export interface FramePattern {
   readonly bytes: Uint8Array;
   /** Same length as `bytes`; 0xff compares the octet, 0x00 lets it differ. */
   readonly mask: Uint8Array;
+  /**
+   * Where what the program's seal covers begins. The frame is only known if the digest is right and its number from 1
+   * (0 with `repeats`) to `sealWindow` ahead of the last one that was believed; the first one may have any.
+   */
+  readonly sealAt?: number;
+  readonly sealWindow?: number;
+}
+
+/**
+ * A digest with a sequence number in each frame: made anew for each one that leaves, judged in each that comes in.
+ * Places count from the first octet that is covered; the last one covered is the digest's last. The two octets before
+ * are an internet checksum that covers all of it as well, or 0. Numbers count modulo 2^32.
+ */
+export interface Seal {
+  readonly algorithm: "md5" | "sha1";
+  /** As long as the digest; stands in its place while that is computed. */
+  readonly key: Uint8Array;
+  readonly sequenceAt: number;
+  readonly digestAt: number;
+  /** Whether a peer's number may come twice in a row. */
+  readonly repeats: boolean;
 }
 
 /** One thing the kernel lane does, in the order given. A failed step stops none behind it but the sending of frames. */
@@ -40,7 +61,13 @@ export type KernelStep =
 /** One operation of a transition. */
 export type Operation =
   /** Send `frames[frame]` through a port. Several in one wake-up leave in one system call. */
-  | { readonly op: "send"; readonly port: PortId; readonly frame: number }
+  | {
+      readonly op: "send";
+      readonly port: PortId;
+      readonly frame: number;
+      /** Where what the program's seal covers begins; the number is one more than the last that left. */
+      readonly sealAt?: number;
+    }
   /**
    * Set timer `timer` (0..7) to the trigger's time plus `afterUs`; with `jitterUs` up to that much earlier, drawn anew
    * each time, every moment being as likely.
@@ -60,7 +87,9 @@ export type Operation =
    * Set off signal `signal` (0..7) of another session, once the operations of this transition are done. Where that
    * session waits for no such signal, nothing happens. Sessions are numbers of the same engine.
    */
-  | { readonly op: "signal"; readonly session: number; readonly signal: number };
+  | { readonly op: "signal"; readonly session: number; readonly signal: number }
+  /** The next sealed frame may have any number. */
+  | { readonly op: "forgetSequence" };
 
 /** What sets a transition off. */
 export type Trigger =
@@ -89,6 +118,7 @@ export interface Posture {
 
 /** A closed automaton: every `next` is an index into `postures`. */
 export interface HeartbeatProgram {
+  readonly seal?: Seal;
   readonly frames: readonly Uint8Array[];
   readonly patterns: readonly FramePattern[];
   readonly kernelPlans: readonly (readonly KernelStep[])[];

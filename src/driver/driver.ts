@@ -123,12 +123,21 @@ export interface Heartbeat {
    * nothing any more until a program is loaded; its lease is left as it is.
    */
   look(session: SessionId, freeze: boolean): SessionView | null;
+  /** Numbers of sealed frames: the last that left, and the last that was believed (null: any is, next). */
+  sequences(session: SessionId): Sequences;
+  /** JavaScript believed a sealed frame that no pattern knew. */
+  noteSequence(session: SessionId, heard: number): void;
   /** The session's counters since it was created (MAX_COUNTERS numbers). */
   counters(session: SessionId): Float64Array;
   portCounters(port: PortId): PortCounters;
   timing(): EngineTiming;
   /** Sends frames outside any program (ARP answers); not for heartbeats. */
   send(port: PortId, frame: Uint8Array): void;
+}
+
+export interface Sequences {
+  readonly sent: number;
+  readonly heard: number | null;
 }
 
 /** A place in the table that the kernel's filter consults for each packet. Made by `Kernel.prepare`; opaque. */

@@ -14,6 +14,7 @@ import type {
   Operation,
   PortId,
   Posture,
+  Seal,
   Transition,
   Trigger,
 } from "../core/automaton.js";
@@ -49,13 +50,15 @@ export class ProgramBuilder {
   readonly frames: Uint8Array[] = [];
   readonly patterns: FramePattern[] = [];
   readonly kernelPlans: (readonly KernelStep[])[] = [];
+  seal: Seal | null = null;
   readonly #frameIndex = new Map<Uint8Array, number>();
   readonly #patternIndex = new Map<FramePattern, number>();
   readonly #planIndex = new Map<string, number>();
 
   /** Frames are interned by identity: callers keep the frames they build. */
-  send(port: PortId, frame: Uint8Array): Operation {
-    return { op: "send", port, frame: intern(this.#frameIndex, this.frames, frame, frame) };
+  send(port: PortId, frame: Uint8Array, sealAt?: number): Operation {
+    const index = intern(this.#frameIndex, this.frames, frame, frame);
+    return { op: "send", port, frame: index, ...(sealAt === undefined ? {} : { sealAt }) };
   }
 
   pattern(pattern: FramePattern): number {
@@ -118,8 +121,9 @@ export function compile<State, Event, Step extends { readonly state: State }>(
     postures.push({ transitions });
     outcomes.push(meanings);
   }
-  const { frames, patterns, kernelPlans } = builder;
-  return { program: { frames, patterns, kernelPlans, postures }, states, outcomes };
+  const { frames, patterns, kernelPlans, seal } = builder;
+  const program = { frames, patterns, kernelPlans, postures, ...(seal ? { seal } : {}) };
+  return { program, states, outcomes };
 }
 
 function lowerTrigger(trigger: ForeseenTrigger, builder: ProgramBuilder): Trigger {

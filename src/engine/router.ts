@@ -199,6 +199,7 @@ export class Router {
       mask: this.mask.list(),
       interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
       bfdSessions: this.#bfd.status(),
+      bfdRejected: this.#bfd.rejected(),
       statistics: this.#intake.statistics(this.#ports.counters()),
       engine: this.#heartbeat.timing(),
     };

@@ -1,5 +1,7 @@
 /** What a running router says about itself: the shapes of `show --json`, `events --json` and `explain --json`. */
 
+import type { BfdAuthenticationType } from "../core/bfd/authentication.js";
+import type { BfdRejectReason } from "../core/bfd/validate.js";
 import type { Verdict } from "../core/tracking/verdict.js";
 import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
 import type { EngineTiming, OwnershipStatus, PortCounters } from "../driver/driver.js";
@@ -145,6 +147,8 @@ export interface BfdSessionStatus {
   readonly transmitIntervalMs: number | null;
   readonly detectionTimeMs: number | null;
   readonly multiplier: number;
+  /** Null: packets are not authenticated. */
+  readonly authentication: BfdAuthenticationType | null;
   /** How long it has been in this state. */
   readonly forMs: number;
   readonly lastDown: string | null;
@@ -199,6 +203,8 @@ export interface RouterStatus {
   readonly mask: readonly MaskStatus[];
   readonly interfaces: readonly InterfaceStatus[];
   readonly bfdSessions: readonly BfdSessionStatus[];
+  /** BFD packets that count for nothing, by reason. */
+  readonly bfdRejected: Readonly<Partial<Record<BfdRejectReason, number>>>;
   readonly statistics: GlobalStatistics;
   readonly engine: EngineTiming;
 }

@@ -1,6 +1,12 @@
 /** The part of the addon's surface in native/heartbeat_addon.cc: the heartbeat engine as it is, unwrapped. */
 import type { HeartbeatProgram, KernelStep, Operation } from "../core/automaton.js";
-import type { EngineTiming, HeartbeatReport, PortCounters, SessionView } from "../driver/driver.js";
+import type {
+  EngineTiming,
+  HeartbeatReport,
+  PortCounters,
+  Sequences,
+  SessionView,
+} from "../driver/driver.js";
 import type { NativeOwnership } from "./ownership.js";
 
 /** Also reported: a list of steps given to `perform` is done. */
@@ -52,6 +58,8 @@ export interface NativeHeartbeat {
   ): void;
   /** Null without a program. */
   look(session: number, freeze: boolean): SessionView | null;
+  sequences(session: number): Sequences;
+  noteSequence(session: number, heard: number): void;
   counters(session: number): Float64Array;
   portCounters(port: number): PortCounters;
   timing(): EngineTiming;

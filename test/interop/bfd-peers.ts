@@ -1,6 +1,7 @@
 /** BFD speakers of other makes in a router of the lab, and BFD as it is seen on its wire. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AUTHENTICATION_TYPES, type BfdAuthenticationType } from "../../src/core/bfd/authentication.js";
 import { type BfdStateName, readBfdFrame } from "../../src/core/bfd/packet.js";
 import type { Lab, LabRouter } from "../../src/lab/topology.js";
 import { type Capture, captureAt, eventually } from "../netns/testbed/index.js";
@@ -20,6 +21,12 @@ export interface BfdPeerOptions {
   readonly local: string;
   /** It answers only. */
   readonly passive: boolean;
+  /** BIRD only: FRR 8 has none. */
+  readonly authentication?: {
+    readonly type: BfdAuthenticationType;
+    readonly keyId: number;
+    readonly key: string;
+  };
 }
 
 export interface BfdPeerProcess {
@@ -97,17 +104,23 @@ async function startBfdd(lab: Lab, router: LabRouter, options: BfdPeerOptions): 
   };
 }
 
+function birdAuthentication({ type, keyId, key }: NonNullable<BfdPeerOptions["authentication"]>): string {
+  return `authentication ${type.replaceAll("-", " ")}; password "${key}" { id ${keyId}; };`;
+}
+
 async function startBird(lab: Lab, router: LabRouter, options: BfdPeerOptions): Promise<BfdPeerProcess> {
   const base = join(lab.directory, `${router.name}-bird`);
   mkdirSync(base, { recursive: true });
-  const { intervalMs, multiplier, remote, local, passive } = options;
+  const { intervalMs, multiplier, remote, local, passive, authentication } = options;
   writeFileSync(
     `${base}/bird.conf`,
     [
       `router id ${local.includes(":") ? "192.0.2.99" : local};`,
       "protocol device {}",
       "protocol bfd one {",
-      `  interface "lan0" { interval ${intervalMs} ms; multiplier ${multiplier}; passive ${passive ? "yes" : "no"}; };`,
+      `  interface "lan0" { interval ${intervalMs} ms; multiplier ${multiplier}; passive ${passive ? "yes" : "no"};`,
+      ...(authentication ? [`    ${birdAuthentication(authentication)}`] : []),
+      "  };",
       `  neighbor ${remote} dev "lan0" local ${local};`,
       "}",
       "",
@@ -140,6 +153,8 @@ export interface SeenControl {
   readonly poll: boolean;
   readonly final: boolean;
   readonly sourcePort: number;
+  /** Of an authenticated packet that has one. */
+  readonly sequence: number | null;
 }
 
 /** Captures the UDP of a router's LAN leg in both directions. */
@@ -159,7 +174,12 @@ export function controlsOf(capture: Capture): SeenControl[] {
     if (!read?.control) return [];
     const { state, diagnostic, flags } = read.control;
     const { sourcePort } = read.udp;
-    return [{ atUs, outgoing, state, diagnostic, poll: flags.poll, final: flags.final, sourcePort }];
+    const section = read.control.authentication;
+    const numbered = section[0] !== AUTHENTICATION_TYPES.simple && section.length >= 8;
+    const sequence = numbered ? new DataView(section.buffer, section.byteOffset).getUint32(4) : null;
+    return [
+      { atUs, outgoing, state, diagnostic, poll: flags.poll, final: flags.final, sourcePort, sequence },
+    ];
   });
 }
 

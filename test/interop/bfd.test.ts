@@ -7,6 +7,7 @@ import { type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
 import { eventually, LAB_ADDRESSES, type Lab, netnsTest, withLab } from "../netns/testbed/index.js";
 import {
   type BfdPeerKind,
+  type BfdPeerOptions,
   captureBfd,
   controlsOf,
   downAfterUs,
@@ -25,9 +26,18 @@ type Family = "ipv4" | "ipv6";
 /** We open the session for a tracker, or answer as the Active router. */
 type Opener = "firsthop" | "peer";
 
-async function startOurs(lab: Lab, family: Family, opener: Opener): Promise<LabDaemon> {
+async function startOurs(
+  lab: Lab,
+  family: Family,
+  opener: Opener,
+  authentication?: BfdPeerOptions["authentication"],
+): Promise<LabDaemon> {
   const [us, them] = lab.routers as [Lab["routers"][0], Lab["routers"][0]];
-  const bfd = { interval: `${INTERVAL_MS}ms`, multiplier: MULTIPLIER };
+  const bfd = {
+    interval: `${INTERVAL_MS}ms`,
+    multiplier: MULTIPLIER,
+    ...(authentication ? { authentication } : {}),
+  };
   const remote = family === "ipv4" ? them.addresses.ipv4 : them.linkLocal;
   const tracker = { name: "peer", bfd: remote, interface: "lan0", ...bfd, weight: -50 };
   const config = {
@@ -62,12 +72,13 @@ async function meet(
   family: Family,
   opener: Opener,
   use: (meeting: Meeting) => Promise<void>,
+  authentication?: BfdPeerOptions["authentication"],
 ): Promise<void> {
   await withLab({ routers: 2 }, async (lab) => {
     const [us, them] = lab.routers as [Lab["routers"][0], Lab["routers"][0]];
     const addressOf = (router: typeof us): string =>
       family === "ipv4" ? router.addresses.ipv4 : router.linkLocal;
-    const ours = await startOurs(lab, family, opener);
+    const ours = await startOurs(lab, family, opener, authentication);
     const theirs = await startBfdPeer(kind, lab, them, {
       intervalMs: INTERVAL_MS,
       multiplier: MULTIPLIER,
@@ -75,6 +86,7 @@ async function meet(
       local: addressOf(them),
       // A passive BIRD is silent when its session is down: what it says would not be seen.
       passive: opener === "firsthop" && kind !== "bird",
+      ...(authentication ? { authentication } : {}),
     });
     try {
       await eventually(
@@ -189,6 +201,93 @@ describe.each(PEERS)("%s", (_name, kind) => {
         state: "down",
         evidence: expect.stringContaining("BFD heard nothing from"),
       });
+    }),
+  );
+});
+
+describe("BIRD, authenticated", () => {
+  for (const [type, opener, family] of [
+    ["simple", "firsthop", "ipv4"],
+    ["keyed-md5", "peer", "ipv4"],
+    ["meticulous-keyed-md5", "firsthop", "ipv4"],
+    ["keyed-sha1", "firsthop", "ipv4"],
+    ["meticulous-keyed-sha1", "firsthop", "ipv4"],
+    ["meticulous-keyed-sha1", "peer", "ipv6"],
+  ] as const) {
+    const authentication = { type, keyId: 7, key: "a secret" };
+    peerTest(
+      "bird",
+      `${type}, opened by ${opener} over ${family}: up, stays up without JavaScript, down in time`,
+      () =>
+        meet(
+          "bird",
+          family,
+          opener,
+          async ({ lab, ours }) => {
+            const [us] = lab.routers as [Lab["routers"][0]];
+            const capture = captureBfd(us);
+            const before = await ours.status();
+            const from = before.bfdSessions[0];
+            await eventually("packets pass", UP_BOUND_MS, () => controlsOf(capture).length > 120);
+            const after = await ours.status();
+            const to = after.bfdSessions[0];
+            expect(to).toMatchObject({ state: "up", authentication: type });
+            expect(to?.statistics).toMatchObject({ sessionUp: 1, sessionDown: 0 });
+            expect((to?.statistics.packetsRcvd ?? 0) - (from?.statistics.packetsRcvd ?? 0)).toBeGreaterThan(
+              40,
+            );
+            // What the engine knows by itself never reaches JavaScript.
+            const delivered = (status: typeof before) => status.interfaces[0]?.counters?.delivered ?? 0;
+            expect(delivered(after) - delivered(before)).toBeLessThan(5);
+            expect(after.bfdRejected).toEqual({});
+            const sent = controlsOf(capture).filter((one) => one.outgoing);
+            if (type === "simple") expect(sent.every((one) => one.sequence === null)).toBe(true);
+            else
+              sent.slice(1).forEach((one, index) => {
+                expect(((one.sequence ?? 0) - (sent[index]?.sequence ?? 0)) >>> 0).toBe(1);
+              });
+            await lab.cut(us, "lan", "silent");
+            await eventually("we say Down", UP_BOUND_MS, () => downAfterUs(controlsOf(capture)) !== null);
+            await capture.stop();
+            const afterUs = downAfterUs(controlsOf(capture)) as number;
+            expect(afterUs).toBeLessThan(DETECTION_US + LATE_US);
+            await lab.restore(us, "lan", "silent");
+            await eventually(
+              "both are up again",
+              UP_BOUND_MS,
+              async () => (await sessionOf(ours))?.state === "up",
+            );
+          },
+          authentication,
+        ),
+    );
+  }
+
+  peerTest("bird", "another key, or none: the session stays down, and the packets are counted", () =>
+    withLab({ routers: 2 }, async (lab) => {
+      const [us, them] = lab.routers as [Lab["routers"][0], Lab["routers"][0]];
+      const authentication = { type: "meticulous-keyed-sha1", keyId: 7, key: "a secret" } as const;
+      const ours = await startOurs(lab, "ipv4", "firsthop", authentication);
+      const theirs = await startBfdPeer("bird", lab, them, {
+        intervalMs: INTERVAL_MS,
+        multiplier: MULTIPLIER,
+        remote: us.addresses.ipv4,
+        local: them.addresses.ipv4,
+        passive: false,
+        authentication: { ...authentication, key: "another" },
+      });
+      try {
+        await eventually(
+          "packets were rejected",
+          UP_BOUND_MS,
+          async () => ((await ours.status()).bfdRejected["auth-failure"] ?? 0) >= 3,
+        );
+        expect(await sessionOf(ours)).toMatchObject({ state: "down" });
+        expect(await theirs.state()).not.toBe("up");
+      } finally {
+        theirs.kill();
+        await ours.stop();
+      }
     }),
   );
 });

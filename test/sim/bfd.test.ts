@@ -124,6 +124,46 @@ describe("BFD bound to the Active router", () => {
     expect(detail).toMatchObject({ detail: expect.stringContaining("BFD heard nothing from 192.0.2.11") });
   });
 
+  it.each(["simple", "keyed-md5", "meticulous-keyed-sha1"])(
+    "with authentication (%s) the same; a forged packet counts for nothing",
+    async (type) => {
+      const authentication = { type, key: "secret" };
+      const { world, segment, members, run, tookOver } = await stage(2, { interval: "1ms", authentication });
+      const [active, backup] = members as [Member, Member];
+      const [session] = sessionsOf(backup);
+      expect(session).toMatchObject({ state: "up", authentication: type });
+      expect(session?.statistics).toMatchObject({ sessionUp: 1, sessionDown: 0 });
+      const forged = encodeControlFrame(
+        {
+          diagnostic: 0,
+          state: "down",
+          detectMult: 3,
+          myDiscriminator: session?.remoteDiscriminator ?? 0,
+          yourDiscriminator: session?.localDiscriminator ?? 0,
+          desiredMinTxUs: 1000,
+          requiredMinRxUs: 1000,
+          requiredMinEchoRxUs: 0,
+        },
+        {
+          source: "192.0.2.11",
+          sourcePort: 50_000,
+          destination: "192.0.2.12",
+          sourceMac: active.mac,
+          destinationMac: backup.mac,
+        },
+      );
+      segment.attach(STRANGER).send(forged);
+      await run(SECOND);
+      expect(sessionsOf(backup)[0]?.statistics.sessionDown).toBe(0);
+      expect(backup.router.status().bfdRejected).toEqual({ "auth-missing": 1 });
+      const cutUs = world.nowUs;
+      cableOf(active).carrier = false;
+      await run(100_000);
+      expect(tookOver(cutUs)).toMatchObject([{ name: "r2", reason: "bfd-down" }]);
+      expect(tookOver(cutUs)[0]?.afterUs).toBeLessThan(5_000);
+    },
+  );
+
   it("exactly one of several takes over: the one of rank 1, and the next where that is gone too", async () => {
     const first = await stage(4, { interval: "10ms" });
     const cutUs = first.world.nowUs;

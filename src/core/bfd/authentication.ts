@@ -2,6 +2,7 @@
  * The authentication section (RFC 5880 sections 4.2 to 4.4 and 6.7). Digests are computed by whoever calls: the core
  * has none. They are plain hashes over the packet with the key in the digest's place, no HMAC.
  */
+import type { Seal } from "../automaton.js";
 import { CONTROL_LENGTH, type ControlPacket } from "./packet.js";
 
 /** By their numbers on the wire. */
@@ -29,6 +30,7 @@ export type AuthenticationVerdict =
   | { readonly verified: true; readonly sequence: number | null }
   | { readonly verified: false; readonly reason: "auth-failure" | "auth-sequence" };
 
+const SEQUENCE_OFFSET = 4;
 const DIGEST_OFFSET = 8;
 const algorithmOf = (type: BfdAuthenticationType): "md5" | "sha1" => (type.endsWith("md5") ? "md5" : "sha1");
 const digestLength = (type: BfdAuthenticationType): number => (algorithmOf(type) === "md5" ? 16 : 20);
@@ -51,7 +53,7 @@ export function verifyAuthentication(
     return equal(section.subarray(3), authentication.key) ? { verified: true, sequence: null } : failed;
   }
   if (section.length !== DIGEST_OFFSET + digestLength(authentication.type)) return failed;
-  const sequence = new DataView(section.buffer, section.byteOffset).getUint32(4);
+  const sequence = new DataView(section.buffer, section.byteOffset).getUint32(SEQUENCE_OFFSET);
   if (lastSequence !== null && !inWindow(sequence, lastSequence, packet.detectMult, authentication.type))
     return { verified: false, reason: "auth-sequence" };
   const wanted = digestOver(packet.octets, authentication);
@@ -61,7 +63,7 @@ export function verifyAuthentication(
 /** The circular window of sections 6.7.3 and 6.7.4. */
 function inWindow(sequence: number, last: number, detectMult: number, type: BfdAuthenticationType): boolean {
   const ahead = (sequence - last) >>> 0;
-  return ahead >= (type.startsWith("meticulous") ? 1 : 0) && ahead <= 3 * detectMult;
+  return ahead >= (type.startsWith("meticulous") ? 1 : 0) && ahead <= sequenceWindow(detectMult);
 }
 
 /** The section of an outgoing packet, its digest still the key: see `sign`. */
@@ -72,9 +74,37 @@ export function authenticationSection(authentication: BfdAuthentication, sequenc
   }
   const section = new Uint8Array(DIGEST_OFFSET + digestLength(type));
   section.set([AUTHENTICATION_TYPES[type], section.length, keyId, 0]);
-  new DataView(section.buffer).setUint32(4, sequence);
+  new DataView(section.buffer).setUint32(SEQUENCE_OFFSET, sequence);
   section.set(key.subarray(0, digestLength(type)), DIGEST_OFFSET);
   return section;
+}
+
+/**
+ * How a packet of this authentication is sealed by the heartbeat engine; null where its octets stay the same. Numbers of
+ * what leaves always grow, which every type allows.
+ */
+export function sealOf({ type, key }: BfdAuthentication): Seal | null {
+  if (type === "simple") return null;
+  const padded = new Uint8Array(digestLength(type));
+  padded.set(key.subarray(0, padded.length));
+  return {
+    algorithm: algorithmOf(type),
+    key: padded,
+    sequenceAt: CONTROL_LENGTH + SEQUENCE_OFFSET,
+    digestAt: CONTROL_LENGTH + DIGEST_OFFSET,
+    repeats: !type.startsWith("meticulous"),
+  };
+}
+
+/** How far ahead the number of a neighbour's packet may be (sections 6.7.3 and 6.7.4). */
+export function sequenceWindow(detectMult: number): number {
+  return 3 * detectMult;
+}
+
+/** The section of a packet that is going to be sealed: without number and digest. */
+export function blankSection(authentication: BfdAuthentication): Uint8Array {
+  const section = authenticationSection(authentication, 0);
+  return authentication.type === "simple" ? section : section.fill(0, SEQUENCE_OFFSET);
 }
 
 /** Puts the digest into a packet that was encoded with `authenticationSection`. */

@@ -83,6 +83,8 @@ export type BfdEffect =
   | { readonly effect: "arm"; readonly timer: BfdTimer; readonly afterUs: number; readonly jitterUs: number }
   | { readonly effect: "cancel"; readonly timer: BfdTimer }
   | { readonly effect: "count"; readonly counter: BfdCounter }
+  /** Any sequence number is right in the next packet (section 6.8.1, bfd.AuthSeqKnown). */
+  | { readonly effect: "forgetSequence" }
   /** The session was Up, and nothing came for the detection time. */
   | { readonly effect: "failed" };
 
@@ -185,7 +187,9 @@ function start(settings: BfdSettings): BfdStep {
     txUs: Math.max(SLOW_INTERVAL_US, settings.desiredMinTxUs),
     rxUs: settings.requiredMinRxUs,
   };
-  return { state, effects: settings.passive ? [] : sendNow(settings, state), reason: "started" };
+  const effects: BfdEffect[] = [{ effect: "forgetSequence" }];
+  if (!settings.passive) effects.push(...sendNow(settings, state));
+  return { state, effects, reason: "started" };
 }
 
 /** Section 6.8.16. The neighbour is told, and told again for as long as the session is kept. */
@@ -242,7 +246,7 @@ function expire(settings: BfdSettings, state: BfdState): BfdStep {
   if (state.name !== "init" && state.name !== "up") {
     // A further one: the neighbour's discriminator is forgotten.
     const forgotten = { ...state, remote: null };
-    return stay(forgotten, armTransmit(settings, forgotten));
+    return stay(forgotten, [{ effect: "forgetSequence" }, ...armTransmit(settings, forgotten)]);
   }
   const down = left(settings, state, "down", DIAGNOSTIC.detectionTimeExpired);
   return {

@@ -169,13 +169,17 @@ export interface BfdEndpoints {
 }
 
 /** The IP datagram: TTL or hop limit 255, CS6, UDP to port 3784 (RFC 5881 sections 4 and 5). */
-export function encodeControlDatagram(content: ControlContent, endpoints: BfdEndpoints): Uint8Array {
+export function encodeControlDatagram(
+  content: ControlContent,
+  endpoints: BfdEndpoints,
+  control: Uint8Array = encodeControl(content),
+): Uint8Array {
   const source = ipToBytes(endpoints.source);
   const destination = ipToBytes(endpoints.destination);
   const udp = buildUdp(
     { address: source, port: endpoints.sourcePort },
     { address: destination, port: BFD_CONTROL_PORT },
-    encodeControl(content),
+    control,
   );
   return buildIp(source, destination, UDP_PROTOCOL, udp);
 }
@@ -224,12 +228,12 @@ export interface ControlVariation {
 }
 
 /**
- * The frame that the same sender would send in another state: its checksum is done again where it had one. Null when
- * the frame carries no control packet, or a signed one.
+ * The frame that the same sender would send in another state: its checksum is done again where it had one; a digest
+ * stays as it was. Null when the frame carries no control packet.
  */
 export function withVariation(frame: Uint8Array, variation: ControlVariation): Uint8Array | null {
   const read = readBfdFrame(frame);
-  if (!read?.control || read.control.flags.authPresent) return null;
+  if (!read?.control) return null;
   const offset = read.ip.payloadOffset + 8;
   const copy = frame.slice();
   const { state, diagnostic, poll = false, final = false } = variation;

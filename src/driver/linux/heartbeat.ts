@@ -70,6 +70,8 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
       engine.bindLease(session, table, lease?.slot ?? 0, overdueUs, limitUs ?? 0);
     },
     look: (session, freeze) => engine.look(session, freeze),
+    sequences: (session) => engine.sequences(session),
+    noteSequence: (session, heard) => engine.noteSequence(session, heard),
     counters: (session) => engine.counters(session),
     portCounters: (port) => engine.portCounters(port),
     timing: () => engine.timing(),

@@ -26,6 +26,7 @@ import type {
   LeaseTerms,
   PortCounters,
   PortOptions,
+  Sequences,
   SessionId,
   SessionView as SessionState,
 } from "../driver.js";
@@ -34,6 +35,7 @@ import type { StepFailure } from "./kernel-lane.js";
 import type { SimulatedLease } from "./lease.js";
 import type { NetworkStack } from "./network-stack.js";
 import { Port } from "./port.js";
+import { believes, frameToSend } from "./seal.js";
 import { NEVER, type Session, slackOf, timerTransition, transitionOn } from "./session.js";
 
 /** What the engine runs on. */
@@ -157,6 +159,8 @@ export class SimulatedHeartbeat implements Heartbeat {
       posture: 0,
       program: null,
       lease: null,
+      sequenceSent: Math.floor(this.#host.drawFraction() * 2 ** 32),
+      sequenceHeard: null,
     });
     return id;
   }
@@ -206,6 +210,17 @@ export class SimulatedHeartbeat implements Heartbeat {
       session.deadlines.fill(NEVER);
     }
     return { posture, deadlinesUs, counters: [...counters] };
+  }
+
+  sequences(id: SessionId): Sequences {
+    const { sequenceSent, sequenceHeard } = this.#session(id);
+    return { sent: sequenceSent, heard: sequenceHeard };
+  }
+
+  noteSequence(id: SessionId, heard: number): void {
+    const session = this.#session(id);
+    const known = session.sequenceHeard;
+    if (known === null || ((heard - known) | 0) >= 0) session.sequenceHeard = heard;
   }
 
   counters(session: SessionId): Float64Array {
@@ -338,7 +353,7 @@ export class SimulatedHeartbeat implements Heartbeat {
         session,
         (trigger) => trigger.on === "pattern" && trigger.pattern === pattern,
       );
-      if (index < 0) continue;
+      if (index < 0 || !believes(session, pattern, frame)) continue;
       port.counts.matched++;
       this.#fire(session, index, { cause: "frame", baseUs: atUs, nowUs });
       return true;
@@ -456,7 +471,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     for (const one of operations) {
       switch (one.op) {
         case "send":
-          this.send(one.port, session.program?.frames[one.frame] as Uint8Array);
+          this.send(one.port, frameToSend(session, one.frame, one.sealAt));
           session.lease?.renew(this.now());
           break;
         case "lease":
@@ -470,6 +485,9 @@ export class SimulatedHeartbeat implements Heartbeat {
           break;
         case "count":
           session.counters[one.counter] = (session.counters[one.counter] ?? 0) + 1;
+          break;
+        case "forgetSequence":
+          session.sequenceHeard = null;
           break;
         case "signal":
           this.#signals.push({ session: one.session, signal: one.signal, moment });

@@ -19,6 +19,9 @@ export interface Session {
   posture: number;
   program: HeartbeatProgram | null;
   lease: SimulatedLease | null;
+  /** Numbers of sealed frames. */
+  sequenceSent: number;
+  sequenceHeard: number | null;
 }
 
 /** Index of the transition of the current posture that a trigger sets off; -1 for none. */

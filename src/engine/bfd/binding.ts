@@ -91,8 +91,7 @@ export class BfdBinding {
   }
 
   #listen(wanted: { interface: string; local: string; config: BfdConfig; address: string } | null): void {
-    const key =
-      wanted && `${wanted.local} ${wanted.address} ${wanted.config.intervalUs} ${wanted.config.multiplier}`;
+    const key = wanted && `${wanted.local} ${wanted.address} ${termsKey(wanted.config)}`;
     if (this.#watch?.key === key) return;
     const before = this.#watch;
     this.#watch = null;
@@ -112,7 +111,7 @@ export class BfdBinding {
   }
 
   #offer(wanted: { interface: string; local: string; config: BfdConfig } | null): void {
-    const key = wanted && `${wanted.local} ${wanted.config.intervalUs} ${wanted.config.multiplier}`;
+    const key = wanted && `${wanted.local} ${termsKey(wanted.config)}`;
     if (this.#answer?.key === key) return;
     const before = this.#answer;
     this.#answer = null;
@@ -162,4 +161,9 @@ export class BfdBinding {
     this.#bond = bond;
     this.#host.changed();
   }
+}
+
+/** Other terms are another session to watch or to offer; the rank is not theirs. */
+function termsKey({ intervalUs, multiplier, authentication }: BfdConfig): string {
+  return JSON.stringify([intervalUs, multiplier, authentication]);
 }

@@ -2,7 +2,8 @@
  * BFD for the heartbeat engine: what may happen in each state without JavaScript, and how the machine's effects become
  * packets, timers and signals. The rules stay in `core/bfd/machine.ts`; this file only translates.
  */
-import type { Operation, PortId } from "../../core/automaton.js";
+import type { FramePattern, Operation, PortId } from "../../core/automaton.js";
+import { type BfdAuthentication, sealOf, sequenceWindow } from "../../core/bfd/authentication.js";
 import {
   BFD_COUNTERS,
   BFD_TIMERS,
@@ -19,13 +20,13 @@ import {
 import {
   type BfdEndpoints,
   type ControlVariation,
-  encodeControlDatagram,
   readBfdFrame,
   withVariation,
 } from "../../core/bfd/packet.js";
 import { comparisonMask } from "../../core/vrrp/packet.js";
 import type { SessionId } from "../../driver/driver.js";
 import { type Compiled, compile, type Foreseen, ProgramBuilder } from "../compile.js";
+import { datagramFor } from "./authentication.js";
 
 /** Whom the failure of a session is told, in the engine. */
 export interface BfdSubscriber {
@@ -37,6 +38,7 @@ export interface BfdSubscriber {
 export interface BfdPlanInput {
   readonly settings: BfdSettings;
   readonly endpoints: BfdEndpoints;
+  readonly authentication: BfdAuthentication | null;
   /** Where packets come in. */
   readonly lanPort: PortId;
   /** Sends whole datagrams: the kernel knows the neighbour's MAC address. */
@@ -44,7 +46,11 @@ export interface BfdPlanInput {
   readonly subscribers: readonly BfdSubscriber[];
 }
 
+type Packets = Map<string, ReturnType<typeof datagramFor>>;
+
 export type BfdCompiled = Compiled<BfdState, BfdEvent, BfdStep>;
+
+const UDP_HEADER_LENGTH = 8;
 
 /** What a neighbour that is Up sends without having said so before. */
 const VARIATIONS: readonly ControlVariation[] = [
@@ -60,11 +66,12 @@ export function compileBfd(
   known: readonly Uint8Array[],
 ): { readonly compiled: BfdCompiled; readonly operations: readonly Operation[] } {
   const builder = new ProgramBuilder();
-  const packets = new Map<string, Uint8Array>();
+  builder.seal = input.authentication && sealOf(input.authentication);
+  const packets: Packets = new Map();
   const lower = (step: BfdStep): Operation[] =>
     step.effects.flatMap((effect) => lowerEffect(input, step.state, effect, builder, packets));
   const operations = lower(entry);
-  const heard = foreseePackets(known, input.lanPort);
+  const heard = foreseePackets(known, input);
   const compiled = compile<BfdState, BfdEvent, BfdStep>(
     {
       step: (state, event) => step(input.settings, state, event),
@@ -93,16 +100,16 @@ function lowerEffect(
   state: BfdState,
   effect: BfdEffect,
   builder: ProgramBuilder,
-  packets: Map<string, Uint8Array>,
+  packets: Packets,
 ): Operation[] {
   switch (effect.effect) {
     case "send": {
       const content = contentOf(input.settings, state, effect.final);
       // Frames are interned by identity.
       const key = JSON.stringify(content);
-      const packet = packets.get(key) ?? encodeControlDatagram(content, input.endpoints);
-      packets.set(key, packet);
-      return [builder.send(input.sendPort, packet)];
+      const made = packets.get(key) ?? datagramFor(content, input.endpoints, input.authentication);
+      packets.set(key, made);
+      return [builder.send(input.sendPort, made.packet, made.sealAt)];
     }
     case "arm": {
       const { afterUs, jitterUs } = effect;
@@ -112,28 +119,49 @@ function lowerEffect(
       return [{ op: "cancel", timer: BFD_TIMERS.indexOf(effect.timer) }];
     case "count":
       return [{ op: "count", counter: BFD_COUNTERS.indexOf(effect.counter) }];
+    case "forgetSequence":
+      return input.authentication ? [{ op: "forgetSequence" }] : [];
     case "failed":
       return input.subscribers.map(({ session, signal }) => ({ op: "signal", session, signal }));
   }
 }
 
 /** Each known frame again; and what its sender says with it when a poll begins or ends. */
-function foreseePackets(known: readonly Uint8Array[], port: PortId): Foreseen<BfdEvent>[] {
+function foreseePackets(
+  known: readonly Uint8Array[],
+  { lanPort, authentication }: BfdPlanInput,
+): Foreseen<BfdEvent>[] {
   const byContent = new Map<string, Foreseen<BfdEvent>>();
   for (const frame of known) {
     const isUp = readBfdFrame(frame)?.control?.state === "up";
     for (const bytes of [frame, ...(isUp ? VARIATIONS.map((one) => withVariation(frame, one)) : [])]) {
       const packet = bytes && readBfdFrame(bytes)?.control;
       if (!bytes || !packet) continue;
-      const mask = comparisonMask(bytes);
-      const key = bytes.map((octet, index) => octet & (mask[index] as number)).join();
+      const pattern = patternOf(bytes, lanPort, authentication);
+      const key = bytes.map((octet, index) => octet & (pattern.mask[index] as number)).join();
       byContent.set(key, {
         event: { type: "packet", packet: heardPacket(packet) },
-        trigger: { on: "pattern", pattern: { port, bytes, mask } },
+        trigger: { on: "pattern", pattern },
       });
     }
   }
   return [...byContent.values()];
+}
+
+/** What a neighbour's frame has in common with those that say the same. */
+export function patternOf(
+  bytes: Uint8Array,
+  port: PortId,
+  authentication: BfdAuthentication | null,
+): FramePattern {
+  const mask = comparisonMask(bytes);
+  const seal = authentication && sealOf(authentication);
+  const read = seal && readBfdFrame(bytes);
+  if (!seal || !read?.control) return { port, bytes, mask };
+  const sealAt = read.ip.payloadOffset + UDP_HEADER_LENGTH;
+  mask.fill(0, sealAt - 2, sealAt);
+  mask.fill(0, sealAt + seal.sequenceAt, sealAt + seal.digestAt + seal.key.length);
+  return { port, bytes, mask, sealAt, sealWindow: sequenceWindow(read.control.detectMult) };
 }
 
 /** Only what a step needs: equal packets make equal events. */

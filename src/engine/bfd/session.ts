@@ -5,6 +5,7 @@
  */
 
 import type { PortId, Transition } from "../../core/automaton.js";
+import type { BfdAuthentication } from "../../core/bfd/authentication.js";
 import {
   BFD_COUNTERS,
   BFD_TIMERS,
@@ -17,10 +18,10 @@ import {
   INITIAL_BFD_STATE,
   step,
 } from "../../core/bfd/machine.js";
-import { type BfdEndpoints, type ControlPacket, encodeControlDatagram } from "../../core/bfd/packet.js";
-import { comparisonMask } from "../../core/vrrp/packet.js";
+import type { BfdEndpoints, ControlPacket } from "../../core/bfd/packet.js";
 import type { Heartbeat, HeartbeatReport, SessionId } from "../../driver/driver.js";
-import { type BfdCompiled, type BfdSubscriber, compileBfd, heardPacket } from "./plan.js";
+import { signedDatagram } from "./authentication.js";
+import { type BfdCompiled, type BfdSubscriber, compileBfd, heardPacket, patternOf } from "./plan.js";
 
 export interface BfdPorts {
   readonly lanPort: PortId;
@@ -39,6 +40,7 @@ export class BfdSession {
   readonly endpoints: BfdEndpoints;
   readonly #heartbeat: Heartbeat;
   readonly #ports: () => BfdPorts | null;
+  readonly #authentication: () => BfdAuthentication | null;
   readonly #stepped: (before: BfdState, made: BfdStep, atUs: number) => void;
   #settings: BfdSettings;
   #subscribers: readonly BfdSubscriber[] = [];
@@ -50,13 +52,14 @@ export class BfdSession {
   #known: Uint8Array[] = [];
   readonly #deferred: (() => boolean)[] = [];
 
-  /** `ports` is asked for at each new program; null while the interface is gone. */
+  /** Ports and authentication are asked for at each new program; no ports while the interface is gone. */
   constructor(
     heartbeat: Heartbeat,
     given: {
       readonly settings: BfdSettings;
       readonly endpoints: BfdEndpoints;
       readonly ports: () => BfdPorts | null;
+      readonly authentication: () => BfdAuthentication | null;
     },
     stepped: (before: BfdState, made: BfdStep, atUs: number) => void,
   ) {
@@ -64,6 +67,7 @@ export class BfdSession {
     this.#settings = given.settings;
     this.endpoints = given.endpoints;
     this.#ports = given.ports;
+    this.#authentication = given.authentication;
     this.#stepped = stepped;
     this.id = heartbeat.createSession();
   }
@@ -88,9 +92,15 @@ export class BfdSession {
     this.dispatch({ type: "start" }, this.#heartbeat.now());
   }
 
-  /** A packet that passed every check. The frame is kept: hand over a copy. */
-  hear(packet: ControlPacket, frame: Uint8Array, atUs: number): void {
-    const alike = this.#known.findIndex((one) => saysTheSame(one, frame));
+  /** Of the last packet that verified; null while any would do. */
+  get lastSequence(): number | null {
+    return this.#heartbeat.sequences(this.id).heard;
+  }
+
+  /** A packet that passed every check, and its number if it has one. The frame is kept: hand over a copy. */
+  hear(packet: ControlPacket, frame: Uint8Array, sequence: number | null, atUs: number): void {
+    if (sequence !== null) this.#heartbeat.noteSequence(this.id, sequence);
+    const alike = this.#known.findIndex((one) => saysTheSame(one, frame, this.#authentication()));
     if (alike < 0) {
       this.#known = [...this.#known, frame].slice(-KNOWN_FRAMES_MAX);
       this.#posture = null;
@@ -108,6 +118,12 @@ export class BfdSession {
   /** Who is told in the engine when the neighbour fails. */
   subscribe(subscribers: readonly BfdSubscriber[]): void {
     this.#subscribers = subscribers;
+    this.reload();
+  }
+
+  /** What was known of its packets is not, with another authentication. */
+  forget(): void {
+    this.#known = [];
     this.reload();
   }
 
@@ -137,8 +153,14 @@ export class BfdSession {
     const ports = this.#ports();
     if (ports && this.#state.remote !== null) {
       const { state } = step(this.#settings, this.#state, { type: "adminDown" });
-      const farewell = encodeControlDatagram(contentOf(this.#settings, state, false), this.endpoints);
-      for (let sent = 0; sent < FAREWELLS; sent++) this.#heartbeat.send(ports.sendPort, farewell);
+      // From here on nobody else numbers packets.
+      this.#heartbeat.look(this.id, true);
+      const { sent } = this.#heartbeat.sequences(this.id);
+      const content = contentOf(this.#settings, state, false);
+      for (let more = 1; more <= FAREWELLS; more++) {
+        const farewell = signedDatagram(content, this.endpoints, this.#authentication(), sent + more);
+        this.#heartbeat.send(ports.sendPort, farewell);
+      }
     }
     this.#heartbeat.removeSession(this.id);
   }
@@ -210,6 +232,7 @@ export class BfdSession {
     const input = {
       settings: this.#settings,
       endpoints: this.endpoints,
+      authentication: this.#authentication(),
       ...ports,
       subscribers: this.#subscribers,
     };
@@ -229,8 +252,8 @@ export class BfdSession {
   }
 }
 
-function saysTheSame(a: Uint8Array, b: Uint8Array): boolean {
+function saysTheSame(a: Uint8Array, b: Uint8Array, authentication: BfdAuthentication | null): boolean {
   if (a.length !== b.length) return false;
-  const mask = comparisonMask(a);
+  const { mask } = patternOf(a, 0, authentication);
   return a.every((octet, index) => ((octet ^ (b[index] as number)) & (mask[index] as number)) === 0);
 }

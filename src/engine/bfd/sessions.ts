@@ -3,7 +3,9 @@
  * neighbour takes the active role; where a virtual router is Active, its Backups are answered: those sessions come
  * with the first packet, are few, and go when they lead nowhere, whoever sends such packets.
  */
+import type { BfdAuthenticationConfig } from "../../config/index.js";
 import { formatIp } from "../../core/address.js";
+import type { BfdAuthentication } from "../../core/bfd/authentication.js";
 import { diagnosticText, stateText } from "../../core/bfd/fields.js";
 import {
   type BfdSettings,
@@ -24,6 +26,7 @@ import type { IpFamily } from "../../core/vrrp/advertisement.js";
 import type { Heartbeat, HeartbeatReport } from "../../driver/driver.js";
 import { describeDuration } from "../reasons.js";
 import type { BfdSessionStatus } from "../status.js";
+import { authenticationOf } from "./authentication.js";
 import type { BfdSubscriber } from "./plan.js";
 import { type BfdPorts, BfdSession } from "./session.js";
 
@@ -38,6 +41,7 @@ export interface BfdPeer {
 export interface BfdTerms {
   readonly intervalUs: number;
   readonly multiplier: number;
+  readonly authentication: BfdAuthenticationConfig | null;
 }
 
 /** Somebody who wants to know whether a neighbour is there. */
@@ -73,6 +77,8 @@ interface Entry {
   readonly peer: BfdPeer;
   readonly session: BfdSession;
   readonly receiver: EntryReceiver;
+  /** What `receiver.authentication` is made of. */
+  authentication: BfdAuthenticationConfig | null;
   readonly watchers: Set<BfdWatcher>;
   /** The ports that its program was made with. */
   ports: BfdPorts | null;
@@ -83,6 +89,7 @@ interface Entry {
 
 interface EntryReceiver extends BfdReceiver {
   readonly entry: Entry;
+  authentication: BfdAuthentication | null;
 }
 
 interface Offer {
@@ -156,7 +163,8 @@ export class BfdSessions {
     const verdict = receive(frame, this.#selector(interfaceName, frame));
     if (verdict.verdict === "accept") {
       // An octet copy: the frame outlives the batch that it came in.
-      verdict.session.entry.session.hear(verdict.packet, octets.slice(), atUs);
+      const { packet, sequence } = verdict;
+      verdict.session.entry.session.hear(packet, octets.slice(), sequence, atUs);
     } else if (verdict.verdict === "discard") {
       this.#rejected[verdict.reason] = (this.#rejected[verdict.reason] ?? 0) + 1;
     }
@@ -204,12 +212,14 @@ export class BfdSessions {
     const settings = settingsFor(this.#drawDiscriminator(), terms, passive);
     const session = new BfdSession(
       this.#host.heartbeat,
-      { settings, endpoints, ports },
+      { settings, endpoints, ports, authentication: () => receiver.authentication },
       (before, made, atUs) => this.#stepped(entry, before, made, atUs),
     );
     const receiver: EntryReceiver = {
-      authentication: null,
-      lastSequence: null,
+      authentication: authenticationOf(terms.authentication),
+      get lastSequence() {
+        return session.lastSequence;
+      },
       get entry() {
         return entry;
       },
@@ -218,6 +228,7 @@ export class BfdSessions {
       peer,
       session,
       receiver,
+      authentication: terms.authentication,
       watchers: new Set(),
       ports: null,
       sinceUs: this.#host.heartbeat.now(),
@@ -258,6 +269,12 @@ export class BfdSessions {
     const { localDiscriminator } = session.settings;
     const settings = settingsFor(localDiscriminator, fastest, watchers.size === 0);
     if (JSON.stringify(settings) !== JSON.stringify(session.settings)) session.retune(settings);
+    const authentication = asked.find((one) => one.authentication)?.authentication ?? null;
+    if (JSON.stringify(authentication) !== JSON.stringify(entry.authentication)) {
+      entry.authentication = authentication;
+      entry.receiver.authentication = authenticationOf(authentication);
+      session.forget();
+    }
     session.subscribe([...watchers].flatMap(({ subscriber }) => (subscriber ? [subscriber] : [])));
   }
 
@@ -360,7 +377,8 @@ export class BfdSessions {
     this.#host.notice(level, null, code, `BFD session to ${remote} on ${name}: ${detail}`);
   }
 
-  #statusOf({ peer, session, watchers, lastDown, sinceUs }: Entry): BfdSessionStatus {
+  #statusOf(entry: Entry): BfdSessionStatus {
+    const { peer, session, watchers, lastDown, sinceUs } = entry;
     const { state, settings } = session;
     const detectionUs = currentDetectionTimeUs(state);
     const transmitUs = state === INITIAL_BFD_STATE ? null : currentTransmitIntervalUs(settings, state);
@@ -378,6 +396,7 @@ export class BfdSessions {
       transmitIntervalMs: transmitUs === null ? null : transmitUs / 1000,
       detectionTimeMs: detectionUs === null ? null : detectionUs / 1000,
       multiplier: settings.detectMult,
+      authentication: entry.authentication?.type ?? null,
       forMs: Math.max(0, (this.#host.heartbeat.now() - sinceUs) / 1000),
       lastDown,
       statistics: session.counters(),

@@ -293,6 +293,36 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     /interface belongs to the tracker itself/,
   ],
   [
+    "a BFD key that is too long for MD5",
+    text("    bfd: { authentication: { type: keyed-md5, key: abcdefghijklmnopq } }"),
+    "5:52",
+    /for keyed-md5 has 1 to 16 octets, this one has 17/,
+  ],
+  [
+    "the same of a tracker",
+    tracker("bfd: 192.0.2.9, authentication: { type: keyed-md5, key: abcdefghijklmnopq }"),
+    "6:70",
+    /for keyed-md5 has 1 to 16 octets, this one has 17/,
+  ],
+  [
+    "a BFD authentication that nobody has",
+    text("    bfd: { authentication: { type: sha256, key: secret } }"),
+    "5:36",
+    /meticulous-keyed-sha1/,
+  ],
+  [
+    "two BFD authentications on one interface",
+    text(
+      "    bfd: { authentication: { type: keyed-sha1, key: one } }",
+      "  - interface: eth0",
+      "    vrid: 11",
+      "    addresses: [192.0.2.2/24]",
+      "    bfd: {}",
+    ),
+    "9:10",
+    /shares its BFD sessions with this one/,
+  ],
+  [
     "a misspelt key in track",
     text("    track: [{ tracker: wan, weihgt: 3 }]", "trackers: [{ name: wan, interface: wan0 }]"),
     "5:29",

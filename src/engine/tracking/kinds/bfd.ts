@@ -44,7 +44,11 @@ class BfdTracking implements RunningWatch {
       { interface: name, local, remote: spec.address },
       {
         user: `tracker bfd:${spec.address}`,
-        terms: { intervalUs: this.#watch.intervalUs, multiplier: spec.multiplier },
+        terms: {
+          intervalUs: this.#watch.intervalUs,
+          multiplier: spec.multiplier,
+          authentication: spec.authentication,
+        },
         changed: (state, reason) => this.#changed(state, reason),
       },
     );

@@ -174,7 +174,8 @@ describe("polls and demand", () => {
   it("says nothing in the passive role until it is spoken to", () => {
     const passive = { ...SETTINGS, passive: true };
     const waiting = step(passive, INITIAL_BFD_STATE, START);
-    expect(waiting.effects).toEqual([]);
+    expect(sent(waiting.effects)).toEqual([]);
+    expect(waiting.effects.filter((one) => one.effect === "arm")).toEqual([]);
     const heard = step(passive, waiting.state, packet("down", { yourDiscriminator: 0 }));
     expect(heard.state.name).toBe("init");
     expect(sent(heard.effects)).toHaveLength(1);
