@@ -43,7 +43,7 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
     allowed: /^(engine|core|config)\/|^errors\.js$|^node:crypto$/,
     types: /^driver\/driver\.js$/,
   },
-  { folder: "driver/simulated/", allowed: /^(driver|core)\/|^errors\.js$/ },
+  { folder: "driver/simulated/", allowed: /^(driver|core)\/|^errors\.js$|^node:crypto$/ },
   {
     folder: "driver/linux/",
     allowed: /^(driver|core)\/|^errors\.js$|^native\.js$|^node:/,

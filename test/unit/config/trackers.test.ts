@@ -301,7 +301,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
   [
     "the same of a tracker",
     tracker("bfd: 192.0.2.9, authentication: { type: keyed-md5, key: abcdefghijklmnopq }"),
-    "6:70",
+    "6:72",
     /for keyed-md5 has 1 to 16 octets, this one has 17/,
   ],
   [
