@@ -17,6 +17,8 @@ export interface CommandResult {
   readonly timedOut: boolean;
   /** Why it was not started, in a sentence; null when it was. */
   readonly refused: string | null;
+  /** It was refused because the machine has no descriptors, processes or memory left. */
+  readonly shortage: boolean;
   /** The beginning of what it printed on both outputs; control characters are spaces. */
   readonly output: string;
   /** It printed more. */
@@ -36,6 +38,7 @@ export const DONE: CommandResult = {
   signal: null,
   timedOut: false,
   refused: null,
+  shortage: false,
   output: "",
   truncated: false,
 };

@@ -1,5 +1,5 @@
 /** Probes of trackers: what a machine may be asked to try once, and what came of it. Part of the seam in driver.ts. */
-import type { TrackResult } from "../core/tracking/verdict.js";
+import type { TrackResult, Untried } from "../core/tracking/verdict.js";
 
 /** Where a probe leaves. */
 export interface ProbePath {
@@ -44,8 +44,8 @@ export type ProbeRequest =
 
 /** A probe under way. */
 export interface ProbeRun {
-  /** Never rejects: what can't be tried is down, and the evidence says why. */
-  readonly result: Promise<TrackResult>;
+  /** Never rejects: what can't be tried is down, and the evidence says why; unless the machine lacks something. */
+  readonly result: Promise<TrackResult | Untried>;
   /** Ends it at once; nothing of it stays. The result is of no interest any more. */
   cancel(): void;
 }

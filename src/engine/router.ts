@@ -546,10 +546,13 @@ export class Router {
           one.addresses.some((virtual) => virtual.address === address),
         ),
     };
-    return new Trackers(services, (tracker, change) => {
-      const followers = this.#followersOf(tracker.name);
-      this.#emit(trackEvent(this.#at(), tracker, change, followers));
-      for (const one of followers) one.setTracking(this.#trackers.follow(one.config.track));
+    return new Trackers(services, {
+      changed: (tracker, change) => {
+        const followers = this.#followersOf(tracker.name);
+        this.#emit(trackEvent(this.#at(), tracker, change, followers));
+        for (const one of followers) one.setTracking(this.#trackers.follow(one.config.track));
+      },
+      untried: (name, detail) => this.#notice("warning", null, "not-checked", `tracker ${name}: ${detail}`),
     });
   }
 

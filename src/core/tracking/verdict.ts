@@ -17,6 +17,12 @@ export interface TrackResult {
   readonly value?: number;
 }
 
+/** A check that could not be made: what this machine lacks says nothing about what was to be checked. */
+export interface Untried {
+  /** What is lacking, in a few words. */
+  readonly untried: string;
+}
+
 /** After `flaps` falls within `withinUs`, `up` is believed only after it lasted for `holdUs`. */
 export interface Damping {
   readonly flaps: number;

@@ -16,6 +16,8 @@ import {
 import { dirname, isAbsolute } from "node:path";
 import { type CommandRequest, type CommandResult, type CommandRun, DONE } from "../command.js";
 
+import { isShortage } from "./refusal.js";
+
 export type { CommandRequest, CommandResult, CommandRun } from "../command.js";
 
 const OUTPUT_KEPT_BYTES = 4096;
@@ -96,13 +98,18 @@ export function runCommand(request: CommandRequest): CommandRun {
       stdio: ["pipe", "pipe", "pipe"],
     });
   } catch (error) {
-    return refuse(startFailure(request.path, error));
+    return refuse(startFailure(request.path, error), cannotStart(error));
   }
   return follow(child, request);
 }
 
-function refuse(why: string): CommandRun {
-  return { result: Promise.resolve({ ...NOT_RUN, refused: why }), cancel: () => undefined };
+function refuse(why: string, shortage = false): CommandRun {
+  return { result: Promise.resolve({ ...NOT_RUN, refused: why, shortage }), cancel: () => undefined };
+}
+
+/** fork(2) has an error of its own for it. */
+function cannotStart(error: unknown): boolean {
+  return isShortage(error) || (error as { code?: unknown }).code === "EAGAIN";
 }
 
 function startFailure(path: string, error: unknown): string {
@@ -135,7 +142,7 @@ function follow(child: ChildProcess, request: CommandRequest): CommandRun {
   const result = new Promise<CommandResult>((resolve) => {
     child.on("error", (error) => {
       clearTimeout(timer);
-      resolve({ ...NOT_RUN, refused: startFailure(request.path, error) });
+      resolve({ ...NOT_RUN, refused: startFailure(request.path, error), shortage: cannotStart(error) });
     });
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
@@ -144,7 +151,7 @@ function follow(child: ChildProcess, request: CommandRequest): CommandRun {
       const hung = setTimeout(() => heard.stop(), PIPES_CLOSE_MS);
       child.on("close", () => {
         clearTimeout(hung);
-        resolve({ code, signal, timedOut, refused: null, ...heard.said() });
+        resolve({ code, signal, timedOut, refused: null, shortage: false, ...heard.said() });
       });
     });
   });

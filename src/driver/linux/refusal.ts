@@ -32,6 +32,13 @@ const ADVICE: { readonly [errno: string]: string } = {
   EOPNOTSUPP: "this kernel lacks what is needed (CONFIG_MACVLAN, `modprobe macvlan`)",
 };
 
+const SHORTAGES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
+
+/** Whether something failed because this process or machine has too few descriptors, processes or octets of memory. */
+export function isShortage(error: unknown): boolean {
+  return SHORTAGES.has((error as { code?: unknown } | null)?.code);
+}
+
 /** "could not <what>: <errno>: <the kernel's words>; <advice>" as a FirsthopError. */
 export function refusalOf(what: string, errno: string, kernelSays = ""): FirsthopError {
   const advice = ADVICE[errno];

@@ -1,12 +1,12 @@
 /** Probes and routes of a simulated machine: what a script of the test says they are. */
-import type { TrackResult } from "../../core/tracking/verdict.js";
+import type { TrackResult, Untried } from "../../core/tracking/verdict.js";
 import type { ProbeRequest, ProbeRun, Probes, RouteInfo } from "../driver.js";
 import type { Context } from "./context.js";
 
 /** What a probe that begins now will find, and after how long. Null: nothing answers. */
 export type ProbeScript = (
   request: ProbeRequest,
-) => { readonly result: TrackResult; readonly afterUs?: number } | null;
+) => { readonly result: TrackResult | Untried; readonly afterUs?: number } | null;
 
 export class SimulatedProbes implements Probes {
   readonly #javaScript: Context;

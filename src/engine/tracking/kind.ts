@@ -38,6 +38,8 @@ export interface Watch<Spec> extends TrackingServices {
   readonly rise: number;
   /** A check ended. `atUs` (monotonic): when, default now. After the end of the watch it does nothing. */
   tell(result: TrackResult, atUs?: number): void;
+  /** A check could not be made for want of something on this machine. */
+  untried(why: string): void;
 }
 
 /** Somebody whom the mask table keeps checks from. */

@@ -32,6 +32,8 @@ export interface TrackerRecord {
 
 export interface TrackerHost extends TrackingServices {
   readonly trackerChanged: (tracker: Tracker, change: TrackerChange) => void;
+  /** A check could not be made; the verdict stands. */
+  readonly untried: (name: string, why: string) => void;
 }
 
 /** For results that decide at once. */
@@ -141,6 +143,9 @@ export class Tracker {
       fall: config.fall,
       rise: config.rise,
       tell: (result, atUs) => this.#tell(result, atUs),
+      untried: (why) => {
+        if (!this.#ended) this.#host.untried(this.name, why);
+      },
     });
     if (this.#ended) this.#watch.stop();
   }

@@ -6,14 +6,24 @@ import { Followed } from "./followed.js";
 import type { TrackingServices } from "./kind.js";
 import { Tracker, type TrackerChange, type TrackerRecord } from "./tracker.js";
 
+/** What the machine lacks is told at most this often, however many checks want for it. */
+const UNTRIED_TOLD_US = 60_000_000;
+
+export interface TrackersHost {
+  changed(tracker: TrackerConfig, change: TrackerChange): void;
+  /** Checks can't be made, in a line; seldom. */
+  untried(name: string, detail: string): void;
+}
+
 export class Trackers {
   readonly #services: TrackingServices;
-  readonly #onChange: (tracker: TrackerConfig, change: TrackerChange) => void;
+  readonly #to: TrackersHost;
+  #untriedToldUs = Number.NEGATIVE_INFINITY;
   readonly #trackers = new Map<string, Tracker>();
 
-  constructor(services: TrackingServices, onChange: (tracker: TrackerConfig, change: TrackerChange) => void) {
+  constructor(services: TrackingServices, host: TrackersHost) {
     this.#services = services;
-    this.#onChange = onChange;
+    this.#to = host;
   }
 
   /**
@@ -85,7 +95,13 @@ export class Trackers {
   #host(): ConstructorParameters<typeof Tracker>[1] {
     return {
       ...this.#services,
-      trackerChanged: (tracker, change) => this.#onChange(tracker.config, change),
+      trackerChanged: (tracker, change) => this.#to.changed(tracker.config, change),
+      untried: (name, why) => {
+        const nowUs = this.#services.heartbeat.now();
+        if (nowUs - this.#untriedToldUs < UNTRIED_TOLD_US) return;
+        this.#untriedToldUs = nowUs;
+        this.#to.untried(name, `not checked, what was known stays: ${why}`);
+      },
     };
   }
 }

@@ -69,6 +69,7 @@ describe("a command", () => {
       signal: null,
       timedOut: false,
       refused: null,
+      shortage: false,
       output: "no",
       truncated: false,
     });

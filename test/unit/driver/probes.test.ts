@@ -23,8 +23,10 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-function probe(request: ProbeRequest, timeoutMs = 2000): Promise<TrackResult> {
-  return probes.start(request, timeoutMs * 1000).result;
+async function probe(request: ProbeRequest, timeoutMs = 2000): Promise<TrackResult> {
+  const result = await probes.start(request, timeoutMs * 1000).result;
+  if ("untried" in result) throw new Error(result.untried);
+  return result;
 }
 
 /** A port of loopback where nobody listens. */

@@ -18,7 +18,8 @@ export function connect(to: Endpoint, kind: "tcp" | "udp", signal: AbortSignal):
     const done = (errno: number, fd: number): void => {
       signal.removeEventListener("abort", cancel);
       if (errno === 0) resolve(fd);
-      else reject(new Error(`${name}: ${explain(errnoName(errno))}`));
+      else
+        reject(Object.assign(new Error(`${name}: ${explain(errnoName(errno))}`), { code: errnoName(errno) }));
     };
     cancel = loadNative().connectSocket(
       {

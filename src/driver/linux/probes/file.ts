@@ -29,6 +29,7 @@ async function beginningOf(path: string): Promise<string | null> {
     }
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return null;
-    throw new Error(`${path} can't be read: ${(error as { code?: string }).code ?? error}`);
+    const { code } = error as { code?: string };
+    throw Object.assign(new Error(`${path} can't be read: ${code ?? error}`), { code });
   }
 }

@@ -1,6 +1,7 @@
 /** What trackers try on this machine. Everything that is under way is known here, and ended by `close`. */
-import type { TrackResult } from "../../../core/tracking/verdict.js";
+import type { TrackResult, Untried } from "../../../core/tracking/verdict.js";
 import type { ProbeRequest, ProbeRun, Probes } from "../../driver.js";
+import { isShortage } from "../refusal.js";
 import { readNumberFile } from "./file.js";
 import { probeHttp } from "./http.js";
 import { countProcesses, processOfPidFile } from "./process.js";
@@ -63,12 +64,10 @@ function limited(timeoutMs: number, probe: (signal: AbortSignal) => Promise<Trac
       resolve({ up: false, evidence: "not finished" });
     });
   });
-  const found = probe(abort.signal).catch(
-    (error: unknown): TrackResult => ({
-      up: false,
-      evidence: error instanceof Error ? error.message : String(error),
-    }),
-  );
+  const found = probe(abort.signal).catch((error: unknown): TrackResult | Untried => {
+    const why = error instanceof Error ? error.message : String(error);
+    return isShortage(error) ? { untried: why } : { up: false, evidence: why };
+  });
   return {
     result: Promise.race([found, late]).finally(() => abort.abort()),
     cancel: () => abort.abort(),

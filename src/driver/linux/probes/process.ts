@@ -1,6 +1,7 @@
 /** Running processes, by name or by pid file. Zombies are none. */
 import { readdir, readFile } from "node:fs/promises";
 import type { TrackResult } from "../../../core/tracking/verdict.js";
+import { isShortage } from "../refusal.js";
 
 /** Names are kept by the kernel up to this length (TASK_COMM_LEN without its NUL). */
 const COMM_MAX = 15;
@@ -28,6 +29,7 @@ export async function processOfPidFile(path: string): Promise<TrackResult> {
   try {
     text = await readFile(path, "latin1");
   } catch (error) {
+    if (isShortage(error)) throw error;
     return { up: false, evidence: `${path} can't be read: ${(error as { code?: string }).code ?? error}` };
   }
   const pid = Number(/^\s*(\d+)/.exec(text)?.[1] ?? 0);
@@ -50,7 +52,8 @@ async function nameOf(pid: number): Promise<string | null> {
   let stat: string;
   try {
     stat = await readFile(`/proc/${pid}/stat`, "latin1");
-  } catch {
+  } catch (error) {
+    if (isShortage(error)) throw error;
     return null;
   }
   // The name is in parentheses and may hold some itself.

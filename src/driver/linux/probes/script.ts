@@ -1,6 +1,6 @@
 /** Scripts of trackers: one run at a time of each, and nobody of them is left when the daemon ends. */
 import { basename } from "node:path";
-import type { TrackResult } from "../../../core/tracking/verdict.js";
+import type { TrackResult, Untried } from "../../../core/tracking/verdict.js";
 import type { ProbeRequest, ProbeRun } from "../../driver.js";
 import { type CommandResult, type CommandRun, runCommand } from "../command.js";
 
@@ -62,8 +62,9 @@ export class Scripts {
   }
 }
 
-function toTrackResult(name: string, result: CommandResult, timeoutMs: number): TrackResult {
-  const { code, signal, timedOut, refused, output, truncated } = result;
+function toTrackResult(name: string, result: CommandResult, timeoutMs: number): TrackResult | Untried {
+  const { code, signal, timedOut, refused, shortage, output, truncated } = result;
+  if (shortage) return { untried: refused ?? name };
   if (refused !== null) return down(refused);
   const how = timedOut
     ? `no end within ${timeoutMs} ms, killed`

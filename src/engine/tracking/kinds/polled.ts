@@ -34,7 +34,8 @@ export function polled<Spec extends TrackerSpec>(
         void run.result.then((result) => {
           run = null;
           if (ended) return;
-          watch.tell(result);
+          if ("untried" in result) watch.untried(result.untried);
+          else watch.tell(result);
           next();
         });
       };
