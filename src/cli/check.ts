@@ -1,9 +1,9 @@
 /** `firsthop check`: every problem of a configuration file in one go. */
 import { Command } from "commander";
-import { formatProblems } from "../config/index.js";
-import { checkFile, configOption } from "./config-file.js";
+import { checkConfigFile, formatProblems } from "../config/index.js";
+import { configOption } from "./config-file.js";
 import { coverageJson, renderCoverage } from "./failures.js";
-import { color, EXIT, print, printJson } from "./output.js";
+import { color, EXIT, listed, print, printJson } from "./output.js";
 
 interface CheckOptions {
   readonly config: string;
@@ -25,7 +25,7 @@ export function checkCommand(): Command {
         "  firsthop check -c firsthop.yaml --failures\n",
     )
     .action((options: CheckOptions) => {
-      const { file, config, problems } = checkFile(options.config);
+      const { file, config, problems } = checkConfigFile(options.config);
       process.exitCode = config === null ? EXIT.no : EXIT.ok;
       if (options.json) {
         const failures = options.failures && config ? { failures: coverageJson(config) } : {};
@@ -36,7 +36,7 @@ export function checkCommand(): Command {
       if (config === null) {
         print(color.red(`${file} cannot be used: ${count(problems.length, "problem")}`));
       } else {
-        const names = config.virtualRouters.map((one) => one.name).join(", ");
+        const names = listed(config.virtualRouters.map((one) => one.name));
         print(
           color.green(
             `${file} is right: ${count(config.virtualRouters.length, "virtual router")} (${names})`,

@@ -1,6 +1,6 @@
 /** The configuration file as the daemon uses it: which one, and who hears of its problems. */
 import { Option } from "commander";
-import { type CheckedFile, type Config, checkConfigFile, formatProblems } from "../config/index.js";
+import { type Config, checkConfigFile, formatProblems } from "../config/index.js";
 import { FirsthopError } from "../errors.js";
 
 export const DEFAULT_CONFIG = "/etc/firsthop/firsthop.yaml";
@@ -11,18 +11,6 @@ export function configOption(): Option {
     .env("FIRSTHOP_CONFIG");
 }
 
-/** @throws FirsthopError CONFIG_UNREADABLE that says how to name another file */
-export function checkFile(file: string): CheckedFile {
-  try {
-    return checkConfigFile(file);
-  } catch (error) {
-    if (!(error instanceof FirsthopError)) throw error;
-    throw new FirsthopError(error.code, `${error.message}: name the configuration with -c FILE`, {
-      cause: error,
-    });
-  }
-}
-
 export interface LoadedConfig {
   readonly config: Config;
   /** One line each. */
@@ -31,7 +19,7 @@ export interface LoadedConfig {
 
 /** @throws FirsthopError CONFIG_UNREADABLE, or CONFIG_INVALID with one line a problem */
 export function loadConfig(file: string): LoadedConfig {
-  const { config, problems } = checkFile(file);
+  const { config, problems } = checkConfigFile(file);
   const lines = problems.length === 0 ? [] : formatProblems(file, problems).split("\n");
   if (config === null) throw new FirsthopError("CONFIG_INVALID", lines.join("\n"));
   return { config, warnings: lines };

@@ -95,6 +95,15 @@ export function paintVerdict(verdict: string): string {
   return verdict === "down" ? color.red(verdict) : color.yellow(verdict);
 }
 
+const NAMES_MAX = 20;
+
+/** Names on one line; of very many the first ones. */
+export function listed(names: readonly string[]): string {
+  const more = names.length - NAMES_MAX;
+  const shown = names.slice(0, NAMES_MAX).join(", ");
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
 /** 9.6ms, 3.609s, 5m12s, 3h05m, 12d4h: what a column has room for. */
 export function shortDuration(ms: number): string {
   if (ms < 1000) return `${trimZeros(ms.toFixed(ms < 10 ? 2 : 1))}ms`;

@@ -19,6 +19,7 @@ import { settle } from "./footprint.js";
 import { findPredecessor, handoverHandler, listenAfter, type Predecessor } from "./handover.js";
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
+import { listed } from "./output.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
 import { type ManagedAs, managedAs, openServiceManager, type ServiceManager } from "./service-manager.js";
 import { successorStarter } from "./successor.js";
@@ -173,7 +174,7 @@ class Service {
     const count = `${names.length} virtual router${names.length === 1 ? "" : "s"}`;
     this.#log.info(
       { pid: process.pid, version: version(), socket: control?.path ?? null, virtualRouters: names },
-      `firsthop ${version()} runs ${count}: ${names.join(", ") || "none"}`,
+      `firsthop ${version()} runs ${count}: ${listed(names) || "none"}`,
     );
     this.#manager.ready();
     this.#tellStatus();

@@ -15,6 +15,7 @@ import {
   age,
   color,
   details,
+  listed,
   paintState,
   paintVerdict,
   print,
@@ -106,8 +107,8 @@ async function watch(client: ControlClient, what: string | undefined, options: S
 function find(status: RouterStatus, name: string): VirtualRouterStatus {
   const found = status.virtualRouters.find((router) => router.name === name);
   if (found) return found;
-  const names = status.virtualRouters.map((router) => router.name).join(", ") || "none";
-  throw new FirsthopError("NOT_FOUND", `no virtual router is called ${name}: the daemon runs ${names}`);
+  const names = listed(status.virtualRouters.map((router) => router.name)) || "none";
+  throw new FirsthopError("NOT_FOUND", `no virtual router ${name}; there is ${names}`);
 }
 
 /** What `--json` prints. */

@@ -6,7 +6,7 @@
 import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { defineConfig } from "../config/index.js";
+import { type Config, defineConfig } from "../config/index.js";
 import { DEFAULT_STATE_DIRECTORY } from "../engine/defaults.js";
 import { FirsthopError } from "../errors.js";
 import { createLogger } from "./log.js";
@@ -47,7 +47,7 @@ export function vrrpdCommand(): Command {
     )
     .addHelpText("after", "\nExample:\n  sudo firsthop vrrpd -i eth0 -v 50 -d 1 10.0.0.1\n")
     .action(async (addresses: readonly string[], options: VrrpdOptions) => {
-      const config = defineConfig(vrrpdConfig(addresses, options));
+      const config = checked(vrrpdConfig(addresses, options));
       const releasePidFile = writePidFile(join(options.f, `vrrpd_${options.i}_${Number(options.v)}.pid`));
       process.on("exit", releasePidFile);
       await runService({
@@ -60,6 +60,18 @@ export function vrrpdCommand(): Command {
       });
       process.exit(0);
     });
+}
+
+/** Its problems are of the command line, which has no `virtualRouters[0].addresses[0]`. @throws FirsthopError USAGE */
+function checked(input: ReturnType<typeof vrrpdConfig>): Config {
+  try {
+    return defineConfig(input);
+  } catch (error) {
+    if (!(error instanceof FirsthopError)) throw error;
+    throw new FirsthopError("USAGE", error.message.replace(/virtualRouters\[0\][^ ]*: /g, ""), {
+      cause: error,
+    });
+  }
 }
 
 /** The same set-up as a configuration. @throws FirsthopError USAGE */

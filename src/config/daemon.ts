@@ -52,7 +52,7 @@ export const log = section({
       }).optional(),
     })
     .prefault({})
-    .meta({ description: "The daemon's log, on standard error." }),
+    .meta({ description: "The daemon's log, on standard output." }),
   normalize: (checked) => ({
     log: { level: checked.level, format: (checked.format ?? null) as LogFormat | null },
   }),

@@ -26,6 +26,7 @@ export const CONFIG_SIZE_MAX = 1 << 20;
 /** Values after aliases were filled in: a text of CONFIG_SIZE_MAX without aliases stays below. */
 const VALUES_MAX = 600_000;
 const DEPTH_MAX = 50;
+const TOO_DEEP = `nested deeper than ${DEPTH_MAX} levels`;
 
 type Place = Pick<ConfigProblem, "line" | "column">;
 
@@ -35,6 +36,12 @@ export type Locate = (path: Path, key?: boolean) => Place;
 export type ReadDocument =
   | { readonly value: unknown; readonly locate: Locate }
   | { readonly problems: readonly ConfigProblem[] };
+
+/** What the YAML reader says in words of its own making. */
+function inWords(code: string, message: string): string {
+  if (code === "MULTIPLE_DOCS") return "one document is expected: remove the line '---'";
+  return message.includes("call stack") ? TOO_DEEP : message;
+}
 
 /** `value` is undefined for a text that holds nothing. */
 export function readDocument(text: string): ReadDocument {
@@ -59,8 +66,7 @@ export function readDocument(text: string): ReadDocument {
     // Without "pretty errors": making one costs as much as the text is long.
     const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
     for (const { code, message, pos } of document.errors) {
-      const words = code === "MULTIPLE_DOCS" ? "one document is expected: remove the line '---'" : message;
-      report(pos[0], `not valid YAML: ${words}`);
+      report(pos[0], `not valid YAML: ${inWords(code, message)}`);
     }
     for (const warning of document.warnings) report(warning.pos[0], `not valid here: ${warning.message}`);
     if (problems.length > 0) return { problems };
@@ -68,7 +74,7 @@ export function readDocument(text: string): ReadDocument {
     converter = new Converter(report);
     value = contents === null ? undefined : converter.convert(contents);
   } catch (error) {
-    if (error instanceof RangeError) return refused(`not valid YAML: nested deeper than ${DEPTH_MAX} levels`);
+    if (error instanceof RangeError) return refused(`not valid YAML: ${TOO_DEEP}`);
     throw error;
   }
   if (isScalar(contents) && contents.value === null) value = undefined;

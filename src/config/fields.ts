@@ -95,6 +95,15 @@ function addressFlaw(value: string): string | null {
 
 export const address = text("address", "an IP address", addressFlaw);
 
+/** Addresses of a network that belong to no host: the first and the last; /31 has none (RFC 3021). */
+function placeFlaw(host: string, length: number): string | null {
+  if (familyOf(host) !== "ipv4" || length > 30) return null;
+  const size = 2 ** (32 - length);
+  const place = host.split(".").reduce((sum, octet) => sum * 256 + Number(octet), 0) % size;
+  if (place === 0) return `${host} is the address of the network, not of a host in it`;
+  return place === size - 1 ? `${host} is the broadcast address of its network` : null;
+}
+
 export const addressWithLength = text(
   "address or address/length",
   "an address like 192.0.2.1/24",
@@ -105,7 +114,7 @@ export const addressWithLength = text(
     if (flaw !== null || length === undefined) return flaw;
     const max = familyOf(host) === "ipv4" ? 32 : 128;
     const fits = /^\d{1,3}$/.test(length) && Number(length) >= 1 && Number(length) <= max;
-    return fits ? null : `/${length} is no prefix length: 1 to ${max}`;
+    return fits ? placeFlaw(host, Number(length)) : `/${length} is no prefix length: 1 to ${max}`;
   },
 );
 

@@ -16,9 +16,9 @@ export interface CheckedFile {
 }
 
 const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "it may not be read by this user",
-  EISDIR: "it is a directory",
+  ENOENT: "there is no such file: name the configuration with -c FILE",
+  EACCES: "it may not be read by this user: run as root, or let this user read it",
+  EISDIR: "it is a directory: name the configuration with -c FILE",
 };
 
 /** @throws FirsthopError CONFIG_UNREADABLE */
@@ -43,9 +43,15 @@ function readText(file: string): string {
     const found = statSync(file);
     // To open a pipe that nobody writes to would stop the daemon at a reload, and so end its being Active.
     if (!found.isFile() && !found.isDirectory())
-      throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is no regular file`);
+      throw new FirsthopError(
+        "CONFIG_UNREADABLE",
+        `${file}: it is no regular file: name the configuration with -c FILE`,
+      );
     if (found.size > CONFIG_SIZE_MAX)
-      throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is larger than 1 MiB`);
+      throw new FirsthopError(
+        "CONFIG_UNREADABLE",
+        `${file}: it is larger than 1 MiB, which is the most that is read`,
+      );
     octets = readFileSync(file);
   } catch (cause) {
     if (cause instanceof FirsthopError) throw cause;
@@ -55,7 +61,9 @@ function readText(file: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(octets);
   } catch (cause) {
-    throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is not UTF-8 text`, { cause });
+    throw new FirsthopError("CONFIG_UNREADABLE", `${file}: it is not UTF-8 text: save it in that encoding`, {
+      cause,
+    });
   }
 }
 

@@ -39,12 +39,18 @@ function parse(text: string): ParseResult {
 }
 
 function failed(problems: readonly ConfigProblem[]): ParseResult {
-  const inOrder = [...problems].sort(byPlace);
+  // One value may break two rules that say the same.
+  const inOrder = problems.filter(isFirst).sort(byPlace);
   if (inOrder.length <= PROBLEMS_MAX) return { config: null, problems: inOrder };
   const message = `and ${inOrder.length - PROBLEMS_MAX} more problems from here on`;
   const { line, column } = inOrder[PROBLEMS_MAX] as ConfigProblem;
   const rest: ConfigProblem = { severity: "error", path: [], message, line, column };
   return { config: null, problems: [...inOrder.slice(0, PROBLEMS_MAX), rest] };
+}
+
+function isFirst(one: ConfigProblem, index: number, all: readonly ConfigProblem[]): boolean {
+  const before = all[index - 1];
+  return before?.message !== one.message || formatPath(before.path) !== formatPath(one.path);
 }
 
 /**
@@ -110,9 +116,23 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown, locate: Locate):
     const message = `${path.at(-1)} is missing`;
     return [{ severity: "error", path: parent, message, ...locate(parent) }];
   }
+  if (path.length === 0 && issue.code === "invalid_type")
+    return [{ severity: "error", path, message: noBlock(value), ...locate(path) }];
+  if (valueAt(value, path) === null) {
+    const message = "a value is missing: give one, or leave the key out";
+    return [{ severity: "error", path, message, ...locate(path) }];
+  }
   const generic = issue.code === "invalid_type" && issue.message.startsWith("Invalid input");
   const message = generic ? `a ${expectation(issue.expected)} is expected` : issue.message;
   return [{ severity: "error", path, message, ...locate(path) }];
+}
+
+/** What is said of a file that is no block of keys. */
+function noBlock(value: unknown): string {
+  const expected = "a block of keys is expected: begin with virtualRouters:";
+  return typeof value === "string" && /\bvrrp_instance\b/.test(value)
+    ? `${expected} (this looks like a file for keepalived)`
+    : expected;
 }
 
 /** Where a text or a block may stand: what is wrong with the one that was written. Null: it is neither. */

@@ -11,7 +11,9 @@ const UNIT_US: Readonly<Record<string, number>> = {
 /** Microseconds, or what is wrong with the text. */
 export function parseDuration(value: unknown): number | { readonly error: string } {
   if (typeof value === "number") {
-    return { error: `${value} has no unit: write ${value}ms or ${value}s` };
+    return Number.isFinite(value)
+      ? { error: `${value} has no unit: write ${value}ms or ${value}s` }
+      : { error: `${value} is no duration: write it like 10ms, 1s, 1.5s or 2m` };
   }
   if (typeof value !== "string") return { error: "a duration is written like 10ms, 1s, 1.5s or 2m" };
   const match = /^(\d+(?:\.\d+)?)(us|ms|s|m|h)$/.exec(value);

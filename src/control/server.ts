@@ -20,6 +20,8 @@ const CONNECTIONS_MAX = 64;
 /** A connection that asks nothing for so long is closed; and one that never asked anything, sooner. */
 const IDLE_MS = 60_000;
 const FIRST_REQUEST_MS = 5_000;
+/** Requests of one connection that are under way at a time; more of them wait, and so do those of a slow reader. */
+const REQUESTS_MAX = 16;
 /** At most one notice of a kind in this time. */
 const NOTICE_EVERY_MS = 60_000;
 /** Events that wait for a slow reader, in octets; more are counted and left out. */
@@ -165,20 +167,39 @@ function serve(socket: Socket, options: ControlServerOptions): Connection {
   });
   socket.on("close", () => gone.abort());
   socket.on("error", () => socket.destroy());
+  const take = (line: string): void => {
+    const request = parseRequest(line);
+    if (typeof request === "string") {
+      channel.send(errorAnswer(null, new FirsthopError("USAGE", request)));
+      return;
+    }
+    clearTimeout(first);
+    connection.active++;
+    void answer(request, options, channel, gone.signal).finally(() => {
+      connection.active--;
+      takeWaiting();
+    });
+  };
+  // Whoever asks faster than it reads is not heard meanwhile, so that answers don't pile up here.
+  const waiting: string[] = [];
+  const takeWaiting = (): void => {
+    while (connection.active < REQUESTS_MAX && socket.writableLength <= UNREAD_MAX_BYTES) {
+      const line = waiting.shift();
+      if (line === undefined) {
+        socket.resume();
+        return;
+      }
+      take(line);
+    }
+    socket.pause();
+  };
+  socket.on("drain", takeWaiting);
   const read = lineReader(
     REQUEST_MAX_BYTES,
     (line) => {
       if (line.trim() === "") return;
-      const request = parseRequest(line);
-      if (typeof request === "string") {
-        channel.send(errorAnswer(null, new FirsthopError("USAGE", request)));
-        return;
-      }
-      clearTimeout(first);
-      connection.active++;
-      void answer(request, options, channel, gone.signal).finally(() => {
-        connection.active--;
-      });
+      waiting.push(line);
+      takeWaiting();
     },
     () => {
       options.onNotice?.(`control socket: a request of more than ${REQUEST_MAX_BYTES} octets was refused`);

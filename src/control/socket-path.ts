@@ -3,19 +3,11 @@
  * that start together one wins, and the socket that a dead daemon left is replaced without a moment for a
  * third.
  */
-import {
-  chmodSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  renameSync,
-  type Stats,
-  statSync,
-  unlinkSync,
-} from "node:fs";
+import { chmodSync, linkSync, lstatSync, renameSync, type Stats, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { FirsthopError } from "../errors.js";
+import { makeDirectory } from "../make-directory.js";
 import type { Hello } from "./protocol.js";
 
 /** sun_path without its terminating zero; unix(7). */
@@ -46,8 +38,7 @@ export function prepareDirectory(path: string): void {
     );
   }
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (!statSync(directory).isDirectory()) throw new Error("ENOTDIR");
+    makeDirectory(directory, 0o700);
   } catch (error) {
     const code = errnoOf(error);
     const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";

@@ -13,6 +13,7 @@ import { answerSolicitation, readSolicitation } from "../core/nd.js";
 import { GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
 import { familyOfPacket, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
 import {
+  REJECT_REASONS,
   type RejectCounter,
   type RejectReason,
   receive,
@@ -166,7 +167,7 @@ export class FrameIntake {
         this.#notice(
           router,
           verdict.reason,
-          `advertisement from ${source} on ${interfaceName} discarded`,
+          `advertisement from ${source} on ${interfaceName} discarded: ${discardText(verdict.reason, message?.vrid)}`,
           atUs,
         );
         break;
@@ -232,6 +233,11 @@ function isAddressedTo(router: VirtualRouter, source: string, destination: strin
 
 function isOfNode(counter: RejectCounter): counter is Countable {
   return NODE_COUNTERS.has(counter);
+}
+
+function discardText(reason: RejectReason, vrid: number | undefined): string {
+  if (reason === "vrid" && vrid !== undefined) return `VRID ${vrid} is not configured on this interface`;
+  return REJECT_REASONS[reason].text;
 }
 
 /** For a VRID that nobody has here: every check up to that one is made, so that the right counter moves. */

@@ -27,6 +27,7 @@ const ADVICE: { readonly [errno: string]: string } = {
     "/proc/sys is read-only here: leave out ProtectKernelTunables= (systemd), or mount it writable (containers)",
   ENOSPC: "the file system is full; nothing was changed",
   ENODEV: "the interface is gone",
+  ENOTDIR: "something that is no directory is in the way",
   EADDRINUSE: "something else uses the MAC address",
   EBUSY: "something else uses the interface or the MAC address",
   EOPNOTSUPP: "this kernel lacks what is needed (CONFIG_MACVLAN, `modprobe macvlan`)",

@@ -10,12 +10,12 @@ import { randomBytes } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -23,6 +23,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { FirsthopError } from "../../errors.js";
+import { makeDirectory } from "../../make-directory.js";
 import type { NativeNetlinkApi } from "../../native/netlink.js";
 import { refusal } from "./refusal.js";
 import type { SysctlClaim } from "./sysctl.js";
@@ -138,6 +139,7 @@ export function openStateFiles(
       own = contents;
     },
     others() {
+      removeUnfinished(directory, isAlive);
       const found: OtherDaemon[] = [];
       for (const record of readRecords(directory)) {
         if (record.token === token) continue;
@@ -152,7 +154,7 @@ export function openStateFiles(
     },
     async locked(body) {
       // The lock is on the directory above, which nobody removes.
-      makeDirectory(stateDirectory);
+      makeStateDirectory(stateDirectory);
       for (const deadline = Date.now() + LOCK_PATIENCE_MS; ; ) {
         const unlock = lockOf(native, stateDirectory);
         if (unlock) {
@@ -180,11 +182,12 @@ function nameOf(token: string, name: 0 | 1): string {
   return `firsthop-kernel-${token}${name === 0 ? "" : "-heir"}`;
 }
 
-function makeDirectory(directory: string): void {
+function makeStateDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeDirectory(directory, 0o755);
   } catch (error) {
-    throw refusal(`make ${directory} for what must survive a crash`, error);
+    const { code, message } = refusal(`make ${directory} for what must survive a crash`, error);
+    throw new FirsthopError(code, `${message}; or give another --state-directory`);
   }
 }
 
@@ -200,7 +203,7 @@ function lockOf(native: NativeNetlinkApi, directory: string): (() => void) | nul
 function replaceFile(directory: string, file: string, text: string): void {
   const fresh = `${file}.new`;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeDirectory(directory, 0o755);
     const fd = openSync(fresh, "w", 0o600);
     try {
       writeFileSync(fd, text);
@@ -219,15 +222,29 @@ function replaceFile(directory: string, file: string, text: string): void {
   }
 }
 
-function readRecords(directory: string): StateRecord[] {
-  let names: string[];
+/** A record that was being written when its daemon was killed. */
+const UNFINISHED = /^kernel-([0-9a-f]{8})\.json\.new$/;
+
+/** Removes what daemons that are gone did not finish to write; the records themselves are still whole. */
+function removeUnfinished(directory: string, isAlive: (token: string) => boolean): void {
+  for (const name of namesIn(directory)) {
+    const token = UNFINISHED.exec(name)?.[1];
+    if (token === undefined || isAlive(token)) continue;
+    rmSync(join(directory, name), { force: true });
+  }
+}
+
+function namesIn(directory: string): string[] {
   try {
-    names = readdirSync(directory);
+    return readdirSync(directory);
   } catch {
     return [];
   }
+}
+
+function readRecords(directory: string): StateRecord[] {
   const records: StateRecord[] = [];
-  for (const name of names) {
+  for (const name of namesIn(directory)) {
     const match = /^kernel-([0-9a-f]{8})\.json$/.exec(name);
     if (!match) continue;
     try {

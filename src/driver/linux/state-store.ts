@@ -1,6 +1,7 @@
 /** A few small values that survive a restart, one file each, replaced as a whole. */
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectory } from "../../make-directory.js";
 import type { Driver } from "../driver.js";
 
 /** Losing a value is harmless by contract (it is learned again), so a full disk costs nothing but that. */
@@ -19,7 +20,7 @@ export function openStateStore(stateDirectory: string): Driver["store"] {
     write(key, value) {
       const file = fileOf(key);
       try {
-        mkdirSync(directory, { recursive: true, mode: 0o755 });
+        makeDirectory(directory, 0o755);
         writeFileSync(`${file}.new`, value, { mode: 0o600 });
         renameSync(`${file}.new`, file);
       } catch {

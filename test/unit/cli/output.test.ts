@@ -133,7 +133,7 @@ describe("show", () => {
     expect(render({ ...STATUS, virtualRouters: [] }, undefined, NOW)).toBe(
       "no virtual routers are configured",
     );
-    expect(() => selection(STATUS, "eth0/9")).toThrow("the daemon runs eth0/10");
+    expect(() => selection(STATUS, "eth0/9")).toThrow("no virtual router eth0/9; there is eth0/10");
   });
 });
 

@@ -215,7 +215,27 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
   ["a key twice", router(...GOOD, "vrid: 11"), "5:5", /vrid is given twice/],
   ["broken YAML", "virtualRouters: [\n", "2:1", /not valid YAML/],
   ["an empty file", "# nothing\n", "1:1", /the file is empty/],
-  ["a number for a file", "42\n", "1:1", /expected/],
+  ["a number for a file", "42\n", "1:1", /begin with virtualRouters:/],
+  [
+    "a file for keepalived",
+    "vrrp_instance A {\n  state MASTER\n}\n",
+    "1:1",
+    /looks like a file for keepalived/,
+  ],
+  ["a value left out", router(...GOOD, "priority:"), "5:14", /a value is missing/],
+  ["an endless interval", router(...GOOD, "advertisementInterval: .inf"), "5:28", /Infinity is no duration/],
+  [
+    "the address of a network",
+    router("interface: eth0", "vrid: 10", "addresses: [192.0.2.0/24]"),
+    "4:17",
+    /192\.0\.2\.0 is the address of the network/,
+  ],
+  [
+    "a broadcast address",
+    router("interface: eth0", "vrid: 10", "addresses: [10.1.3.255/22]"),
+    "4:17",
+    /10\.1\.3\.255 is the broadcast address/,
+  ],
   [
     "a control timeout of nothing",
     `${router(...GOOD)}controlTimeout: 1ms\n`,
@@ -292,6 +312,11 @@ describe("anchors", () => {
 });
 
 describe("hostile texts", () => {
+  it("a nest that the YAML reader has no stack for is told in our words", () => {
+    const [first] = parseConfig(`virtualRouters: ${"[".repeat(20_000)}`).problems;
+    expect(first?.message).toBe("not valid YAML: nested deeper than 50 levels");
+  });
+
   const SIZE = 1 << 17;
   it.each([
     [

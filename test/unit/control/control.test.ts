@@ -164,6 +164,31 @@ describe("requests", () => {
     for (const socket of half) socket.destroy();
   }, 20_000);
 
+  it("hears no more from a client that asks and does not read, and answers all of it once it reads", async () => {
+    const big = "x".repeat(300_000);
+    let asked = 0;
+    await serve({ status: () => `${++asked}${big}` });
+    const count = 1000;
+    const socket = connect(path);
+    socket.pause();
+    for (let id = 1; id <= count; id++) socket.write(`{"id":${id},"method":"status"}\n`);
+    // Whoever came later is answered, so the first one's requests were looked at.
+    const other = await connectControl(path);
+    for (let turn = 0; turn < 20; turn++) await other.request("hello");
+    other.close();
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThan(100);
+    let answers = 0;
+    await new Promise<void>((resolve) => {
+      socket.on("data", (chunk: Buffer) => {
+        for (const octet of chunk) if (octet === 0x0a) answers++;
+        if (answers === count) resolve();
+      });
+      socket.resume();
+    });
+    socket.destroy();
+  }, 20_000);
+
   it("a client that sends half a request and leaves costs nothing", async () => {
     const server = await serve();
     const half = await new Promise<Socket>((resolve) => {
@@ -325,6 +350,14 @@ describe("the socket's path", () => {
     writeFileSync(path, "precious");
     await expect(startControlServer({ path, handlers: {} })).rejects.toThrow(/exists and is no socket/);
     expect(readFileSync(path, "utf8")).toBe("precious");
+  });
+
+  it("says when its directory can't be made, also where the kernel never will", async () => {
+    for (const where of ["/proc/firsthop", join(directory, "file", "below")]) {
+      writeFileSync(join(directory, "file"), "");
+      path = join(where, "control.sock");
+      await expect(serve()).rejects.toThrow(/^cannot make the directory .* \((ENOENT|ENOTDIR)\)/);
+    }
   });
 
   it("says when it is too long", async () => {
