@@ -260,7 +260,9 @@ Failure attach(uint32_t ifindex, Place place, int program, const char* name) {
   if (isXdp(place)) return failureOf(transact(xdpRequest(ifindex, place, program, -1)), at(ifindex, place));
   if (!isTcx(place)) return attachFilter(ifindex, place, program, name);
   const int error = attachTcx(ifindex, pointOf(place), program);
-  return error == 0 ? Failure{} : Failure::of(error, at(ifindex, place));
+  // EEXIST: this very program stands there. A device keeps it on its way through another network namespace, where
+  // nobody here could take it off.
+  return error == 0 || error == EEXIST ? Failure{} : Failure::of(error, at(ifindex, place));
 }
 
 Failure detach(const Attached& attached, int program) {

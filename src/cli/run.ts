@@ -1,5 +1,5 @@
 /** `firsthop run`: the daemon, in the foreground. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../control/protocol.js";
 import { DEFAULT_STATE_DIRECTORY } from "../engine/defaults.js";
 import { FirsthopError } from "../errors.js";
@@ -22,7 +22,12 @@ export function runCommand(): Command {
         "which goes on with the work without a change of state.",
     )
     .addOption(configOption())
-    .option("--socket <path>", `control socket (default: control.socket of the file, else ${DEFAULT_SOCKET})`)
+    .addOption(
+      new Option(
+        "--socket <path>",
+        `control socket (default: control.socket of the file, else ${DEFAULT_SOCKET})`,
+      ).env("FIRSTHOP_SOCKET"),
+    )
     .option(
       "--state-directory <directory>",
       "what must survive a restart is kept here",
