@@ -275,6 +275,16 @@ bool Heartbeat::sequences(uint32_t id, Sequences* into) {
   return true;
 }
 
+bool Heartbeat::setSequences(uint32_t id, const Sequences& from) {
+  std::lock_guard<PiMutex> lock(mutex_);
+  auto found = sessions_.find(id);
+  if (found == sessions_.end()) return false;
+  found->second->sequence_sent = from.sent;
+  found->second->sequence_heard = from.heard;
+  found->second->sequence_known = from.known;
+  return true;
+}
+
 bool Heartbeat::noteSequence(uint32_t id, uint32_t heard) {
   std::lock_guard<PiMutex> lock(mutex_);
   auto found = sessions_.find(id);

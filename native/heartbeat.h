@@ -129,6 +129,8 @@ class Heartbeat {
     bool known = false;
   };
   bool sequences(uint32_t session, Sequences* into);
+  // Goes on with another process's numbers.
+  bool setSequences(uint32_t session, const Sequences& from);
   // JavaScript believed a sealed frame that no pattern knew.
   bool noteSequence(uint32_t session, uint32_t heard);
   bool counters(uint32_t session, double* into);

@@ -196,6 +196,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
                            InstanceMethod<&NativeHeartbeat::look>("look"),
                            InstanceMethod<&NativeHeartbeat::sequences>("sequences"),
                            InstanceMethod<&NativeHeartbeat::noteSequence>("noteSequence"),
+                           InstanceMethod<&NativeHeartbeat::setSequences>("setSequences"),
                            InstanceMethod<&NativeHeartbeat::counters>("counters"),
                            InstanceMethod<&NativeHeartbeat::portCounters>("portCounters"),
                            InstanceMethod<&NativeHeartbeat::timing>("timing"),
@@ -433,6 +434,20 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     object.Set("sent", found.sent);
     object.Set("heard", found.known ? Napi::Value::From(env, found.heard) : env.Null());
     return object;
+  }
+
+  Napi::Value setSequences(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Heartbeat* heartbeat = engine(info);
+    if (heartbeat == nullptr) return env.Undefined();
+    uint32_t session = 0;
+    Heartbeat::Sequences from;
+    from.known = info.Length() > 2 && unsignedArgument(info, 2, &from.heard);
+    if (!unsignedArgument(info, 0, &session) || !unsignedArgument(info, 1, &from.sent) ||
+        !heartbeat->setSequences(session, from)) {
+      return throwType(env, "setSequences(session, sent, heard): there is no such session");
+    }
+    return env.Undefined();
   }
 
   Napi::Value noteSequence(const Napi::CallbackInfo& info) {

@@ -59,7 +59,7 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
           router.exchange.resume(name, await ask({ step: "look", name }));
           router.exchange.resume(name, await ask({ step: "freeze", name }));
         }
-        router.exchange.finish();
+        router.exchange.finish(await ask({ step: "sessions" }));
         return (await ask({ step: "depart", pid: process.pid })) as ManagedAs | null;
       },
       close: () => client.close(),
@@ -91,11 +91,13 @@ export function handoverHandler(
         return exchange.look(String(name));
       case "freeze":
         return exchange.freeze(String(name));
+      case "sessions":
+        return exchange.freezeSessions();
       case "depart":
         if (!exchange.depart()) throw new FirsthopError("USAGE", "not everything was taken over");
         return depart(typeof pid === "number" && Number.isSafeInteger(pid) ? pid : null);
       default:
-        throw new FirsthopError("USAGE", "handover needs a `step`: begin, look, freeze or depart");
+        throw new FirsthopError("USAGE", "handover needs a `step`: begin, look, freeze, sessions or depart");
     }
   };
 }

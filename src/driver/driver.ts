@@ -125,6 +125,8 @@ export interface Heartbeat {
   look(session: SessionId, freeze: boolean): SessionView | null;
   /** Numbers of sealed frames: the last that left, and the last that was believed (null: any is, next). */
   sequences(session: SessionId): Sequences;
+  /** Goes on with the numbers of another process. */
+  setSequences(session: SessionId, sequences: Sequences): void;
   /** JavaScript believed a sealed frame that no pattern knew. */
   noteSequence(session: SessionId, heard: number): void;
   /** The session's counters since it was created (MAX_COUNTERS numbers). */

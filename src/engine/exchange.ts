@@ -9,6 +9,7 @@ import type { Config } from "../config/index.js";
 import { packOctets, unpackOctets } from "../core/octets.js";
 import type { Kernel } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
+import type { BfdRecord, BfdSessions } from "./bfd/sessions.js";
 import type { Orders } from "./orders.js";
 import type { RouterEvent } from "./status.js";
 import type { TrackerRecord } from "./tracking/tracker.js";
@@ -23,6 +24,8 @@ export interface Bequest {
   readonly trackers: readonly TrackerRecord[];
   readonly orders: readonly (readonly [string, Orders])[];
   readonly events: readonly RouterEvent[];
+  /** Octets packed. */
+  readonly bfdSessions: unknown;
 }
 
 export interface ExchangeHost {
@@ -32,6 +35,7 @@ export interface ExchangeHost {
   trackers(): readonly TrackerRecord[];
   orders(): readonly (readonly [string, Orders])[];
   events(): readonly RouterEvent[];
+  bfd(): BfdSessions;
   /** Whether sync groups leave their members alone: half of them may be here, the other half there. */
   holdGroups(hold: boolean): void;
 }
@@ -63,6 +67,7 @@ export class Exchange {
       trackers: this.#host.trackers(),
       orders: this.#host.orders(),
       events: this.#host.events(),
+      bfdSessions: packOctets(this.#host.bfd().look(false)),
     };
   }
 
@@ -79,6 +84,12 @@ export class Exchange {
     return packOctets(frozen);
   }
 
+  /** BFD sessions cease to act here. @returns where they were in the end, as JSON. @throws FirsthopError */
+  freezeSessions(): unknown {
+    if (!this.#begun) throw new FirsthopError("USAGE", "nobody is taking over");
+    return packOctets(this.#host.bfd().look(true));
+  }
+
   #mine(name: string): VirtualRouter {
     const one = this.#host.virtualRouters().find((router) => router.name === name);
     if (this.#begun && one && !this.#frozen.has(one)) return one;
@@ -92,6 +103,7 @@ export class Exchange {
     this.#host.kernel.keep();
     for (const [one, frozen] of this.#frozen) one.resume(frozen);
     this.#frozen.clear();
+    this.#host.bfd().thaw();
     this.#host.holdGroups(false);
   }
 
@@ -115,8 +127,9 @@ export class Exchange {
     if (!from || moved) one.resume(where);
   }
 
-  /** In the heir: every virtual router is here now. */
-  finish(): void {
+  /** In the heir: every virtual router is here now, and BFD sessions are only here. */
+  finish(sessions: unknown): void {
+    this.#host.bfd().catchUp(unpackOctets(sessions) as BfdRecord[]);
     this.#host.holdGroups(false);
   }
 }

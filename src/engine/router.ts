@@ -8,6 +8,7 @@ import type { Config, VirtualRouterConfig } from "../config/index.js";
 import { diffConfig } from "../config/index.js";
 import { familyOf } from "../core/address.js";
 import type { PortId } from "../core/automaton.js";
+import { unpackOctets } from "../core/octets.js";
 import type {
   Driver,
   Heartbeat,
@@ -18,7 +19,7 @@ import type {
   VirtualInterface,
 } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
-import { BfdSessions } from "./bfd/sessions.js";
+import { type BfdRecord, BfdSessions } from "./bfd/sessions.js";
 import { KeptForms } from "./checksum-forms.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { EventLog } from "./event-log.js";
@@ -155,6 +156,7 @@ export class Router {
       orders: () => this.#operations.records(),
       holdGroups: (hold) => this.#syncGroups.takeCharge([...this.#virtualRouters.keys()], hold),
       events: () => this.events.recent(),
+      bfd: () => this.#bfd,
     });
     this.mask.configure(config.mask);
     this.#syncGroups = this.#makeSyncGroups();
@@ -176,6 +178,7 @@ export class Router {
     try {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
+      if (options.bequest) router.#bfd.resume(unpackOctets(options.bequest.bfdSessions) as BfdRecord[]);
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
       router.#syncGroups.apply(config.syncGroups);
       for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
@@ -251,6 +254,7 @@ export class Router {
   leave(): Promise<void> {
     // An engine that ends resigns from what it still runs.
     for (const one of this.#virtualRouters.values()) one.look(true);
+    this.#bfd.look(true);
     this.#closing ??= this.#end();
     return this.#closing;
   }

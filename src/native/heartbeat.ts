@@ -59,6 +59,8 @@ export interface NativeHeartbeat {
   /** Null without a program. */
   look(session: number, freeze: boolean): SessionView | null;
   sequences(session: number): Sequences;
+  /** `heard` null: any number is right next. */
+  setSequences(session: number, sent: number, heard: number | null): void;
   noteSequence(session: number, heard: number): void;
   counters(session: number): Float64Array;
   portCounters(port: number): PortCounters;

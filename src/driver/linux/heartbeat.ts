@@ -71,6 +71,7 @@ export function openLinuxHeartbeat(options: HeartbeatOptions): LinuxHeartbeat {
     },
     look: (session, freeze) => engine.look(session, freeze),
     sequences: (session) => engine.sequences(session),
+    setSequences: (session, { sent, heard }) => engine.setSequences(session, sent, heard),
     noteSequence: (session, heard) => engine.noteSequence(session, heard),
     counters: (session) => engine.counters(session),
     portCounters: (port) => engine.portCounters(port),

@@ -217,6 +217,12 @@ export class SimulatedHeartbeat implements Heartbeat {
     return { sent: sequenceSent, heard: sequenceHeard };
   }
 
+  setSequences(id: SessionId, { sent, heard }: Sequences): void {
+    const session = this.#session(id);
+    session.sequenceSent = sent;
+    session.sequenceHeard = heard;
+  }
+
   noteSequence(id: SessionId, heard: number): void {
     const session = this.#session(id);
     const known = session.sequenceHeard;

@@ -4,7 +4,7 @@
  * JavaScript wanted is stepped again from there.
  */
 
-import type { PortId, Transition } from "../../core/automaton.js";
+import type { Operation, PortId, Transition } from "../../core/automaton.js";
 import type { BfdAuthentication } from "../../core/bfd/authentication.js";
 import {
   BFD_COUNTERS,
@@ -15,17 +15,30 @@ import {
   type BfdState,
   type BfdStep,
   contentOf,
+  currentDetectionTimeUs,
   INITIAL_BFD_STATE,
   step,
 } from "../../core/bfd/machine.js";
 import type { BfdEndpoints, ControlPacket } from "../../core/bfd/packet.js";
-import type { Heartbeat, HeartbeatReport, SessionId } from "../../driver/driver.js";
+import type { Heartbeat, HeartbeatReport, Sequences, SessionId } from "../../driver/driver.js";
 import { signedDatagram } from "./authentication.js";
 import { type BfdCompiled, type BfdSubscriber, compileBfd, heardPacket, patternOf } from "./plan.js";
 
 export interface BfdPorts {
   readonly lanPort: PortId;
   readonly sendPort: PortId;
+}
+
+/** A session between two processes. JSON, but for the frames. */
+export interface FrozenBfdSession {
+  readonly settings: BfdSettings;
+  readonly sourcePort: number;
+  readonly state: BfdState;
+  /** By timer of BFD_TIMERS, monotonic microseconds. */
+  readonly deadlinesUs: readonly (number | null)[];
+  readonly counters: readonly number[];
+  readonly sequences: Sequences;
+  readonly known: readonly Uint8Array[];
 }
 
 /** Packets that may wait until the engine's report is read; more are as good as lost on the line. */
@@ -51,6 +64,10 @@ export class BfdSession {
   #posture: number | null = null;
   #known: Uint8Array[] = [];
   readonly #deferred: (() => boolean)[] = [];
+  /** Another process goes on with it. */
+  #frozen = false;
+  /** What the counters were in the process before. */
+  #inherited: readonly number[] = [];
 
   /** Ports and authentication are asked for at each new program; no ports while the interface is gone. */
   constructor(
@@ -81,11 +98,67 @@ export class BfdSession {
   }
 
   counters(): Readonly<Record<BfdCounter, number>> {
-    const counted = this.#heartbeat.counters(this.id);
+    const counted = this.#counted();
     return Object.fromEntries(BFD_COUNTERS.map((name, index) => [name, counted[index] ?? 0])) as Record<
       BfdCounter,
       number
     >;
+  }
+
+  #counted(): number[] {
+    return [...this.#heartbeat.counters(this.id)].map(
+      (count, index) => count + (this.#inherited[index] ?? 0),
+    );
+  }
+
+  /** All that another process needs to go on. `freeze`: ceases to act here. */
+  look(freeze: boolean): FrozenBfdSession {
+    const counters = this.#counted();
+    const view = this.#heartbeat.look(this.id, freeze);
+    this.#frozen ||= freeze;
+    return {
+      settings: this.#settings,
+      sourcePort: this.endpoints.sourcePort,
+      // The engine may have made transitions that were not read yet: it knows better.
+      state: (view && this.#compiled?.states[view.posture]) ?? this.#state,
+      deadlinesUs: view?.deadlinesUs ?? [],
+      counters,
+      sequences: this.#heartbeat.sequences(this.id),
+      known: this.#known,
+    };
+  }
+
+  /**
+   * Goes on where a session was in another process, or here before it was frozen. What the neighbour said since then is
+   * not known: it has the whole detection time to be heard again, with whatever number.
+   */
+  resume(from: FrozenBfdSession): void {
+    this.#frozen = false;
+    this.#deferred.length = 0;
+    this.#settings = from.settings;
+    this.#state = from.state;
+    this.#known = [...from.known];
+    this.#heartbeat.setSequences(this.id, { ...from.sequences, heard: null });
+    this.#inheritCounters(from);
+    const nowUs = this.#heartbeat.now();
+    const least = (timer: number): number =>
+      BFD_TIMERS[timer] === "detection" ? (currentDetectionTimeUs(from.state) ?? 0) : 0;
+    const rearm = from.deadlinesUs.flatMap((atUs, timer): Operation[] =>
+      atUs === null ? [] : [{ op: "arm", timer, afterUs: Math.max(least(timer), atUs - nowUs) }],
+    );
+    this.#load({ state: from.state, effects: [], reason: null }, nowUs, rearm);
+  }
+
+  /** The predecessor is done: numbers that it used meanwhile are used. */
+  catchUp(from: FrozenBfdSession): void {
+    const { sent, heard } = this.#heartbeat.sequences(this.id);
+    const used = ((from.sequences.sent - sent) | 0) > 0 ? from.sequences.sent : sent;
+    this.#heartbeat.setSequences(this.id, { sent: used, heard });
+  }
+
+  #inheritCounters({ counters }: FrozenBfdSession): void {
+    const own = this.#heartbeat.counters(this.id);
+    this.#inherited = counters.map((count, index) => count - (own[index] ?? 0));
   }
 
   start(): void {
@@ -148,10 +221,10 @@ export class BfdSession {
     });
   }
 
-  /** Says that the session ends on purpose, and ends it. */
-  close(): void {
+  /** Ends it. Says that this is on purpose, unless `silent`: another process has the session. */
+  close(silent: boolean): void {
     const ports = this.#ports();
-    if (ports && this.#state.remote !== null) {
+    if (!silent && !this.#frozen && ports && this.#state.remote !== null) {
       const { state } = step(this.#settings, this.#state, { type: "adminDown" });
       // From here on nobody else numbers packets.
       this.#heartbeat.look(this.id, true);
@@ -188,6 +261,7 @@ export class BfdSession {
       throw new Error(`the engine reports transition ${which}, which is not in its program`);
     }
     this.#epoch = report.epoch;
+    if (this.#frozen) return;
     this.#state = meaning.step.state;
     if (this.#posture !== null) this.#posture = report.to;
     this.#stepped(before, meaning.step, report.atUs);
@@ -199,6 +273,7 @@ export class BfdSession {
   }
 
   #attemptOrDefer(attempt: () => boolean): void {
+    if (this.#frozen) return;
     if (this.#deferred.length > 0 || !attempt()) this.#deferred.push(attempt);
   }
 
@@ -226,7 +301,7 @@ export class BfdSession {
   }
 
   /** False when the engine made a transition that we have not read yet. */
-  #load(made: BfdStep, atUs: number): boolean {
+  #load(made: BfdStep, atUs: number, more: readonly Operation[] = []): boolean {
     const ports = this.#ports();
     if (!ports) return this.#unload(atUs);
     const input = {
@@ -237,7 +312,7 @@ export class BfdSession {
       subscribers: this.#subscribers,
     };
     const { compiled, operations } = compileBfd(input, made, this.#known);
-    const entry = { posture: 0, operations, baseUs: atUs };
+    const entry = { posture: 0, operations: [...operations, ...more], baseUs: atUs };
     if (!this.#heartbeat.load(this.id, compiled.program, entry, this.#epoch)) return false;
     this.#compiled = compiled;
     this.#posture = 0;

@@ -28,7 +28,7 @@ import { describeDuration } from "../reasons.js";
 import type { BfdSessionStatus } from "../status.js";
 import { authenticationOf } from "./authentication.js";
 import type { BfdSubscriber } from "./plan.js";
-import { type BfdPorts, BfdSession } from "./session.js";
+import { type BfdPorts, BfdSession, type FrozenBfdSession } from "./session.js";
 
 /** Between whom a session runs. Addresses in canonical text. */
 export interface BfdPeer {
@@ -87,6 +87,15 @@ interface Entry {
   lastDown: string | null;
 }
 
+/** A session between two processes; JSON, but for octets. */
+export interface BfdRecord {
+  readonly peer: BfdPeer;
+  readonly authentication: BfdAuthenticationConfig | null;
+  readonly session: FrozenBfdSession;
+  readonly sinceUs: number;
+  readonly lastDown: string | null;
+}
+
 interface EntryReceiver extends BfdReceiver {
   readonly entry: Entry;
   authentication: BfdAuthentication | null;
@@ -116,6 +125,9 @@ export class BfdSessions {
   readonly #noticedAtUs = new Map<string, number>();
   #nextPort = 0;
   #cancelSweep: (() => void) | null = null;
+  /** Another process runs the same sessions: whoever ends here does so without a word. */
+  #shared = false;
+  #frozen: readonly (readonly [Entry, FrozenBfdSession])[] = [];
 
   constructor(host: BfdHost) {
     this.#host = host;
@@ -187,6 +199,60 @@ export class BfdSessions {
     for (const { session } of this.#entries.values()) session.start();
   }
 
+  /** For the process that goes on with them. `freeze`: they cease to act here. */
+  look(freeze: boolean): BfdRecord[] {
+    const entries = [...this.#entries.values()];
+    const records = entries.map(({ peer, authentication, session, sinceUs, lastDown }) => ({
+      peer,
+      authentication,
+      session: session.look(freeze),
+      sinceUs,
+      lastDown,
+    }));
+    if (freeze) {
+      this.#shared = true;
+      this.#frozen = entries.map((entry, index) => [entry, (records[index] as BfdRecord).session]);
+    }
+    return records;
+  }
+
+  /** The other process is gone: they go on here. */
+  thaw(): void {
+    for (const [entry, frozen] of this.#frozen) entry.session.resume(frozen);
+    this.#frozen = [];
+    this.#shared = false;
+  }
+
+  /**
+   * Goes on with the sessions of another process, which runs them as well until `catchUp`: both say and hear the same.
+   * Those whose interface is not there begin anew.
+   */
+  resume(records: readonly BfdRecord[]): void {
+    this.#shared = true;
+    for (const record of records) {
+      const { peer, authentication, session } = record;
+      const { desiredMinTxUs: intervalUs, detectMult: multiplier, passive } = session.settings;
+      const entry = this.#make(peer, { intervalUs, multiplier, authentication }, passive, session);
+      entry.ports = this.#portsOf(peer);
+      if (!entry.ports) {
+        this.#close(entry);
+        continue;
+      }
+      entry.sinceUs = record.sinceUs;
+      entry.lastDown = record.lastDown;
+      entry.session.resume(session);
+      this.#nextPort = Math.max(this.#nextPort, session.sourcePort - BFD_SOURCE_PORT_MIN + 1);
+    }
+    if (records.length > 0) this.#sweepLater();
+  }
+
+  /** The other process has ceased, where these records say. What nobody asked for here ends. */
+  catchUp(records: readonly BfdRecord[]): void {
+    this.#shared = false;
+    for (const { peer, session } of records) this.#entries.get(keyOf(peer))?.session.catchUp(session);
+    for (const entry of [...this.#entries.values()]) if (!this.#isWanted(entry)) this.#close(entry);
+  }
+
   close(): void {
     this.#cancelSweep?.();
     this.#offers.clear();
@@ -205,11 +271,22 @@ export class BfdSessions {
   // ---- sessions -----------------------------------------------------------------------------------------
 
   #open(peer: BfdPeer, terms: BfdTerms, passive: boolean): Entry {
-    const family = peer.local.includes(":") ? "ipv6" : "ipv4";
-    const ports = (): BfdPorts | null => this.#host.ports(peer.interface, family);
-    const sourcePort = BFD_SOURCE_PORT_MIN + (this.#nextPort++ % BFD_SOURCE_PORTS);
+    const entry = this.#make(peer, terms, passive, null);
+    // Only now: which frames the port lets in depends on whose sessions there are.
+    entry.ports = this.#portsOf(peer);
+    if (entry.ports) entry.session.start();
+    return entry;
+  }
+
+  #portsOf({ interface: name, local }: BfdPeer): BfdPorts | null {
+    return this.#host.ports(name, local.includes(":") ? "ipv6" : "ipv4");
+  }
+
+  #make(peer: BfdPeer, terms: BfdTerms, passive: boolean, from: FrozenBfdSession | null): Entry {
+    const ports = (): BfdPorts | null => this.#portsOf(peer);
+    const sourcePort = from?.sourcePort ?? BFD_SOURCE_PORT_MIN + (this.#nextPort++ % BFD_SOURCE_PORTS);
     const endpoints = { source: peer.local, sourcePort, destination: peer.remote };
-    const settings = settingsFor(this.#drawDiscriminator(), terms, passive);
+    const settings = from?.settings ?? settingsFor(this.#drawDiscriminator(), terms, passive);
     const session = new BfdSession(
       this.#host.heartbeat,
       { settings, endpoints, ports, authentication: () => receiver.authentication },
@@ -237,14 +314,11 @@ export class BfdSessions {
     this.#entries.set(keyOf(peer), entry);
     this.#byDiscriminator.set(settings.localDiscriminator, entry);
     this.#bySession.set(session.id, entry);
-    // Only now: which frames the port lets in depends on whose sessions there are.
-    entry.ports = ports();
-    if (entry.ports) session.start();
     return entry;
   }
 
   #close(entry: Entry): void {
-    entry.session.close();
+    entry.session.close(this.#shared);
     this.#entries.delete(keyOf(entry.peer));
     this.#byDiscriminator.delete(entry.session.settings.localDiscriminator);
     this.#bySession.delete(entry.session.id);
@@ -287,8 +361,7 @@ export class BfdSessions {
 
   #adoptPorts(): void {
     for (const entry of this.#entries.values()) {
-      const family = entry.peer.local.includes(":") ? "ipv6" : "ipv4";
-      const ports = this.#host.ports(entry.peer.interface, family);
+      const ports = this.#portsOf(entry.peer);
       const was = entry.ports;
       entry.ports = ports;
       if (ports === null) {

@@ -23,10 +23,10 @@ function config(priority: number, intervalMs: number): string {
   return JSON.stringify({ virtualRouters, syncGroups: [{ name: "lan" }], log: { format: "json" } });
 }
 
-async function follow(lab: Lab, router: LabRouter, running: LabDaemon, priority: number): Promise<LabDaemon> {
+async function follow(lab: Lab, router: LabRouter, running: LabDaemon, written: string): Promise<LabDaemon> {
   const before = (await running.virtualRouter())?.statistics.advertisementSent ?? 0;
   // Names of files stay: the next one reads the same configuration and takes the same socket.
-  const next = await startDaemon(lab, router, config(priority, 10), undefined, undefined, ["--handover"]);
+  const next = await startDaemon(lab, router, written, undefined, undefined, ["--handover"]);
   await eventually("the predecessor has ended", 10_000, () => !running.process.running());
   expect((await running.process.ended).code).toBe(0);
   expect(next.process.output()).toContain("took over from the running daemon");
@@ -52,8 +52,8 @@ netnsTest(
       const changes = changesIn(active.process.output()) + changesIn(backup.process.output());
       const from = traffic.sent();
       for (let round = 0; round < EXCHANGES; round++) {
-        active = await follow(lab, first, active, 150);
-        backup = await follow(lab, second, backup, 100);
+        active = await follow(lab, first, active, config(150, 10));
+        backup = await follow(lab, second, backup, config(100, 10));
       }
       const to = traffic.sent();
       await eventually("the packets are through", 5_000, () => traffic.sent() > to + 400);
@@ -96,4 +96,51 @@ netnsTest("another configuration is refused, and the running daemon goes on", []
     );
     await active.stop();
   }),
+);
+
+netnsTest(
+  "BFD sessions go on: neither side says Down, and both still take over by them",
+  [],
+  () =>
+    withLab({ routers: 2 }, async (lab) => {
+      const [first, second] = lab.routers as [LabRouter, LabRouter];
+      const authentication = { type: "meticulous-keyed-sha1", key: "secret" };
+      const bfd = { interval: "20ms", multiplier: 3, authentication };
+      const written = (priority: number): string =>
+        daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs: 1000, more: { bfd } });
+      let active = await startDaemon(lab, first, written(150));
+      await active.reach("active", 15_000);
+      let backup = await startDaemon(lab, second, written(100));
+      await backup.reach("backup", 15_000);
+      const sessionOf = async (daemon: LabDaemon) => (await daemon.status()).bfdSessions[0];
+      const isUp = async (): Promise<boolean> =>
+        (await sessionOf(active))?.detectionTimeMs === 60 &&
+        (await sessionOf(backup))?.detectionTimeMs === 60;
+      await eventually("the session is up and fast", 10_000, isUp);
+      const discriminator = (await sessionOf(active))?.localDiscriminator;
+      for (let round = 0; round < 3; round++) {
+        active = await follow(lab, first, active, written(150));
+        backup = await follow(lab, second, backup, written(100));
+      }
+      for (const daemon of [active, backup]) {
+        const session = await sessionOf(daemon);
+        expect(session).toMatchObject({ state: "up", remoteState: "up", lastDown: null });
+        expect(session?.statistics).toMatchObject({ sessionUp: 1, sessionDown: 0 });
+        expect(session?.usedBy).toEqual(["lan0/10"]);
+        const heard = session?.statistics.packetsRcvd ?? 0;
+        await eventually(
+          "packets are heard",
+          2_000,
+          async () => ((await sessionOf(daemon))?.statistics.packetsRcvd ?? 0) > heard + 10,
+        );
+      }
+      expect((await sessionOf(active))?.localDiscriminator).toBe(discriminator);
+      await lab.cut(first, "both", "silent");
+      await backup.reach("active", 2_000);
+      expect((await backup.virtualRouter())?.lastChange?.reason).toBe("bfd-down");
+      await lab.restore(first, "both", "silent");
+      await active.stop();
+      await backup.stop();
+    }),
+  120_000,
 );
