@@ -59,7 +59,8 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
           router.exchange.resume(name, await ask({ step: "look", name }));
           router.exchange.resume(name, await ask({ step: "freeze", name }));
         }
-        router.exchange.finish(await ask({ step: "sessions" }));
+        router.exchange.overtake(await ask({ step: "sessions" }));
+        router.exchange.finish(await ask({ step: "freezeSessions" }));
         return (await ask({ step: "depart", pid: process.pid })) as ManagedAs | null;
       },
       close: () => client.close(),
@@ -92,12 +93,17 @@ export function handoverHandler(
       case "freeze":
         return exchange.freeze(String(name));
       case "sessions":
-        return exchange.freezeSessions();
+        return exchange.sessions(false);
+      case "freezeSessions":
+        return exchange.sessions(true);
       case "depart":
         if (!exchange.depart()) throw new FirsthopError("USAGE", "not everything was taken over");
         return depart(typeof pid === "number" && Number.isSafeInteger(pid) ? pid : null);
       default:
-        throw new FirsthopError("USAGE", "handover needs a `step`: begin, look, freeze, sessions or depart");
+        throw new FirsthopError(
+          "USAGE",
+          "handover needs a `step`: begin, look, freeze, sessions, freezeSessions or depart",
+        );
     }
   };
 }

@@ -84,10 +84,10 @@ export class Exchange {
     return packOctets(frozen);
   }
 
-  /** BFD sessions cease to act here. @returns where they were in the end, as JSON. @throws FirsthopError */
-  freezeSessions(): unknown {
+  /** Where BFD sessions are, as JSON. `freeze`: they cease to act here. @throws FirsthopError */
+  sessions(freeze: boolean): unknown {
     if (!this.#begun) throw new FirsthopError("USAGE", "nobody is taking over");
-    return packOctets(this.#host.bfd().look(true));
+    return packOctets(this.#host.bfd().look(freeze));
   }
 
   #mine(name: string): VirtualRouter {
@@ -125,6 +125,11 @@ export class Exchange {
     this.#resumed.set(one, where);
     const moved = from && !sameState(from, where) && sameState(from, one.look(false));
     if (!from || moved) one.resume(where);
+  }
+
+  /** In the heir: the predecessor's BFD sessions are about to cease. */
+  overtake(sessions: unknown): void {
+    this.#host.bfd().overtake(unpackOctets(sessions) as BfdRecord[]);
   }
 
   /** In the heir: every virtual router is here now, and BFD sessions are only here. */

@@ -45,6 +45,8 @@ export interface FrozenBfdSession {
 const DEFERRED_MAX = 32;
 /** Distinct frames of the neighbour that the engine may match by itself. */
 const KNOWN_FRAMES_MAX = 4;
+/** A process that has just begun needs a while to hear; the one before it listens as well. */
+const FIRST_HEARING_US = 200_000;
 /** The last word is not repeated by any timer: once more for each that may be lost. */
 const FAREWELLS = 3;
 
@@ -130,7 +132,7 @@ export class BfdSession {
 
   /**
    * Goes on where a session was in another process, or here before it was frozen. What the neighbour said since then is
-   * not known: it has the whole detection time to be heard again, with whatever number.
+   * not known: it has the whole detection time and some to be heard again, with whatever number.
    */
   resume(from: FrozenBfdSession): void {
     this.#frozen = false;
@@ -142,18 +144,21 @@ export class BfdSession {
     this.#inheritCounters(from);
     const nowUs = this.#heartbeat.now();
     const least = (timer: number): number =>
-      BFD_TIMERS[timer] === "detection" ? (currentDetectionTimeUs(from.state) ?? 0) : 0;
+      BFD_TIMERS[timer] === "detection" ? (currentDetectionTimeUs(from.state) ?? 0) + FIRST_HEARING_US : 0;
     const rearm = from.deadlinesUs.flatMap((atUs, timer): Operation[] =>
       atUs === null ? [] : [{ op: "arm", timer, afterUs: Math.max(least(timer), atUs - nowUs) }],
     );
     this.#load({ state: from.state, effects: [], reason: null }, nowUs, rearm);
   }
 
-  /** The predecessor is done: numbers that it used meanwhile are used. */
-  catchUp(from: FrozenBfdSession): void {
+  /**
+   * Numbers that the predecessor used meanwhile are used. `ahead`: it still sends, and ceases soon; the neighbour is to
+   * believe this process then, without a pause.
+   */
+  catchUp(from: FrozenBfdSession, ahead: boolean): void {
     const { sent, heard } = this.#heartbeat.sequences(this.id);
-    const used = ((from.sequences.sent - sent) | 0) > 0 ? from.sequences.sent : sent;
-    this.#heartbeat.setSequences(this.id, { sent: used, heard });
+    const least = (from.sequences.sent + (ahead ? this.#settings.detectMult : 0)) >>> 0;
+    if (((least - sent) | 0) > 0) this.#heartbeat.setSequences(this.id, { sent: least, heard });
   }
 
   #inheritCounters({ counters }: FrozenBfdSession): void {

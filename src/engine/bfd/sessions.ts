@@ -246,10 +246,19 @@ export class BfdSessions {
     if (records.length > 0) this.#sweepLater();
   }
 
+  /** The other process is about to cease. */
+  overtake(records: readonly BfdRecord[]): void {
+    this.#count(records, true);
+  }
+
+  #count(records: readonly BfdRecord[], ahead: boolean): void {
+    for (const { peer, session } of records) this.#entries.get(keyOf(peer))?.session.catchUp(session, ahead);
+  }
+
   /** The other process has ceased, where these records say. What nobody asked for here ends. */
   catchUp(records: readonly BfdRecord[]): void {
     this.#shared = false;
-    for (const { peer, session } of records) this.#entries.get(keyOf(peer))?.session.catchUp(session);
+    this.#count(records, false);
     for (const entry of [...this.#entries.values()]) if (!this.#isWanted(entry)) this.#close(entry);
   }
 
