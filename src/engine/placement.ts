@@ -53,6 +53,8 @@ export function leaseTerms(config: VirtualRouterConfig, limitUs: number | null):
 }
 
 const RETRY_US = 2_000_000;
+/** Who was to close and did not forwards beside its successor: tried again after this time, then after twice it, … */
+const CLOSING_RETRY_US = 10_000;
 
 export class Placement {
   readonly #owner: PlacementOwner;
@@ -62,6 +64,7 @@ export class Placement {
   #work: Promise<void> = Promise.resolve();
   #preparing = false;
   #cancelRetry: (() => void) | null = null;
+  #retryUs = RETRY_US;
   #lastRefusal = "";
   #refused = false;
   #stopped = false;
@@ -101,11 +104,15 @@ export class Placement {
     this.#place = null;
   }
 
-  /** Out of the election, and another attempt later. */
-  refuse(): void {
+  /** Out of the election, and another attempt later. `mayBeOpen`: what stands there may still forward. */
+  refuse(mayBeOpen = false): void {
+    // What could not be opened is not closed sooner: it would be opened again, and refused again.
+    if (mayBeOpen && !this.#refused) this.#retryUs = Math.min(this.#retryUs, CLOSING_RETRY_US);
     this.#refused = true;
     this.#cancelRetry?.();
-    this.#cancelRetry = this.#owner.setTimer(RETRY_US, () => {
+    const afterUs = this.#retryUs;
+    this.#retryUs = Math.min(2 * afterUs, RETRY_US);
+    this.#cancelRetry = this.#owner.setTimer(afterUs, () => {
       this.#cancelRetry = null;
       if (!this.#link) return;
       this.drop();
@@ -131,6 +138,7 @@ export class Placement {
       const place = await this.#owner.kernel.prepare(this.#owner.request(link));
       this.#refused = false;
       this.#lastRefusal = "";
+      this.#retryUs = RETRY_US;
       this.#cancelRetry?.();
       this.#cancelRetry = null;
       if (this.#link?.ifindex === link.ifindex) this.#place = place;

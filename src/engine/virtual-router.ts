@@ -353,7 +353,7 @@ export class VirtualRouter {
     if (!this.#network.link || !this.virtualInterface) return;
     const text = report.failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
     this.#host.notice("warning", this.name, "kernel-step-failed", text);
-    this.#placement.refuse();
+    this.#placement.refuse(this.state.name !== "active");
     this.#evaluate();
   }
 

@@ -234,6 +234,34 @@ describe.each(["ipv4", "ipv6"] as const)("a pair over %s", (family) => {
   });
 });
 
+it("a kernel that refuses to close where there is no filter is asked again at once, and ever less often", async () => {
+  const members = [{ priority: 100 }, { priority: 200 }];
+  const { lan, r1, r2, group, state } = await stage(scenario(members, {}, 5_000, "off"), false);
+  r1.start();
+  await lan.world.runFor(1_000_000);
+  expect([state(r1), r1.forwards(group)]).toEqual(["active", true]);
+  let refusals = 0;
+  r1.machine.failStep = (step) => {
+    if (step.step === "send") return null;
+    refusals++;
+    return "EBUSY";
+  };
+  r1.machine.refusePrepare = "EBUSY";
+  r2.start();
+  for (let waitedMs = 0; refusals === 0 && waitedMs < 5_000; waitedMs++) await lan.world.runFor(1_000);
+  expect([state(r1), r1.forwards(group), refusals]).toEqual(["fault", true, expect.any(Number)]);
+  r1.machine.failStep = null;
+  // Refused once more, then granted: 10 ms and 20 ms.
+  await lan.world.runFor(15_000);
+  expect(r1.forwards(group)).toBe(true);
+  r1.machine.refusePrepare = null;
+  await lan.world.runFor(40_000);
+  expect(r1.forwards(group)).toBe(false);
+  await lan.world.runFor(1_000_000);
+  expect([state(r1), r1.forwards(group)]).toEqual(["backup", false]);
+  expect([state(r2), r2.forwards(group)]).toEqual(["active", true]);
+});
+
 describe.each([
   ["without virtual MAC", { virtualMac: false }],
   ["with unicast advertisements", { unicast: true }],
