@@ -60,6 +60,8 @@ struct Session {
   std::shared_ptr<const Program> program;
   // Ports that the program has patterns on.
   std::vector<uint32_t> listening;
+  // No timer is due before this: one look instead of one at each timer.
+  int64_t soonest_ns = kNever;
   std::array<Timer, kTimers> timers;
   std::array<uint64_t, kCounters> counters{};
   LeasePlace place;
@@ -219,6 +221,7 @@ class Heartbeat {
   void queueFrame(Session& session, const Operation& operation);
   bool believes(Session& session, const FramePattern& pattern, const uint8_t* frame, size_t length);
   void armTimer(Session& session, const Operation& operation, const Moment& moment);
+  void arm(Timer& timer, int64_t deadline_ns);
   void submitPlan(const Session& session, uint32_t plan);
   void setLease(Session& session, bool open);
   void endLeases();

@@ -300,7 +300,7 @@ void Heartbeat::fireTimers(int64_t now_ns) {
     fired = true;
   }
   for (Timer* timer : deferred_) {
-    if (timer->running()) heap_.arm(*timer, timer->deadline_ns);
+    if (timer->running()) arm(*timer, timer->deadline_ns);
   }
   deferred_.clear();
 }
@@ -325,7 +325,7 @@ bool Heartbeat::listenAgain(Timer& timer, int64_t now_ns) {
     until_ns = absence_.end_ns + std::min(kListenTimes * absence_.length_ns, span_ns / 2);
   }
   if (until_ns <= now_ns) return false;
-  heap_.arm(timer, until_ns);
+  arm(timer, until_ns);
   timer.extended = true;
   return true;
 }
@@ -344,12 +344,13 @@ Heartbeat::Heard Heartbeat::heardUntil(const Session& session, int64_t deadline_
 }
 
 void Heartbeat::firePassed(Session& session, int64_t before_ns, int64_t now_ns) {
-  for (;;) {
-    Timer* first = nullptr;
+  while (session.soonest_ns < before_ns) {
+    Timer* first = &session.timers[0];
     for (Timer& timer : session.timers) {
-      if (timer.deadline_ns < before_ns && (first == nullptr || timer.deadline_ns < first->deadline_ns)) first = &timer;
+      if (timer.deadline_ns < first->deadline_ns) first = &timer;
     }
-    if (first == nullptr) return;
+    session.soonest_ns = first->deadline_ns;
+    if (first->deadline_ns >= before_ns) return;
     const Transition* transition = session.onTimer(first->index);
     if (transition != nullptr && transition->report && listenAgain(*first, now_ns)) continue;
     fireTimer(session, *first, now_ns);
@@ -479,7 +480,12 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
   }
   timer.base_ns = base_ns;
   timer.extended = false;
-  heap_.arm(timer, base_ns + after_ns);
+  arm(timer, base_ns + after_ns);
+}
+
+void Heartbeat::arm(Timer& timer, int64_t deadline_ns) {
+  timer.session->soonest_ns = std::min(timer.session->soonest_ns, deadline_ns);
+  heap_.arm(timer, deadline_ns);
 }
 
 // Uniform from 0 to below_ns (SplitMix64; what is left of modulo bias is far below a nanosecond).
