@@ -33,6 +33,7 @@
             "native/prober.cc",
             "native/prober_addon.cc",
             "native/seal.cc",
+            "native/program_pages_addon.cc",
             "native/traffic_addon.cc",
             "native/traffic.cc",
             "native/traffic_sink.cc",

@@ -7,6 +7,7 @@
 #include "netlink_addon.h"
 #include "ownership_addon.h"
 #include "prober_addon.h"
+#include "program_pages_addon.h"
 #include "outgoing_socket_addon.h"
 #include "route_addon.h"
 #include "traffic_addon.h"
@@ -17,6 +18,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   firsthop::registerNetlink(env, exports);
   firsthop::registerOwnership(env, exports);
   firsthop::registerProber(env, exports);
+  firsthop::registerProgramPages(env, exports);
   firsthop::registerOutgoingSockets(env, exports);
   firsthop::registerRoutes(env, exports);
   firsthop::registerTraffic(env, exports);

@@ -16,6 +16,7 @@ import type { NativeNetlinkApi } from "./native/netlink.js";
 import type { NativeOutgoingSocketApi } from "./native/outgoing-socket.js";
 import type { NativeOwnershipApi } from "./native/ownership.js";
 import type { NativeProberApi } from "./native/prober.js";
+import type { NativeProgramPagesApi } from "./native/program-pages.js";
 import type { NativeRoutesApi } from "./native/routes.js";
 import type { NativeTrafficApi } from "./native/traffic.js";
 
@@ -26,6 +27,7 @@ export interface NativeAddon
     NativeNetlinkApi,
     NativeOwnershipApi,
     NativeProberApi,
+    NativeProgramPagesApi,
     NativeOutgoingSocketApi,
     NativeRoutesApi,
     NativeTrafficApi {}

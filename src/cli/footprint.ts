@@ -4,6 +4,10 @@
  * whenever they matter, so they may be changed while it runs.
  */
 import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/** After the start: when the first automata are made, and when peers have been heard and are in them, too. */
+const GIVE_BACK_AFTER_MS = [500, 10_000];
 
 /** Before anything big is loaded. What runs once is not worth optimised machine code, nor a large nursery. */
 export function startSmall(): void {
@@ -12,7 +16,21 @@ export function startSmall(): void {
   setFlagsFromString("--no-opt");
 }
 
-/** The start is over: what is hot from now on stays so. */
+/** From here on it is worth optimised machine code: what is hot stays so. */
 export function settle(): void {
   setFlagsFromString("--opt");
+}
+
+/**
+ * The start is over, and what only it needed (the text of the configuration, what automata were made from) would stay
+ * until V8 needs room, which in a daemon that does nothing may be never. The time this takes is JavaScript's alone.
+ */
+export function giveBackMemory(dropProgramPages: () => void): void {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const giveBack = (): void => {
+    collect();
+    dropProgramPages();
+  };
+  for (const afterMs of GIVE_BACK_AFTER_MS) setTimeout(giveBack, afterMs).unref();
 }

@@ -15,7 +15,7 @@ import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
 import { reloadText } from "./events.js";
-import { settle } from "./footprint.js";
+import { giveBackMemory, settle } from "./footprint.js";
 import { findPredecessor, handoverHandler, listenAfter, type Predecessor } from "./handover.js";
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
@@ -109,6 +109,7 @@ class Service {
     let control = socket === null || predecessor ? null : await this.#listen(socket);
     try {
       const { Router } = await import("../engine/router.js");
+      const { dropProgramPages } = await import("../driver/linux/program-pages.js");
       if (loaded.config.virtualRouters.length > MANY) settle();
       const onEvent = (event: RouterEvent): void => this.#logEvent(event);
       const router = await Router.open(loaded.config, {
@@ -121,6 +122,7 @@ class Service {
       this.#started(router);
       this.#announce(router, control);
       settle();
+      giveBackMemory(dropProgramPages);
       const why = await this.#stopped;
       if (why === FOLLOWED) {
         this.#manager.close();
