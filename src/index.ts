@@ -7,6 +7,7 @@
  *     await router.close();
  */
 import type { Config } from "./config/index.js";
+import { requireDefined } from "./config/parse.js";
 import type { Driver } from "./driver/driver.js";
 import type { ReloadResult } from "./engine/router.js";
 import type {
@@ -95,7 +96,7 @@ export interface FirsthopRouter {
    * @throws FirsthopError NOT_FOUND, REFUSED
    */
   switchover(name: string, options?: { readonly testForUs?: number | null }): Promise<SwitchoverReport>;
-  /** Takes over another configuration; what did not change does not flap. */
+  /** Takes over another configuration; what did not change does not flap. @throws FirsthopError USAGE */
   reload(config: Config): Promise<ReloadResult>;
   /** Leaves; with `handOver` (the default) an Active forwards until its successor is heard. */
   close(options?: { readonly handOver?: boolean }): Promise<void>;
@@ -104,9 +105,10 @@ export interface FirsthopRouter {
 
 /**
  * Opens a router on this machine and starts its virtual routers.
- * @throws FirsthopError NATIVE_UNAVAILABLE, PERMISSION, KERNEL_REFUSED
+ * @throws FirsthopError USAGE, NATIVE_UNAVAILABLE, PERMISSION, KERNEL_REFUSED
  */
 export async function openRouter(config: Config, options: OpenRouterOptions = {}): Promise<FirsthopRouter> {
+  requireDefined(config);
   const { Router } = await import("./engine/router.js");
   const router = await Router.open(config, options);
   return {
@@ -123,7 +125,10 @@ export async function openRouter(config: Config, options: OpenRouterOptions = {}
     undrain: (names) => router.operations.undrain(names),
     setPriority: (name, priority) => router.operations.setPriority(name, priority),
     switchover: (name, switchOptions) => router.operations.switchover(name, switchOptions?.testForUs),
-    reload: (next) => router.reload(next),
+    reload: async (next) => {
+      requireDefined(next);
+      return router.reload(next);
+    },
     close: (closing) => router.close(closing),
     [Symbol.asyncDispose]: () => router.close(),
   };

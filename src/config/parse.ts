@@ -65,6 +65,20 @@ export function defineConfig(input: ConfigInput): Config {
   throw new FirsthopError("CONFIG_INVALID", text);
 }
 
+/**
+ * For what programs without types pass on: a configuration that was never checked would fail somewhere deep inside.
+ * @throws FirsthopError USAGE
+ */
+export function requireDefined(config: unknown): asserts config is Config {
+  const { controlTimeoutUs, virtualRouters } = (config ?? {}) as Partial<Config>;
+  const complete =
+    typeof controlTimeoutUs === "number" &&
+    Array.isArray(virtualRouters) &&
+    virtualRouters.every((one) => typeof one?.name === "string");
+  if (!complete)
+    throw new FirsthopError("USAGE", "a configuration is expected as defineConfig({ ... }) returns it");
+}
+
 /** virtualRouters[0].vrid */
 export function formatPath(path: Path): string {
   if (path.length === 0) return "configuration";
@@ -111,13 +125,13 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown, locate: Locate):
       return { severity: "error", path: full, message: unknownKey(full, key), ...locate(full, true) };
     });
   }
+  if (path.length === 0 && issue.code === "invalid_type")
+    return [{ severity: "error", path, message: noBlock(value), ...locate(path) }];
   if (valueAt(value, path) === undefined) {
     const parent = path.slice(0, -1);
     const message = `${path.at(-1)} is missing`;
     return [{ severity: "error", path: parent, message, ...locate(parent) }];
   }
-  if (path.length === 0 && issue.code === "invalid_type")
-    return [{ severity: "error", path, message: noBlock(value), ...locate(path) }];
   if (valueAt(value, path) === null) {
     const message = "a value is missing: give one, or leave the key out";
     return [{ severity: "error", path, message, ...locate(path) }];

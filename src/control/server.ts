@@ -81,10 +81,10 @@ export async function startControlServer(options: ControlServerOptions): Promise
     socket.on("close", () => sockets.delete(socket));
     sockets.set(socket, serve(socket, options));
   });
-  // No descriptor for another connection (EMFILE): those that are open go on, and the next one may fare better.
-  server.on("error", (error: NodeJS.ErrnoException) => notice(`no connection was taken: ${error.code}`));
   const temporary = temporaryPath(path);
   await listen(server, temporary);
+  // No descriptor for another connection (EMFILE): those that are open go on, and the next one may fare better.
+  server.on("error", (error: NodeJS.ErrnoException) => notice(`no connection was taken: ${error.code}`));
   let claim: SocketClaim;
   try {
     claim = await claimSocketPath(path, temporary);

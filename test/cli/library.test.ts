@@ -33,6 +33,20 @@ describe("types", () => {
   });
 });
 
+describe("without types", () => {
+  it("what defineConfig never saw is refused in one line, and so is nothing at all", async () => {
+    const { stdout } = await run(`
+      const say = (error) => console.log(error.code, error.message);
+      await firsthop.openRouter().catch(say);
+      await firsthop.openRouter({ virtualRouters: [{ interface: "eth0", vrid: 10 }] }).catch(say);
+      try { firsthop.defineConfig() } catch (error) { say(error) }
+    `);
+    const usage = "USAGE a configuration is expected as defineConfig({ ... }) returns it\n";
+    const nothing = "CONFIG_INVALID configuration: a block of keys is expected: begin with virtualRouters:\n";
+    expect(stdout).toBe(usage + usage + nothing);
+  });
+});
+
 describe("on another system", () => {
   it("everything pure works, and opening a router fails with one clear error", async () => {
     const { code, stdout, stderr } = await run(`

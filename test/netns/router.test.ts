@@ -224,7 +224,7 @@ describe("an interface", () => {
     "that vanishes and returns is used again",
     [],
     async () => {
-      await withLab({ routers: 1 }, async (lab) => {
+      await withLab({ routers: 2 }, async (lab) => {
         const router = lab.routers[0]!;
         await router.run("ip", "link", "add", "wing", "type", "veth", "peer", "name", "wing-peer");
         const config = daemonConfig({
@@ -247,6 +247,14 @@ describe("an interface", () => {
         await router.run("ip", "link", "add", "wing", "type", "veth", "peer", "name", "wing-peer");
         await up();
         await daemon.reach("active", 5_000);
+        // The same one goes to another namespace and returns, with whatever the kernel left on it.
+        const elsewhere = lab.routers[1]!;
+        await router.run("ip", "link", "set", "wing", "netns", elsewhere.namespace);
+        await daemon.reach("fault", 5_000);
+        await elsewhere.run("ip", "link", "set", "wing", "netns", router.namespace);
+        await up();
+        await daemon.reach("active", 5_000);
+        expect(daemon.process.output()).not.toContain("not filtered");
         await daemon.stop();
         expect(await router.run("ip", "-o", "link")).not.toContain("macvlan");
       });

@@ -23,8 +23,7 @@ const CODES: { readonly [errno: string]: ErrorCode } = {
 const ADVICE: { readonly [errno: string]: string } = {
   EPERM: "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
   EACCES: "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
-  EROFS:
-    "/proc/sys is read-only here: leave out ProtectKernelTunables= (systemd), or mount it writable (containers)",
+  EROFS: "the file system is read-only",
   ENOSPC: "the file system is full; nothing was changed",
   ENODEV: "the interface is gone",
   ENOTDIR: "something that is no directory is in the way",
@@ -45,6 +44,14 @@ export function refusalOf(what: string, errno: string, kernelSays = ""): Firstho
   const advice = ADVICE[errno];
   const parts = [errno, kernelSays, advice ?? ""].filter((part) => part !== "");
   return new FirsthopError(CODES[errno] ?? "KERNEL_REFUSED", `could not ${what}: ${parts.join(": ")}`);
+}
+
+/** The same for a sysctl. */
+export function sysctlRefusal(what: string, error: unknown): FirsthopError {
+  const { code, message } = refusal(what, error);
+  if ((error as NodeJS.ErrnoException).code !== "EROFS") return new FirsthopError(code, message);
+  const advice = "leave out ProtectKernelTunables= (systemd), or mount /proc/sys writable (containers)";
+  return new FirsthopError(code, `${message}: ${advice}`);
 }
 
 /** The same for what Node's file functions throw. */

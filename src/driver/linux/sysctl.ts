@@ -7,7 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { IpFamily } from "../../core/vrrp/advertisement.js";
 import { FirsthopError } from "../../errors.js";
 import type { Ipv4DeviceSetting } from "../../native/netlink.js";
-import { refusal } from "./refusal.js";
+import { sysctlRefusal } from "./refusal.js";
 
 /** A setting of a parent that somebody needs changed. */
 export interface SysctlClaim {
@@ -49,7 +49,7 @@ export function writeSysctl(family: IpFamily, device: string, setting: string, v
   try {
     writeFileSync(path, value);
   } catch (error) {
-    throw refusal(`write ${value} to ${path}`, error);
+    throw sysctlRefusal(`write ${value} to ${path}`, error);
   }
 }
 
