@@ -1,6 +1,7 @@
 /** Sentences for people: why a virtual router changed its state, with the evidence. */
 import type { VrrpEvent, VrrpReason, VrrpSettings, VrrpState } from "../core/vrrp/machine.js";
 import { currentActiveDownIntervalUs, currentSkewTimeUs } from "../core/vrrp/machine.js";
+import type { Orders } from "./orders.js";
 
 /** Why the machine may not run. */
 export type FaultCause =
@@ -26,7 +27,6 @@ const CAUSE_TEXT: Readonly<Record<string, string>> = {
   drained: "drained by command",
 };
 
-/** `forbidding`: the trackers among the causes, with their evidence; `groupFault`: that of the sync group. */
 /** What is wrong with the LAN that a virtual router stands on. */
 export function lanCauses(
   link: { readonly adminUp: boolean; readonly carrier: boolean } | null,
@@ -38,6 +38,26 @@ export function lanCauses(
   return link.carrier ? address : ["no-carrier", ...address];
 }
 
+/** Everything that keeps the machine from running, what lies deepest first. */
+export function faultCauses(of: {
+  readonly link: Parameters<typeof lanCauses>[0];
+  readonly primaryAddress: string | null;
+  /** The kernel does not do what it should. */
+  readonly refused: boolean;
+  readonly controlLost: boolean;
+  readonly forbidding: readonly { readonly tracker: string }[];
+  readonly orders: Orders;
+}): Set<FaultCause> {
+  const causes = new Set(lanCauses(of.link, of.primaryAddress));
+  if (of.refused) causes.add("kernel-refused");
+  if (of.controlLost) causes.add("control-lost");
+  for (const { tracker } of of.forbidding) causes.add(`tracking:${tracker}`);
+  if (of.orders.drained) causes.add("drained");
+  if (of.orders.groupFault !== null) causes.add("sync-group");
+  return causes;
+}
+
+/** `forbidding`: the trackers among the causes, with their evidence; `groupFault`: that of the sync group. */
 export function describeCauses(
   causes: Iterable<FaultCause>,
   forbidding: readonly { readonly tracker: string; readonly evidence: string }[] = [],

@@ -1,5 +1,6 @@
 /** What a virtual router says about itself, put together from its parts. */
 import type { VirtualRouterConfig } from "../config/index.js";
+import type { MemberView } from "../core/sync-group.js";
 import type { ChecksumForm } from "../core/vrrp/advertisement.js";
 import {
   currentActiveDownIntervalUs,
@@ -80,4 +81,23 @@ function activeAsKnown(settings: VrrpSettings, state: VrrpState): VirtualRouterS
 function statisticsOf({ counters, rejected }: StatusParts): VirtualRouterStatistics {
   const moved = Object.fromEntries(VRRP_COUNTERS.map((name, index) => [name, counters[index] ?? 0]));
   return { ...moved, ...rejected } as unknown as VirtualRouterStatistics;
+}
+
+/** How a virtual router stands in its sync group. `fault`: something of its own keeps it from running. */
+export function memberView(
+  name: string,
+  state: VrrpState,
+  fault: boolean,
+  { preempt, priority: own }: VrrpSettings,
+): MemberView {
+  /** Whether an Active of this priority is left in peace; 0: it released the virtual router. */
+  const follows = (priority: number): boolean => priority > 0 && (priority >= own || !preempt);
+  const running = state.name === "initialize" ? "preparing" : state.name;
+  return {
+    name,
+    standing: fault ? "fault" : running,
+    wants: state.name === "backup" && state.wants === true,
+    follows: state.name === "backup" && !state.wants && follows(state.active?.priority ?? 0),
+    resigning: state.name === "active" && state.resigning !== undefined,
+  };
 }

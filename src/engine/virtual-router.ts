@@ -29,12 +29,13 @@ import {
   describeCauses,
   describeChange,
   type FaultCause,
-  lanCauses,
+  faultCauses,
   lanWorks,
   waitingFor,
 } from "./reasons.js";
 import { authenticationData, receiverOf } from "./receiver.js";
 import { type ChangeReason, Standing } from "./standing.js";
+import { Start } from "./start.js";
 import type { VirtualRouterStateName, VirtualRouterStatus } from "./status.js";
 import type { Followed } from "./tracking/followed.js";
 import {
@@ -44,10 +45,8 @@ import {
   type OwnCounter,
   type VirtualRouterHost,
 } from "./virtual-router-host.js";
-import { virtualRouterStatus } from "./virtual-router-status.js";
+import { memberView, virtualRouterStatus } from "./virtual-router-status.js";
 import { VrrpPlan } from "./vrrp-plan.js";
-
-const LISTEN_MAX_US = 100_000;
 
 export class VirtualRouter {
   readonly name: string;
@@ -58,8 +57,7 @@ export class VirtualRouter {
   readonly #bfd: BfdBinding;
   #controlLost = false;
   #stopping = false;
-  #starting = false;
-  #startWaiters: (() => void)[] = [];
+  readonly #start: Start;
 
   readonly #machine: MachineSession;
   /** Made anew when what it is made of changes. */
@@ -70,9 +68,6 @@ export class VirtualRouter {
   #orders: Orders = NO_ORDERS;
   /** Why it was last told to move. */
   #order = "";
-  readonly #madeAtUs: number;
-  /** The start-up delay runs. */
-  #delayed = false;
   /** When what the last step answered happened. */
   #steppedAtUs = 0;
   /** Made anew when the configuration or our address changes. */
@@ -104,7 +99,15 @@ export class VirtualRouter {
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
     this.#tracking = tracking;
-    this.#madeAtUs = host.heartbeat.now();
+    this.#start = new Start({
+      now: () => host.heartbeat.now(),
+      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
+      schedule: (run) => host.schedule(run),
+      intervalUs: () => this.#config.advertisementIntervalUs,
+      startupDelayUs: () => this.#config.startupDelayUs,
+      start: () => this.#startIfAllowed(),
+      delayOver: () => this.#evaluate(),
+    });
     this.#bfd = new BfdBinding({
       name: config.name,
       session: this.#machine.id,
@@ -196,21 +199,7 @@ export class VirtualRouter {
     if (this.#stopping) return null;
     const own = this.#causes();
     own.delete("sync-group");
-    const state = this.state;
-    const running = state.name === "initialize" ? "preparing" : state.name;
-    return {
-      name: this.name,
-      standing: own.size > 0 ? "fault" : running,
-      wants: state.name === "backup" && state.wants === true,
-      follows: state.name === "backup" && !state.wants && this.#follows(state.active?.priority ?? 0),
-      resigning: state.name === "active" && state.resigning !== undefined,
-    };
-  }
-
-  /** Whether an Active of this priority is left in peace; 0: it released the virtual router. */
-  #follows(priority: number): boolean {
-    const { preempt, priority: own } = this.#settings();
-    return priority > 0 && (priority >= own || !preempt);
+    return memberView(this.name, this.state, own.size > 0, this.#settings());
   }
 
   activeDownIntervalMs(): number {
@@ -286,7 +275,7 @@ export class VirtualRouter {
   /** Resolves when the virtual router runs, or when it is clear that something keeps it from running. */
   async started(): Promise<void> {
     await this.#placement.done();
-    if (this.#starting) await new Promise<void>((resolve) => this.#startWaiters.push(resolve));
+    await this.#start.done();
   }
 
   /** The LAN port was closed; frames need another one. */
@@ -522,13 +511,14 @@ export class VirtualRouter {
   // ---- readiness ----------------------------------------------------------------------------------------
 
   #causes(): Set<FaultCause> {
-    const causes = new Set(lanCauses(this.#network.link, this.primaryAddress));
-    if (this.#placement.refused) causes.add("kernel-refused");
-    if (this.#controlLost) causes.add("control-lost");
-    for (const { tracker } of this.#tracking.forbidding) causes.add(`tracking:${tracker}`);
-    if (this.#orders.drained) causes.add("drained");
-    if (this.#orders.groupFault !== null) causes.add("sync-group");
-    return causes;
+    return faultCauses({
+      link: this.#network.link,
+      primaryAddress: this.primaryAddress,
+      refused: this.#placement.refused,
+      controlLost: this.#controlLost,
+      forbidding: this.#tracking.forbidding,
+      orders: this.#orders,
+    });
   }
 
   /** What is wrong, in a sentence, with the trackers' evidence. */
@@ -548,7 +538,7 @@ export class VirtualRouter {
     const ready = causes.size === 0 && this.virtualInterface !== null;
     if (this.state.name === "initialize") {
       const { awaited } = this.#tracking;
-      if (ready && awaited.length === 0 && !this.#stopping) this.#scheduleStart();
+      if (ready && awaited.length === 0 && !this.#stopping) this.#start.soon();
       else
         this.#showState(this.#describe(causes) || waitingFor(ready, awaited), [...causes][0] ?? "preparing");
     } else if (!ready) {
@@ -558,38 +548,11 @@ export class VirtualRouter {
     }
   }
 
-  /**
-   * Starts after having listened for two intervals. The RFC's Backup does nothing else, but at 10 ms its three
-   * intervals pass before JavaScript has read its first advertisement; heard before, it is known to the first program.
-   */
-  #scheduleStart(): void {
-    if (this.#starting || this.#startsLater()) return;
-    this.#starting = true;
-    const listenUs = Math.min(2 * this.#config.advertisementIntervalUs, LISTEN_MAX_US);
-    this.#host.setTimer(listenUs, () => this.#host.schedule(() => this.#start()));
-  }
-
-  /** Whether the start-up delay runs; nobody waits for its end. */
-  #startsLater(): boolean {
-    const leftUs = this.#madeAtUs + this.#config.startupDelayUs - this.#host.heartbeat.now();
-    if (leftUs <= 0 || this.#delayed) return leftUs > 0;
-    this.#delayed = true;
-    this.#host.setTimer(leftUs, () => {
-      this.#delayed = false;
-      this.#evaluate();
-    });
-    return true;
-  }
-
-  #start(): void {
-    this.#starting = false;
+  #startIfAllowed(): void {
     const allowed = this.#causes().size === 0 && this.#tracking.awaited.length === 0;
     if (allowed && this.virtualInterface !== null && !this.#stopping && this.state.name === "initialize") {
       this.#machine.start();
     }
-    const waiters = this.#startWaiters;
-    this.#startWaiters = [];
-    for (const wake of waiters) wake();
   }
 
   #placed(): void {
