@@ -21,7 +21,7 @@ const CAUSE_TEXT: Readonly<Record<string, string>> = {
   "interface-missing": "the interface does not exist",
   "interface-down": "the interface is administratively down",
   "no-carrier": "the interface has no carrier",
-  "no-primary-address": "the interface has no address to send from",
+  "no-primary-address": "the interface has no address of its own to send from (virtual ones do not count)",
   "kernel-refused": "the kernel refused what the virtual router needs",
   "control-lost": "the control plane was silent for longer than controlTimeout",
   drained: "drained by command",
