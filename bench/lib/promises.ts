@@ -115,7 +115,7 @@ function sizes(): Promised[] {
   return [
     ...(["sent", "received"] as const).flatMap((way) =>
       (["keepalived-vmac", "keepalived"] as const).map((peer) => ({
-        promise: `processor time for a million advertisements ${way}, 255 virtual routers: at most half of ${peer}'s`,
+        promise: `processor time for a million advertisements ${way}, 255 virtual routers at 10 ms: at most half of ${peer}'s`,
         judge: (look: Look) => {
           const theirs = look("cpu", way, /^255 /, peer);
           return theirs
@@ -138,13 +138,13 @@ function sizes(): Promised[] {
     },
     {
       promise: "4,096 virtual routers at 100 ms: 99.9 % of gaps within 20 ms of 100",
-      judge: (look) => atMost(tail(look("cpu", "deviation", many, OURS)), 20, "ms"),
+      judge: (look) => atMost(tail(look("scale", "deviation", many, OURS)), 20, "ms"),
     },
     {
       promise: "4,096 virtual routers: all taken over within Active_Down_Interval + 100 ms",
       judge: (look) => {
-        const left = look("cpu", "notTakenOver", many, OURS);
-        const over = look("cpu", "failover", many, OURS);
+        const left = look("scale", "notTakenOver", many, OURS);
+        const over = look("scale", "failover", many, OURS);
         if (!left) return null;
         if (left.most > 0) return { found: `${left.most} were not taken over`, kept: false };
         return atMost(over?.most ?? null, 100, "ms");

@@ -1,7 +1,7 @@
 /** All suites, in the order in which they run. */
 import type { Suite } from "../lib/suite.js";
 import { bfd } from "./bfd.js";
-import { cpu } from "./cpu.js";
+import { cpu, scale } from "./cpu.js";
 import { duplicates } from "./duplicates.js";
 import { failover } from "./failover.js";
 import { micro } from "./micro.js";
@@ -16,6 +16,7 @@ export const SUITES: readonly Suite[] = [
   takeover,
   timing,
   cpu,
+  scale,
   start,
   duplicates,
   ownership,

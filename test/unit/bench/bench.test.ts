@@ -192,7 +192,7 @@ describe("judgePromises", () => {
 
   it("does not take a virtual router without a successor for a fast one", () => {
     const crowd = (metric: string, samples: number[]): Series => ({
-      ...{ suite: "cpu", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
+      ...{ suite: "scale", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
     });
     expect(judged([crowd("failover", [1, 2]), crowd("notTakenOver", [3])])).toMatchObject([
       { found: "3 were not taken over", kept: false },
