@@ -35,7 +35,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
   show: {
     summary: "show the state of the daemon",
     options: ["--json", "--watch", "--socket"],
-    words: ["virtual-routers", "tracks", "interfaces"],
+    words: ["virtual-routers", "sync-groups", "tracks", "bfd", "interfaces"],
     names: true,
   },
   events: {

@@ -6,6 +6,7 @@ import type {
   BfdSessionStatus,
   InterfaceStatus,
   RouterStatus,
+  SyncGroupStatus,
   TrackStatus,
   VirtualRouterStatus,
 } from "../engine/status.js";
@@ -37,7 +38,7 @@ export function showCommand(): Command {
     .description("Shows the state of the running daemon: all virtual routers, or one of them in detail.")
     .argument(
       "[what]",
-      "virtual-routers, tracks, bfd, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
+      "virtual-routers, sync-groups, tracks, bfd, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
     )
     .option("--json", "print JSON; with --watch one document a line")
     .option("--watch", "stay and print again whenever something changes")
@@ -118,6 +119,8 @@ export function selection(status: RouterStatus, what: string | undefined): unkno
       return status;
     case "virtual-routers":
       return { virtualRouters: status.virtualRouters };
+    case "sync-groups":
+      return { syncGroups: status.syncGroups };
     case "tracks":
       return { tracks: status.tracks, mask: status.mask };
     case "bfd":
@@ -135,6 +138,8 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
     case undefined:
     case "virtual-routers":
       return virtualRoutersTable(status.virtualRouters, nowMs);
+    case "sync-groups":
+      return syncGroupsTable(status);
     case "tracks":
       return [tracksTable(status.tracks, nowMs), ...maskedText(status)].join("\n");
     case "bfd":
@@ -174,6 +179,28 @@ function virtualRoutersTable(routers: readonly VirtualRouterStatus[], nowMs: num
       router.lastChange === null ? "-" : age(router.lastChange.at, nowMs),
     ]),
   );
+}
+
+/** One line a group and one a member, so that the one that holds up the others is seen. */
+function syncGroupsTable({ syncGroups, virtualRouters }: RouterStatus): string {
+  if (syncGroups.length === 0) return "no sync groups are configured";
+  const byName = new Map(virtualRouters.map((router) => [router.name, router]));
+  return table(
+    ["GROUP", "MODE", "STATE", "PRIORITY", "NOTE"],
+    syncGroups.flatMap((group) => [
+      [group.name, group.mode, paintState(group.state), "-", groupNote(group)],
+      ...group.members.flatMap((name) => {
+        const member = byName.get(name);
+        if (!member) return [];
+        return [[`  ${name}`, "", stateCell(member), priorityCell(member), member.causes.join(",") || "-"]];
+      }),
+    ]),
+  );
+}
+
+function groupNote({ blocked, members }: SyncGroupStatus): string {
+  if (members.length === 0) return "no members";
+  return blocked ? "blocked: another router keeps one of its members" : "-";
 }
 
 function tracksTable(tracks: readonly TrackStatus[], nowMs: number): string {

@@ -192,6 +192,69 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(names(await runIn(namespace, "ip", "-o", "link"))).toEqual(names(links));
   });
 
+  it("shows sync groups with their members", async () => {
+    const members = [10, 11].map((vrid) => virtualRouter(vrid, { syncGroup: "edge" }));
+    writeFileSync(configPath(), JSON.stringify({ virtualRouters: members, syncGroups: [{ name: "edge" }] }));
+    const daemon = startDaemon();
+    await until(
+      "the group is Active",
+      daemon,
+      async () => (await status())?.syncGroups[0]?.state === "active",
+    );
+    const lines = (await ask("show", "sync-groups")).stdout.trimEnd().split("\n");
+    expect(lines).toHaveLength(4);
+    expect(lines[0]).toMatch(/^GROUP +MODE +STATE +PRIORITY +NOTE$/);
+    expect(lines[1]).toMatch(/^edge +all +active +- +-$/);
+    expect(lines[2]).toMatch(/^ {2}lan0\/10 +active +200 +-$/);
+    expect(lines[3]).toMatch(/^ {2}lan0\/11 +active +200 +-$/);
+    expect(JSON.parse((await ask("show", "sync-groups", "--json")).stdout)).toEqual({
+      syncGroups: [
+        { name: "edge", mode: "all", state: "active", blocked: false, members: ["lan0/10", "lan0/11"] },
+      ],
+    });
+  });
+
+  it("stays out of the election for its start-up delay", async () => {
+    configure(virtualRouter(10), virtualRouter(11, { startupDelay: "2s" }));
+    const daemon = startDaemon();
+    await reached(daemon, "lan0/10", "active");
+    expect((await status())?.virtualRouters[1]?.state).toBe("initialize");
+    await reached(daemon, "lan0/11", "active");
+    const listed = await ask("events", "--no-follow", "--json");
+    const events = listed.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as RouterEvent);
+    const [early, late] = ["lan0/10", "lan0/11"].map((name) => {
+      const first = events.find((event) => event.type === "stateChange" && event.name === name);
+      return Date.parse(first?.at ?? "");
+    });
+    // From its making, a moment after the daemon's start; the other one starts after two intervals.
+    expect(late! - early!).toBeGreaterThan(1_500);
+    expect(late! - early!).toBeLessThan(4_000);
+  });
+
+  it("goes on after the event whose number is given, and refuses what is no number", async () => {
+    await startActive();
+    const list = async (...more: string[]): Promise<RouterEvent[]> => {
+      const { stdout } = await ask("events", "--no-follow", "--json", ...more);
+      return stdout
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as RouterEvent);
+    };
+    const all = await list();
+    expect(all.length).toBeGreaterThan(1);
+    const second = all[1]!.sequence;
+    const after = await list("--since", String(second));
+    expect(after.slice(0, all.length - 2)).toEqual(all.slice(2));
+    expect(after.every((event) => event.sequence > second)).toBe(true);
+    expect(await list("--since", String(all.at(-1)!.sequence + 1000))).toEqual([]);
+    const wrong = await ask("events", "--since", "yesterday");
+    expect(wrong.code).not.toBe(0);
+    expect(wrong.stderr).toMatch(ONE_LINE);
+  });
+
   it("explains, and says what it does not know", async () => {
     await startActive();
     const text = await ask("explain", "lan0/10");
