@@ -71,7 +71,7 @@ struct Posture {
 };
 
 struct Program {
-  std::unique_ptr<const Seal> seal;
+  std::shared_ptr<const Seal> seal;
   std::vector<Bytes> frames;
   std::vector<FramePattern> patterns;
   std::vector<std::shared_ptr<const KernelPlan>> kernel_plans;
