@@ -305,25 +305,24 @@ void Heartbeat::fireTimers(int64_t now_ns) {
   deferred_.clear();
 }
 
-// A wake-up that comes late tells that nothing ran here meanwhile.
+// A wake-up that comes late tells that nothing ran here meanwhile. A thread that is late because it has much to do was
+// not away.
 void Heartbeat::noteAbsence(int64_t now_ns) {
-  const int64_t late_ns = timer_set_ns_ == kNever ? 0 : now_ns - std::max(timer_set_ns_, timer_armed_ns_);
-  if (late_ns >= kAbsentLeastNs) absence_ = {now_ns, late_ns};
+  if (timer_set_ns_ == kNever) return;
+  const int64_t due_ns = std::max(timer_set_ns_, timer_armed_ns_);
+  if (now_ns - due_ns >= kAbsentLeastNs) absence_ = {now_ns, now_ns - due_ns};
 }
 
 // Who was away when a deadline passed, or shortly before, listens for a while again, and once only: the frames that
 // would have put it off may have been lost meanwhile, or not been sent by one that was away for the same reason.
 bool Heartbeat::listenAgain(Timer& timer, int64_t now_ns) {
-  if (timer.extended) return false;
+  if (timer.extended || absence_.end_ns <= timer.base_ns) return false;
   const int64_t span_ns = timer.deadline_ns - timer.base_ns;
-  const int64_t tolerated_ns = std::clamp(span_ns / kAbsentPart, kAbsentLeastNs, kAbsentMostNs);
-  const int64_t late_ns = now_ns - timer.deadline_ns;
-  int64_t until_ns = 0;
-  if (late_ns >= tolerated_ns) {
-    until_ns = now_ns + std::min(late_ns, span_ns);
-  } else if (absence_.length_ns >= tolerated_ns && absence_.end_ns > timer.base_ns) {
-    until_ns = absence_.end_ns + std::min(kListenTimes * absence_.length_ns, span_ns / 2);
-  }
+  if (absence_.length_ns < std::clamp(span_ns / kAbsentPart, kAbsentLeastNs, kAbsentMostNs)) return false;
+  const bool missed = absence_.end_ns >= timer.deadline_ns;
+  const int64_t grace_ns = missed ? std::min(absence_.end_ns - timer.deadline_ns, span_ns) : 0;
+  const int64_t until_ns =
+      absence_.end_ns + std::max(grace_ns, std::min(kListenTimes * absence_.length_ns, span_ns / 2));
   if (until_ns <= now_ns) return false;
   arm(timer, until_ns);
   timer.extended = true;
