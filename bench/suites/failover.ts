@@ -223,7 +223,7 @@ function recordTakeover({ context, subject, plan }: Session, title: string, take
   const record = (metric: string, value: number): void =>
     context.record(metric, condition, subject.id, value);
   record("over", takeover.overDownIntervalUs / 1000);
-  if (takeover.advertOverDownIntervalUs !== null) record("advert", takeover.advertOverDownIntervalUs / 1000);
+  record("advert", takeover.advertOverDownIntervalUs / 1000);
   record("outage", takeover.outageUs / 1000);
   record("lost", takeover.lost);
   record("doubled", takeover.duplicated);

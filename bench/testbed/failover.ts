@@ -23,8 +23,11 @@ export interface Failover {
   readonly deadlineUs: number;
   /** firstPacketUs - deadlineUs: 0 would be exact, less is too early. */
   readonly overDownIntervalUs: number;
-  /** The same for its first advertisement: how punctual the daemon was, packets aside. Null: it sent none yet. */
-  readonly advertOverDownIntervalUs: number | null;
+  /**
+   * The same for its first advertisement: how punctual the daemon was. A peer's Backup may forward before it claims,
+   * because what the switch floods, or learned to be there from its macvlan's own frames, is taken by its kernel.
+   */
+  readonly advertOverDownIntervalUs: number;
   readonly lost: number;
   readonly duplicated: number;
 }
@@ -47,23 +50,26 @@ export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan
     await eventually(`${backup.router.name} hears an advertisement`, boundMs, heard);
     const mac = backup.router.upstreamMac;
     const from = traffic.sent();
-    const carried = traffic.carriedBy(mac);
     const beginUs = instrumentNowUs();
     await disturb();
+    let firstPacketUs = Number.NaN;
+    const claimed = (): boolean => readAdverts(capture.frames()).some((advert) => advert.outgoing);
     await eventually(
-      `a packet comes through ${backup.router.name}`,
+      `${backup.router.name} claims, and a packet comes through it`,
       boundMs,
-      () => traffic.carriedBy(mac) > carried,
+      () => {
+        if (!claimed()) return false;
+        // Counters alone would take a packet that still waited in the receive ring for one.
+        firstPacketUs = firstArrivalAfter(traffic.columns(from), beginUs, mac) ?? Number.NaN;
+        return !Number.isNaN(firstPacketUs);
+      },
       () => backup.log().split("\n").slice(-6).join(" | "),
     );
     await reach(backup, "active", boundMs);
     const to = traffic.sent(); // later ones may still be under way when the columns are read
     await capture.stop();
     capture.verify();
-    const columns = traffic.columns(from, to);
-    const firstPacketUs = firstArrivalAfter(columns, beginUs, mac);
-    if (firstPacketUs === null) throw new Error(`no packet came through ${backup.router.name}`);
-    const { lost, duplicated } = reportTraffic(columns);
+    const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
     const over = againstDeadline(readAdverts(capture.frames()), { firstPacketUs, activeDownUs, skewUs });
     if (!over) throw new Error(`no advertisement reached ${backup.router.name}`);
     return { firstPacketUs, ...over, lost, duplicated };
@@ -77,19 +83,18 @@ function againstDeadline(
   adverts: readonly SeenAdvert[],
   times: { readonly firstPacketUs: number; readonly activeDownUs: number; readonly skewUs: number },
 ): Pick<Failover, "lastAdvertUs" | "deadlineUs" | "overDownIntervalUs" | "advertOverDownIntervalUs"> | null {
-  const { firstPacketUs } = times;
-  const heard = adverts.filter((advert) => !advert.outgoing && advert.atUs < firstPacketUs);
+  const claim = adverts.find((advert) => advert.outgoing);
+  const heard = adverts.filter((advert) => !advert.outgoing && claim && advert.atUs < claim.atUs);
   // A release may be repeated: the first one counts.
   const lastClaim = heard.findLastIndex((advert) => advert.priority !== 0);
   const last = heard[lastClaim + 1] ?? heard[lastClaim];
-  if (!last) return null;
+  if (!last || !claim) return null;
   const deadlineUs = last.atUs + (last.priority === 0 ? times.skewUs : times.activeDownUs);
-  const first = adverts.find((advert) => advert.outgoing && advert.atUs > last.atUs);
   return {
     lastAdvertUs: last.atUs,
     deadlineUs,
-    overDownIntervalUs: firstPacketUs - deadlineUs,
-    advertOverDownIntervalUs: first ? first.atUs - deadlineUs : null,
+    overDownIntervalUs: times.firstPacketUs - deadlineUs,
+    advertOverDownIntervalUs: claim.atUs - deadlineUs,
   };
 }
 

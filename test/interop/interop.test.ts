@@ -50,11 +50,21 @@ describe.each(MEETINGS)("$title", ({ peer, options }) => {
       async () => {
         await withLab({ routers: 2 }, async (lab) => {
           const pair = await startPair(lab, kinds, options);
+          const peerStandsBy = kinds[1] !== "firsthop";
+          if (peerStandsBy && options.version !== 2 && options.family !== "ipv6") {
+            // It can't read RFC 9568's checksum and claims once; from then on it is spoken to in its own form.
+            const learned = (): boolean => pair.active.log().includes("checksum-form");
+            await eventually("the peer's checksum is learned", 5_000, learned, pair.active.log);
+            await reach(pair.backup, "backup", 5_000);
+          }
           const traffic = startTraffic(lab, { rate: 1000, family: options.family ?? "ipv4" });
           // A peer's Backup forwards what a switch floods when a port loses its carrier; so the cut is a silent one.
-          const kind = kinds[1] === "firsthop" ? "line" : "silent";
+          const kind = peerStandsBy ? "silent" : "line";
           const failover = await measureFailover({ lab, ...pair, traffic, kind });
-          expect(failover.overDownIntervalUs).toBeGreaterThan(-EARLY_US[kinds[1]]);
+          expect(failover.advertOverDownIntervalUs).toBeGreaterThan(-EARLY_US[kinds[1]]);
+          // Packets are for firsthop to keep back: a peer's Backup also forwards what the switch sends it by mistake.
+          if (kinds[1] === "firsthop")
+            expect(failover.overDownIntervalUs).toBeGreaterThan(-EARLY_US.firsthop);
           expect(failover.overDownIntervalUs).toBeLessThan(LATE_US);
           await pair.active.stop();
           await reach(pair.backup, "active", 15_000);

@@ -43,9 +43,10 @@ describe("testbed", () => {
             console.log(`${kind}, ${family}, 100 ms: ${failoverSummary(runs)}`);
             for (const run of runs) {
               // FRR rounds the skew away (to whole units of 10 ms) and fires early.
-              expect(run.overDownIntervalUs).toBeGreaterThan(kind === "frr" ? -65_000 : -1_000);
+              expect(run.advertOverDownIntervalUs).toBeGreaterThan(kind === "frr" ? -65_000 : -1_000);
               expect(run.overDownIntervalUs).toBeLessThan(100_000);
-              expect(run.lost).toBeGreaterThan(0);
+              // FRR's Backup also carries what the switch brings it before it claims: then nothing is lost.
+              if (kind === "keepalived") expect(run.lost).toBeGreaterThan(0);
             }
             await pair.backup.stop();
             await pair.active.stop();
