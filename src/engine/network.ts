@@ -89,7 +89,8 @@ export class NetworkCache {
   /**
    * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
    * addresses; IPv6: its link-local address. What virtual routers put there is none (`borrowed`): it comes and goes,
-   * and the next Active would take our advertisements for its own.
+   * and the next Active would take our advertisements for its own. The owner's own address is the last choice: who was
+   * Active in its place has it too, and a kernel lets nothing in that comes from an address of its own.
    */
   primaryAddress(
     ifindex: number,
@@ -125,7 +126,7 @@ export class NetworkCache {
       .filter((one) => usable(one) && !borrowed.has(one.address));
     const rank = (one: AddressInfo): number => {
       const covers = covered.some((address) => prefixContains(one.address, one.prefixLength, address));
-      return (covers ? 0 : 2) + (one.secondary ? 1 : 0);
+      return (covered.includes(one.address) ? 4 : 0) + (covers ? 0 : 2) + (one.secondary ? 1 : 0);
     };
     candidates.sort((a, b) => rank(a) - rank(b) || compareAddresses(a.address, b.address));
     return candidates[0]?.address ?? null;

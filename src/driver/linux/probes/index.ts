@@ -9,6 +9,8 @@ import { Scripts } from "./script.js";
 import { probeTcp } from "./tcp.js";
 import { probeUdp } from "./udp.js";
 
+const LOOK_UP_MS = 10_000;
+
 export interface LinuxProbes extends Probes {
   /** Ends all probes; resolves when no process of them is left. */
   close(): Promise<void>;
@@ -43,20 +45,32 @@ function begin(request: ProbeRequest, timeoutMs: number, scripts: Scripts): Prob
     case "script":
       return scripts.run(request, timeoutMs);
     case "process":
-      return limited(timeoutMs, () => countProcesses(request.name, request.minimum));
+      return lookedUp(() => countProcesses(request.name, request.minimum));
     case "pidFile":
-      return limited(timeoutMs, () => processOfPidFile(request.path));
+      return lookedUp(() => processOfPidFile(request.path));
     case "file":
-      return limited(timeoutMs, () => readNumberFile(request.path));
+      return lookedUp(() => readNumberFile(request.path));
   }
 }
 
+/**
+ * What this machine looks up by itself. That it is slow to do so, as one is whose processors are busy, says nothing
+ * about what is looked for; a file system that hangs is told of, and what was known stays.
+ */
+function lookedUp(look: () => Promise<TrackResult>): ProbeRun {
+  return limited(LOOK_UP_MS, look, { untried: `took longer than ${LOOK_UP_MS / 1000} s to look up` });
+}
+
 /** A probe that an aborted signal ends. What it throws is a failure like any other. */
-function limited(timeoutMs: number, probe: (signal: AbortSignal) => Promise<TrackResult>): ProbeRun {
+function limited(
+  timeoutMs: number,
+  probe: (signal: AbortSignal) => Promise<TrackResult>,
+  tooLate: TrackResult | Untried = { up: false, evidence: `no answer within ${timeoutMs} ms` },
+): ProbeRun {
   const abort = new AbortController();
-  const late = new Promise<TrackResult>((resolve) => {
+  const late = new Promise<TrackResult | Untried>((resolve) => {
     const timer = setTimeout(() => {
-      resolve({ up: false, evidence: `no answer within ${timeoutMs} ms` });
+      resolve(tooLate);
       abort.abort();
     }, timeoutMs);
     abort.signal.addEventListener("abort", () => {
