@@ -1,0 +1,256 @@
+/** Two routers on several switched LANs, each with one daemon that plays all scenarios at once. */
+import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { KEEPALIVED } from "../../../bench/testbed/keepalived.js";
+import { familyProcesses, killQuietly } from "../../../bench/testbed/processes.js";
+import { type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
+import { bequeath, ipBatch, newEstateName, writeSysctls } from "../../../src/lab/namespaces.js";
+import { type LabNode, nodeOf, ROUTER_SYSCTLS } from "../../../src/lab/topology.js";
+import { type Capture, captureAt, readAdverts } from "../../../src/lab/traffic.js";
+import { eventually } from "../../../src/lab/wait.js";
+import {
+  fileOf,
+  firsthopConfig,
+  keepalivedConfig,
+  type Placed,
+  processOf,
+  type Site,
+  scriptOf,
+  trackerName,
+} from "./translate.js";
+
+export type Make = "firsthop" | "keepalived";
+
+const LANS = [0, 1, 2, 3] as const;
+const START_BOUND_MS = 15_000;
+
+/** A daemon's virtual routers by VRID: A, B, F, or ? before it said anything. */
+interface Player {
+  states(): Promise<ReadonlyMap<number, string>>;
+  log(): string;
+  stop(): Promise<void>;
+}
+
+export interface Stage {
+  readonly title: string;
+  /** Carries out "r1.wan=down" of a scenario. */
+  act(placed: Placed, event: string): Promise<void>;
+  /** What each scenario stands at, as its outcomes are written. */
+  outcomes(): Promise<string[]>;
+  log(): string;
+  close(): Promise<void>;
+}
+
+interface Ground {
+  readonly directory: string;
+  readonly nodes: readonly [LabNode, LabNode];
+  readonly lan: LabNode;
+  readonly close: () => void;
+}
+
+async function openGround(): Promise<Ground> {
+  const { name, directory } = newEstateName();
+  const routers = [`${name}-r1`, `${name}-r2`] as const;
+  const lan = `${name}-lan`;
+  const close = bequeath([...routers, lan], directory);
+  try {
+    await ipBatch([lan, ...routers].map((space) => `netns add ${space}`));
+    for (const space of routers) await writeSysctls(space, ROUTER_SYSCTLS);
+    const bridge = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0";
+    await ipBatch(
+      LANS.flatMap((at) => [`link add sw${at} ${bridge}`, `link set sw${at} up`]),
+      lan,
+    );
+    for (const [index, space] of routers.entries()) {
+      await ipBatch(
+        LANS.map(
+          (at) => `link add lan${at} netns ${space} type veth peer name r${index + 1}-${at} netns ${lan}`,
+        ),
+      );
+      await ipBatch(
+        LANS.flatMap((at) => [
+          `link set r${index + 1}-${at} master sw${at}`,
+          `link set r${index + 1}-${at} up`,
+        ]),
+        lan,
+      );
+      const up = LANS.flatMap((at) => [
+        `link set lan${at} up`,
+        `addr add 10.${at}.0.${index + 1}/16 dev lan${at}`,
+      ]);
+      await ipBatch(["link set lo up", ...up], space);
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const nodes = [nodeOf("r1", routers[0], directory), nodeOf("r2", routers[1], directory)] as const;
+  return { directory, nodes, lan: nodeOf("lan", lan, directory), close };
+}
+
+/** Everything that trackers look at, as scenarios begin. */
+async function furnish(ground: Ground, all: readonly Placed[]): Promise<void> {
+  for (const [index, node] of ground.nodes.entries()) {
+    const site = siteOf(ground, index);
+    for (const placed of all)
+      for (const [key, { kind, initially }] of Object.entries(placed.scenario.trackers ?? {})) {
+        const name = trackerName(placed, key);
+        if (kind === "interface") {
+          const peer = `peer-${placed.number}`;
+          await ipBatch(
+            [`link add ${name} type veth peer name ${peer}`, `link set ${peer} up`],
+            node.namespace,
+          );
+        }
+        if (kind === "process") {
+          if (initially?.[index] === "absent") continue;
+          const program = join(ground.directory, processOf(site, placed));
+          copyFileSync("/bin/sleep", program);
+          chmodSync(program, 0o755);
+          node.spawn(`r${index + 1}-${name}`, program, ["600"]);
+          continue;
+        }
+        if (kind === "script") {
+          const text = `#!/bin/sh\nread -r code < ${fileOf(site, name)}\nexit "$code"\n`;
+          writeFileSync(scriptOf(site, name), text, { mode: 0o700 });
+        }
+        await change(node, site, placed, key, initially?.[index] ?? (kind === "interface" ? "up" : "0"));
+      }
+  }
+}
+
+async function change(node: LabNode, site: Site, placed: Placed, key: string, value: string): Promise<void> {
+  const kind = placed.scenario.trackers?.[key]?.kind;
+  const name = trackerName(placed, key);
+  if (/^lan\d$/.test(key)) await ipBatch([`link set ${key} ${value}`], node.namespace);
+  else if (kind === "interface") await ipBatch([`link set ${name} ${value}`], node.namespace);
+  else if (kind === "file" || kind === "script") writeFileSync(fileOf(site, name), `${value}\n`);
+  else throw new Error(`nothing is called ${key} in ${placed.scenario.title}`);
+}
+
+const siteOf = (ground: Ground, index: number): Site => ({
+  directory: ground.directory,
+  router: index === 0 ? 1 : 2,
+});
+
+/** Builds the ground and starts both routers. */
+export async function openStage(makes: readonly [Make, Make], all: readonly Placed[]): Promise<Stage> {
+  const ground = await openGround();
+  const captures: Capture[] = [];
+  const players: Player[] = [];
+  const close = async (): Promise<void> => {
+    try {
+      for (const player of players) await player.stop();
+      for (const capture of captures) await capture.stop();
+    } finally {
+      ground.close();
+    }
+  };
+  try {
+    await furnish(ground, all);
+    for (const at of LANS)
+      captures.push(captureAt(ground.lan, `sw${at}`, { capacity: 200_000, snapLength: 64 }));
+    for (const [index, make] of makes.entries())
+      players.push(await (make === "firsthop" ? playFirsthop : playKeepalived)(ground, index, all));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const priorities = listener(captures);
+  return {
+    title: makes.join(" + "),
+    act: async (placed, events) => {
+      for (const event of events.split(" ")) {
+        const [, router, key, value] = /^r([12])\.(\w+)=(\S+)$/.exec(event) ?? [];
+        if (!router || !key || !value) throw new Error(`'${event}' is no event`);
+        const index = Number(router) - 1;
+        await change(ground.nodes[index]!, siteOf(ground, index), placed, key, value);
+      }
+    },
+    outcomes: async () => {
+      const states = await Promise.all(players.map((player) => player.states()));
+      const said = priorities();
+      return all.map(({ scenario, firstVrid }) =>
+        scenario.instances
+          .map((_, at) =>
+            states.map((by) => stateText(by.get(firstVrid + at), said.get(firstVrid + at))).join("/"),
+          )
+          .join(" "),
+      );
+    },
+    log: () => players.map((player) => player.log()).join("\n"),
+    close,
+  };
+}
+
+const stateText = (state = "?", said?: number): string => (state === "A" ? `A${said ?? "?"}` : state);
+
+/** The last priority advertised for each VRID; releases are left out. */
+function listener(captures: readonly Capture[]): () => ReadonlyMap<number, number> {
+  const said = new Map<number, number>();
+  const read = captures.map(() => 0);
+  return () => {
+    captures.forEach((capture, at) => {
+      const frames = capture.frames(read[at]);
+      read[at] = read[at]! + frames.length;
+      for (const { vrid, priority } of readAdverts(frames)) if (priority > 0) said.set(vrid, priority);
+    });
+    return said;
+  };
+}
+
+const LETTER: Readonly<Record<string, string>> = {
+  active: "A",
+  backup: "B",
+  fault: "F",
+  MASTER: "A",
+  BACKUP: "B",
+  FAULT: "F",
+};
+
+async function playFirsthop(ground: Ground, index: number, all: readonly Placed[]): Promise<Player> {
+  const node = ground.nodes[index]!;
+  const config = firsthopConfig(all, siteOf(ground, index));
+  // The rest of a lab is not needed to start a daemon.
+  const lab = { directory: ground.directory } as Parameters<typeof startDaemon>[0];
+  const daemon: LabDaemon = await startDaemon(lab, node as Parameters<typeof startDaemon>[1], config);
+  return {
+    states: async () => {
+      const { virtualRouters } = await daemon.status();
+      return new Map(virtualRouters.map(({ vrid, state }) => [vrid, LETTER[state] ?? "?"]));
+    },
+    log: () => daemon.process.output(),
+    stop: async () => void (await daemon.stop()),
+  };
+}
+
+const STATE_LINE = /\(vr-(\d+)\) entering (MASTER|BACKUP|FAULT) state/gi;
+
+async function playKeepalived(ground: Ground, index: number, all: readonly Placed[]): Promise<Player> {
+  const node = ground.nodes[index]!;
+  const base = join(ground.directory, `${node.name}-keepalived`);
+  writeFileSync(`${base}.conf`, keepalivedConfig(all, siteOf(ground, index)));
+  for (const file of [`${base}.pid`, `${base}-vrrp.pid`]) rmSync(file, { force: true });
+  const child = node.spawn(`${node.name}-keepalived`, KEEPALIVED, [
+    ...["--dont-fork", "--log-console", "--log-detail", "--vrrp"],
+    ...["--use-file", `${base}.conf`, "--pid", `${base}.pid`, "--vrrp_pid", `${base}-vrrp.pid`],
+  ]);
+  const states = (): Map<number, string> =>
+    new Map(
+      [...child.output().matchAll(STATE_LINE)].map(([, vrid, state]) => [
+        Number(vrid),
+        LETTER[state!.toUpperCase()] ?? "?",
+      ]),
+    );
+  await eventually("keepalived runs", START_BOUND_MS, () => states().size > 0, child.output);
+  return {
+    states: async () => states(),
+    log: child.output,
+    stop: async () => {
+      child.kill("SIGTERM");
+      await eventually("keepalived ends", START_BOUND_MS, () => !child.running()).catch(() => {
+        for (const pid of familyProcesses(base)) killQuietly(pid);
+      });
+    },
+  };
+}

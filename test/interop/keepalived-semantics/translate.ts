@@ -1,0 +1,186 @@
+/** One description, two configurations: keepalived.conf and firsthop's. */
+import { join } from "node:path";
+import type { Follows, Instance, Scenario, Tracker, TrackerKind } from "./scenarios.js";
+
+/** A scenario's place on a router: what it is called there, and where its trackers look. */
+export interface Placed {
+  readonly scenario: Scenario;
+  readonly number: number;
+  readonly firstVrid: number;
+}
+
+/** VRIDs from 1 on, over all scenarios. */
+export function placeAll(scenarios: readonly Scenario[]): Placed[] {
+  let vrid = 1;
+  return scenarios.map((scenario, number) => {
+    const firstVrid = vrid;
+    vrid += scenario.instances.length;
+    return { scenario, number, firstVrid };
+  });
+}
+
+export interface Site {
+  readonly directory: string;
+  /** Router 1 or 2. */
+  readonly router: 1 | 2;
+}
+
+export const trackerName = ({ number }: Placed, tracker: string): string => `${tracker}-${number}`;
+/** File whose number counts, or with a script's result. */
+export const fileOf = ({ directory, router }: Site, name: string): string =>
+  join(directory, `r${router}-${name}`);
+export const scriptOf = (site: Site, name: string): string => `${fileOf(site, name)}.sh`;
+/** A name of at most 15 octets that no other process has. */
+export const processOf = ({ router }: Site, placed: Placed): string =>
+  `fhs${process.pid}-${placed.number}r${router}`.slice(0, 15);
+
+const INTERVAL_S = { 2: 1, 3: 0.1 } as const;
+const lanOf = (instance: Instance): string => `lan${instance.lan ?? 0}`;
+
+function addressOf({ scenario }: Placed, vrid: number): string {
+  return scenario.family === "ipv6" ? `fe80::1:${vrid}/64` : `198.51.100.${vrid}/32`;
+}
+
+/** Tracked by the member, and by its group. */
+const followedBy = (scenario: Scenario, instance: Instance): readonly Follows[] => [
+  ...(instance.follows ?? []),
+  ...(scenario.group?.follows ?? []),
+];
+
+export function firsthopConfig(all: readonly Placed[], site: Site): string {
+  const trackers = all.flatMap((placed) =>
+    Object.entries(placed.scenario.trackers ?? {}).map(([key, tracker]) => {
+      const name = trackerName(placed, key);
+      return { name, ...firsthopTracker(tracker, placed, name, site) };
+    }),
+  );
+  const virtualRouters = all.flatMap((placed) =>
+    placed.scenario.instances.map((instance, index) => {
+      const { scenario } = placed;
+      const vrid = placed.firstVrid + index;
+      return {
+        interface: lanOf(instance),
+        vrid,
+        version: scenario.version ?? 3,
+        priority: instance.priorities[site.router - 1],
+        addresses: [addressOf(placed, vrid)],
+        advertisementInterval: `${INTERVAL_S[scenario.version ?? 3] * 1000}ms`,
+        virtualMac: false,
+        preempt: instance.preempt ?? true,
+        track: followedBy(scenario, instance).map(({ tracker, ...how }) => ({
+          tracker: trackerName(placed, tracker),
+          ...how,
+        })),
+        ...(scenario.group ? { syncGroup: `group-${placed.number}` } : {}),
+      };
+    }),
+  );
+  const syncGroups = all.flatMap(({ scenario, number }) =>
+    scenario.group ? [{ name: `group-${number}` }] : [],
+  );
+  return `${JSON.stringify({ virtualRouters, syncGroups, trackers, log: { format: "json" } }, null, 2)}\n`;
+}
+
+function firsthopTracker({ kind, fall, rise }: Tracker, placed: Placed, name: string, site: Site): object {
+  const counts = { ...(fall ? { fall } : {}), ...(rise ? { rise } : {}) };
+  switch (kind) {
+    case "file":
+      return { file: fileOf(site, name), interval: "100ms" };
+    case "interface":
+      return { interface: name };
+    case "script":
+      return { script: scriptOf(site, name), interval: "1s", ...counts };
+    case "process":
+      return { process: processOf(site, placed), interval: "200ms" };
+  }
+}
+
+const BLOCK: Readonly<Record<TrackerKind, string>> = {
+  file: "track_file",
+  script: "track_script",
+  interface: "track_interface",
+  process: "track_process",
+};
+
+export function keepalivedConfig(all: readonly Placed[], site: Site): string {
+  return [
+    "global_defs {",
+    "  router_id lab",
+    "  script_user root",
+    "  enable_script_security",
+    "}",
+    ...all.flatMap((placed) =>
+      Object.entries(placed.scenario.trackers ?? {}).flatMap(([key, tracker]) =>
+        keepalivedTracker(tracker, placed, trackerName(placed, key), site),
+      ),
+    ),
+    ...all.flatMap((placed) => keepalivedGroup(placed)),
+    ...all.flatMap((placed) =>
+      placed.scenario.instances.flatMap((instance, index) =>
+        keepalivedInstance(placed, instance, placed.firstVrid + index, site),
+      ),
+    ),
+    "",
+  ].join("\n");
+}
+
+function keepalivedTracker(
+  { kind, fall, rise }: Tracker,
+  placed: Placed,
+  name: string,
+  site: Site,
+): string[] {
+  switch (kind) {
+    case "file":
+      return [`track_file ${name} {`, `  file "${fileOf(site, name)}"`, "}"];
+    case "interface":
+      return [];
+    case "script": {
+      const counts = [...(fall ? [`  fall ${fall}`] : []), ...(rise ? [`  rise ${rise}`] : [])];
+      return [`vrrp_script ${name} {`, `  script "${scriptOf(site, name)}"`, "  interval 1", ...counts, "}"];
+    }
+    case "process":
+      return [`vrrp_track_process ${name} {`, `  process "${processOf(site, placed)}"`, "}"];
+  }
+}
+
+function followLines(placed: Placed, follows: readonly Follows[]): string[] {
+  return follows.flatMap(({ tracker, weight, reverse }) => {
+    const how = `${weight === undefined ? "" : ` weight ${weight}`}${reverse ? " reverse" : ""}`;
+    const kind = placed.scenario.trackers?.[tracker]?.kind ?? "file";
+    return [`  ${BLOCK[kind]} {`, `    ${trackerName(placed, tracker)}${how}`, "  }"];
+  });
+}
+
+function keepalivedGroup(placed: Placed): string[] {
+  const { scenario, number, firstVrid } = placed;
+  if (!scenario.group) return [];
+  return [
+    `vrrp_sync_group group-${number} {`,
+    "  group {",
+    ...scenario.instances.map((_, index) => `    vr-${firstVrid + index}`),
+    "  }",
+    ...followLines(placed, scenario.group.follows ?? []),
+    ...(scenario.group.trackingWeight ? ["  sync_group_tracking_weight"] : []),
+    "}",
+  ];
+}
+
+function keepalivedInstance(placed: Placed, instance: Instance, vrid: number, site: Site): string[] {
+  const version = placed.scenario.version ?? 3;
+  return [
+    `vrrp_instance vr-${vrid} {`,
+    "  state BACKUP",
+    `  interface ${lanOf(instance)}`,
+    `  version ${version}`,
+    `  virtual_router_id ${vrid}`,
+    `  priority ${instance.priorities[site.router - 1]}`,
+    `  advert_int ${INTERVAL_S[version]}`,
+    ...(instance.preempt === false ? ["  nopreempt"] : []),
+    ...followLines(placed, instance.follows ?? []),
+    "  virtual_ipaddress {",
+    `    ${addressOf(placed, vrid)}`,
+    "  }",
+    "}",
+  ];
+}
