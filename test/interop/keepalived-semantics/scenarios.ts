@@ -113,7 +113,8 @@ const FILES: readonly Scenario[] = [
     begins: "A200/B",
     steps: [
       ["r2.bias=-50", "A200/B"],
-      ["r1.bias=-253", "B/A1"],
+      // A tie: whoever is Active stays.
+      ["r1.bias=-253", "A1/B"],
       ["r2.bias=0", "B/A2"],
     ],
   },
