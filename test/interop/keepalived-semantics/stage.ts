@@ -1,5 +1,5 @@
 /** Two routers on several switched LANs, each with one daemon that plays all scenarios at once. */
-import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KEEPALIVED } from "../../../bench/testbed/keepalived.js";
 import { familyProcesses, killQuietly } from "../../../bench/testbed/processes.js";
@@ -13,7 +13,6 @@ import {
   firsthopConfig,
   keepalivedConfig,
   type Placed,
-  processOf,
   type Site,
   scriptOf,
   trackerName,
@@ -102,14 +101,6 @@ async function furnish(ground: Ground, all: readonly Placed[]): Promise<void> {
             node.namespace,
           );
         }
-        if (kind === "process") {
-          if (initially?.[index] === "absent") continue;
-          const program = join(ground.directory, processOf(site, placed));
-          copyFileSync("/bin/sleep", program);
-          chmodSync(program, 0o755);
-          node.spawn(`r${index + 1}-${name}`, program, ["600"]);
-          continue;
-        }
         if (kind === "script") {
           const text = `#!/bin/sh\nread -r code < ${fileOf(site, name)}\nexit "$code"\n`;
           writeFileSync(scriptOf(site, name), text, { mode: 0o700 });
@@ -124,8 +115,14 @@ async function change(node: LabNode, site: Site, placed: Placed, key: string, va
   const name = trackerName(placed, key);
   if (/^lan\d$/.test(key)) await ipBatch([`link set ${key} ${value}`], node.namespace);
   else if (kind === "interface") await ipBatch([`link set ${name} ${value}`], node.namespace);
-  else if (kind === "file" || kind === "script") writeFileSync(fileOf(site, name), `${value}\n`);
+  else if (kind === "file" || kind === "script") replaceFile(fileOf(site, name), `${value}\n`);
   else throw new Error(`nothing is called ${key} in ${placed.scenario.title}`);
+}
+
+/** Whole at any time: a reader that comes between emptying and writing would take it for 0. */
+function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
 }
 
 const siteOf = (ground: Ground, index: number): Site => ({
@@ -150,8 +147,18 @@ export async function openStage(makes: readonly [Make, Make], all: readonly Plac
     await furnish(ground, all);
     for (const at of LANS)
       captures.push(captureAt(ground.lan, `sw${at}`, { capacity: 200_000, snapLength: 64 }));
-    for (const [index, make] of makes.entries())
-      players.push(await (make === "firsthop" ? playFirsthop : playKeepalived)(ground, index, all));
+    const count = all.reduce((sum, { scenario }) => sum + scenario.instances.length, 0);
+    for (const [index, make] of makes.entries()) {
+      const player = await (make === "firsthop" ? playFirsthop : playKeepalived)(ground, index, all);
+      players.push(player);
+      // One after the other: who comes first is Active, or in fault, before the other one is there.
+      const wanted = index === 0 ? /[AF]/ : /[ABF]/;
+      const settled = async (): Promise<boolean> => {
+        const states = [...(await player.states()).values()];
+        return states.filter((state) => wanted.test(state)).length === count;
+      };
+      await eventually(`${make} on r${index + 1} runs`, START_BOUND_MS, settled, player.log);
+    }
   } catch (error) {
     await close();
     throw error;
@@ -224,33 +231,37 @@ async function playFirsthop(ground: Ground, index: number, all: readonly Placed[
   };
 }
 
-const STATE_LINE = /\(vr-(\d+)\) entering (MASTER|BACKUP|FAULT) state/gi;
+const NOTIFIED = /^INSTANCE "vr-(\d+)" (MASTER|BACKUP|FAULT) \d+/gm;
 
+/** What it says of states is read where it says it on purpose: its notify FIFO. */
 async function playKeepalived(ground: Ground, index: number, all: readonly Placed[]): Promise<Player> {
   const node = ground.nodes[index]!;
   const base = join(ground.directory, `${node.name}-keepalived`);
-  writeFileSync(`${base}.conf`, keepalivedConfig(all, siteOf(ground, index)));
+  const fifo = `${base}.fifo`;
+  writeFileSync(`${base}.conf`, keepalivedConfig(all, siteOf(ground, index), fifo));
   for (const file of [`${base}.pid`, `${base}-vrrp.pid`]) rmSync(file, { force: true });
+  await node.run("mkfifo", fifo);
+  // Opened for both: so it ends neither before the first writer nor after the last.
+  const notified = node.spawn(`${node.name}-notified`, "sh", ["-c", 'exec cat <>"$0"', fifo]);
   const child = node.spawn(`${node.name}-keepalived`, KEEPALIVED, [
     ...["--dont-fork", "--log-console", "--log-detail", "--vrrp"],
     ...["--use-file", `${base}.conf`, "--pid", `${base}.pid`, "--vrrp_pid", `${base}-vrrp.pid`],
   ]);
-  const states = (): Map<number, string> =>
-    new Map(
-      [...child.output().matchAll(STATE_LINE)].map(([, vrid, state]) => [
-        Number(vrid),
-        LETTER[state!.toUpperCase()] ?? "?",
-      ]),
-    );
-  await eventually("keepalived runs", START_BOUND_MS, () => states().size > 0, child.output);
   return {
-    states: async () => states(),
-    log: child.output,
+    states: async () =>
+      new Map(
+        [...notified.output().matchAll(NOTIFIED)].map(([, vrid, state]) => [
+          Number(vrid),
+          LETTER[state!] ?? "?",
+        ]),
+      ),
+    log: () => `${notified.output()}${child.output()}`,
     stop: async () => {
       child.kill("SIGTERM");
       await eventually("keepalived ends", START_BOUND_MS, () => !child.running()).catch(() => {
         for (const pid of familyProcesses(base)) killQuietly(pid);
       });
+      notified.kill("SIGKILL");
     },
   };
 }

@@ -30,9 +30,6 @@ export const trackerName = ({ number }: Placed, tracker: string): string => `${t
 export const fileOf = ({ directory, router }: Site, name: string): string =>
   join(directory, `r${router}-${name}`);
 export const scriptOf = (site: Site, name: string): string => `${fileOf(site, name)}.sh`;
-/** A name of at most 15 octets that no other process has. */
-export const processOf = ({ router }: Site, placed: Placed): string =>
-  `fhs${process.pid}-${placed.number}r${router}`.slice(0, 15);
 
 const INTERVAL_S = { 2: 1, 3: 0.1 } as const;
 const lanOf = (instance: Instance): string => `lan${instance.lan ?? 0}`;
@@ -51,7 +48,7 @@ export function firsthopConfig(all: readonly Placed[], site: Site): string {
   const trackers = all.flatMap((placed) =>
     Object.entries(placed.scenario.trackers ?? {}).map(([key, tracker]) => {
       const name = trackerName(placed, key);
-      return { name, ...firsthopTracker(tracker, placed, name, site) };
+      return { name, ...firsthopTracker(tracker, name, site) };
     }),
   );
   const virtualRouters = all.flatMap((placed) =>
@@ -81,7 +78,7 @@ export function firsthopConfig(all: readonly Placed[], site: Site): string {
   return `${JSON.stringify({ virtualRouters, syncGroups, trackers, log: { format: "json" } }, null, 2)}\n`;
 }
 
-function firsthopTracker({ kind, fall, rise }: Tracker, placed: Placed, name: string, site: Site): object {
+function firsthopTracker({ kind, fall, rise }: Tracker, name: string, site: Site): object {
   const counts = { ...(fall ? { fall } : {}), ...(rise ? { rise } : {}) };
   switch (kind) {
     case "file":
@@ -90,8 +87,6 @@ function firsthopTracker({ kind, fall, rise }: Tracker, placed: Placed, name: st
       return { interface: name };
     case "script":
       return { script: scriptOf(site, name), interval: "1s", ...counts };
-    case "process":
-      return { process: processOf(site, placed), interval: "200ms" };
   }
 }
 
@@ -99,19 +94,19 @@ const BLOCK: Readonly<Record<TrackerKind, string>> = {
   file: "track_file",
   script: "track_script",
   interface: "track_interface",
-  process: "track_process",
 };
 
-export function keepalivedConfig(all: readonly Placed[], site: Site): string {
+export function keepalivedConfig(all: readonly Placed[], site: Site, notifyFifo: string): string {
   return [
     "global_defs {",
     "  router_id lab",
     "  script_user root",
     "  enable_script_security",
+    `  vrrp_notify_fifo ${notifyFifo}`,
     "}",
     ...all.flatMap((placed) =>
       Object.entries(placed.scenario.trackers ?? {}).flatMap(([key, tracker]) =>
-        keepalivedTracker(tracker, placed, trackerName(placed, key), site),
+        keepalivedTracker(tracker, trackerName(placed, key), site),
       ),
     ),
     ...all.flatMap((placed) => keepalivedGroup(placed)),
@@ -124,12 +119,7 @@ export function keepalivedConfig(all: readonly Placed[], site: Site): string {
   ].join("\n");
 }
 
-function keepalivedTracker(
-  { kind, fall, rise }: Tracker,
-  placed: Placed,
-  name: string,
-  site: Site,
-): string[] {
+function keepalivedTracker({ kind, fall, rise }: Tracker, name: string, site: Site): string[] {
   switch (kind) {
     case "file":
       return [`track_file ${name} {`, `  file "${fileOf(site, name)}"`, "}"];
@@ -139,8 +129,6 @@ function keepalivedTracker(
       const counts = [...(fall ? [`  fall ${fall}`] : []), ...(rise ? [`  rise ${rise}`] : [])];
       return [`vrrp_script ${name} {`, `  script "${scriptOf(site, name)}"`, "  interval 1", ...counts, "}"];
     }
-    case "process":
-      return [`vrrp_track_process ${name} {`, `  process "${processOf(site, placed)}"`, "}"];
   }
 }
 
