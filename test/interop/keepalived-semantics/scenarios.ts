@@ -110,13 +110,13 @@ const FILES: readonly Scenario[] = [
   {
     title: "file: clamped at 1",
     trackers: FILE,
-    instances: one([200, 2], [{ tracker: "bias" }]),
-    begins: "A200/B",
+    instances: one([2, 200], [{ tracker: "bias" }]),
+    begins: "B/A200",
     steps: [
-      ["r2.bias=-50", "A200/B"],
-      // A tie: whoever is Active stays.
-      ["r1.bias=-253", "A1/B"],
-      ["r2.bias=0", "B/A2"],
+      ["r1.bias=-50", "B/A200"],
+      // A tie: whoever is Active stays; here it has the higher address too.
+      ["r2.bias=-253", "B/A1"],
+      ["r1.bias=0", "A2/B"],
     ],
   },
   {
