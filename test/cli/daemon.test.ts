@@ -7,17 +7,10 @@ import { connectControl } from "../../src/control/client.js";
 import { GROUP_ADDRESS, GROUP_MAC } from "../../src/core/vrrp/advertisement.js";
 import { encodeAdvertisementFrame } from "../../src/core/vrrp/packet.js";
 import type { RouterEvent, RouterStatus } from "../../src/engine/status.js";
-import {
-  bequeath,
-  ipBatch,
-  type LabProcess,
-  namespacePath,
-  newEstateName,
-  runIn,
-  spawnIn,
-} from "../../src/lab/namespaces.js";
+import { ipBatch, type LabProcess, namespacePath, runIn, spawnIn } from "../../src/lab/namespaces.js";
 import { loadNative } from "../../src/native.js";
 import { execute, firsthop, MAIN, ONE_LINE } from "./command.js";
+import { openWiredNamespace } from "./wired-namespace.js";
 
 const IS_ROOT = process.getuid?.() === 0;
 const WHY = IS_ROOT ? "" : " (skipped: needs root for network namespaces)";
@@ -26,24 +19,9 @@ let namespace: string;
 let directory: string;
 let clear: () => void;
 
-/** A namespace with one wire: lan0, 192.0.2.2/24, whose other end is up in the same namespace. */
 beforeEach(async () => {
   if (!IS_ROOT) return;
-  const estate = newEstateName();
-  namespace = `${estate.name}-cli`;
-  directory = estate.directory;
-  clear = bequeath([namespace], directory);
-  await ipBatch([`netns add ${namespace}`]);
-  await ipBatch(
-    [
-      "link set lo up",
-      "link add lan0 type veth peer name lan1",
-      "link set lan1 up",
-      "link set lan0 up",
-      "addr add 192.0.2.2/24 dev lan0",
-    ],
-    namespace,
-  );
+  ({ namespace, directory, clear } = await openWiredNamespace());
 });
 
 afterEach(() => clear?.());

@@ -8,9 +8,10 @@ import { unitFile } from "../../src/cli/unit.js";
 import { connectControl } from "../../src/control/client.js";
 import type { Hello } from "../../src/control/protocol.js";
 import type { RouterStatus } from "../../src/engine/status.js";
-import { bequeath, ipBatch, type LabProcess, newEstateName, spawnIn } from "../../src/lab/namespaces.js";
+import { type LabProcess, spawnIn } from "../../src/lab/namespaces.js";
 import { eventually } from "../../src/lab/wait.js";
 import { firsthop, MAIN, ONE_LINE } from "./command.js";
+import { openWiredNamespace } from "./wired-namespace.js";
 
 const IS_ROOT = process.getuid?.() === 0;
 const PYTHON = spawnSync("python3", ["-c", ""]).status === 0;
@@ -41,21 +42,7 @@ let clear: () => void;
 
 describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
   beforeEach(async () => {
-    const estate = newEstateName();
-    namespace = `${estate.name}-cli`;
-    directory = estate.directory;
-    clear = bequeath([namespace], directory);
-    await ipBatch([`netns add ${namespace}`]);
-    await ipBatch(
-      [
-        "link set lo up",
-        "link add lan0 type veth peer name lan1",
-        "link set lan1 up",
-        "link set lan0 up",
-        "addr add 192.0.2.2/24 dev lan0",
-      ],
-      namespace,
-    );
+    ({ namespace, directory, clear } = await openWiredNamespace());
     configure(200);
   });
 
