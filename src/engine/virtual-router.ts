@@ -20,6 +20,7 @@ import {
 } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/driver.js";
+import type { TransitionReport } from "./automaton-session.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { MachineSession } from "./machine-session.js";
@@ -328,7 +329,7 @@ export class VirtualRouter {
   }
 
   /** The engine carried out a transition that was foreseen. */
-  onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): void {
+  onTransition(report: TransitionReport): void {
     this.#machine.onTransition(report);
   }
 

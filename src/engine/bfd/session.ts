@@ -1,10 +1,6 @@
-/**
- * One BFD session at run time: the machine of `core/bfd` and its automaton in the heartbeat engine, kept in step. What
- * the engine did by itself is read from its reports; where both happen at once the engine is right, and what
- * JavaScript wanted is stepped again from there.
- */
+/** One BFD session at run time: the machine of `core/bfd` and its automaton in the heartbeat engine, kept in step. */
 
-import type { Operation, PortId, Transition } from "../../core/automaton.js";
+import type { Operation, PortId } from "../../core/automaton.js";
 import type { BfdAuthentication } from "../../core/bfd/authentication.js";
 import {
   BFD_COUNTERS,
@@ -20,9 +16,16 @@ import {
   step,
 } from "../../core/bfd/machine.js";
 import type { BfdEndpoints, ControlPacket } from "../../core/bfd/packet.js";
-import type { Heartbeat, HeartbeatReport, Sequences, SessionId } from "../../driver/driver.js";
+import type { Heartbeat, Sequences, SessionId } from "../../driver/driver.js";
+import {
+  AutomatonSession,
+  type ForeseenStep,
+  type FrozenAutomaton,
+  rearm,
+  type TransitionReport,
+} from "../automaton-session.js";
 import { signedDatagram } from "./authentication.js";
-import { type BfdCompiled, type BfdSubscriber, compileBfd, heardPacket, patternOf } from "./plan.js";
+import { type BfdSubscriber, compileBfd, heardPacket, patternOf } from "./plan.js";
 
 export interface BfdPorts {
   readonly lanPort: PortId;
@@ -30,13 +33,10 @@ export interface BfdPorts {
 }
 
 /** A session between two processes. JSON, but for the frames. */
-export interface FrozenBfdSession {
+export interface FrozenBfdSession extends FrozenAutomaton {
   readonly settings: BfdSettings;
   readonly sourcePort: number;
   readonly state: BfdState;
-  /** By timer of BFD_TIMERS, monotonic microseconds. */
-  readonly deadlinesUs: readonly (number | null)[];
-  readonly counters: readonly number[];
   readonly sequences: Sequences;
   readonly known: readonly Uint8Array[];
 }
@@ -51,25 +51,16 @@ const FIRST_HEARING_US = 200_000;
 const FAREWELLS = 3;
 
 export class BfdSession {
-  readonly id: SessionId;
   readonly endpoints: BfdEndpoints;
   readonly #heartbeat: Heartbeat;
+  readonly #automaton: AutomatonSession<BfdState, BfdEvent, BfdStep>;
   readonly #ports: () => BfdPorts | null;
   readonly #authentication: () => BfdAuthentication | null;
   readonly #stepped: (before: BfdState, made: BfdStep, atUs: number) => void;
   #settings: BfdSettings;
   #subscribers: readonly BfdSubscriber[] = [];
   #state: BfdState = INITIAL_BFD_STATE;
-  #epoch = 0;
-  #compiled: BfdCompiled | null = null;
-  /** Where in `#compiled` the engine is, as far as we know; null when a new program is due. */
-  #posture: number | null = null;
   #known: Uint8Array[] = [];
-  readonly #deferred: (() => boolean)[] = [];
-  /** Another process goes on with it. */
-  #frozen = false;
-  /** What the counters were in the process before. */
-  #inherited: readonly number[] = [];
 
   /** Ports and authentication are asked for at each new program; no ports while the interface is gone. */
   constructor(
@@ -88,7 +79,11 @@ export class BfdSession {
     this.#ports = given.ports;
     this.#authentication = given.authentication;
     this.#stepped = stepped;
-    this.id = heartbeat.createSession();
+    this.#automaton = new AutomatonSession(heartbeat, BFD_TIMERS.length);
+  }
+
+  get id(): SessionId {
+    return this.#automaton.id;
   }
 
   get state(): BfdState {
@@ -100,31 +95,21 @@ export class BfdSession {
   }
 
   counters(): Readonly<Record<BfdCounter, number>> {
-    const counted = this.#counted();
+    const counted = this.#automaton.counters();
     return Object.fromEntries(BFD_COUNTERS.map((name, index) => [name, counted[index] ?? 0])) as Record<
       BfdCounter,
       number
     >;
   }
 
-  #counted(): number[] {
-    return [...this.#heartbeat.counters(this.id)].map(
-      (count, index) => count + (this.#inherited[index] ?? 0),
-    );
-  }
-
   /** All that another process needs to go on. `freeze`: ceases to act here. */
   look(freeze: boolean): FrozenBfdSession {
-    const counters = this.#counted();
-    const view = this.#heartbeat.look(this.id, freeze);
-    this.#frozen ||= freeze;
+    const { state, ...frozen } = this.#automaton.look(freeze);
     return {
       settings: this.#settings,
       sourcePort: this.endpoints.sourcePort,
-      // The engine may have made transitions that were not read yet: it knows better.
-      state: (view && this.#compiled?.states[view.posture]) ?? this.#state,
-      deadlinesUs: view?.deadlinesUs ?? [],
-      counters,
+      state: state ?? this.#state,
+      ...frozen,
       sequences: this.#heartbeat.sequences(this.id),
       known: this.#known,
     };
@@ -135,20 +120,15 @@ export class BfdSession {
    * not known: it has the whole detection time and some to be heard again, with whatever number.
    */
   resume(from: FrozenBfdSession): void {
-    this.#frozen = false;
-    this.#deferred.length = 0;
+    this.#automaton.thaw(from);
     this.#settings = from.settings;
     this.#state = from.state;
     this.#known = [...from.known];
     this.#heartbeat.setSequences(this.id, { ...from.sequences, heard: null });
-    this.#inheritCounters(from);
     const nowUs = this.#heartbeat.now();
     const least = (timer: number): number =>
       BFD_TIMERS[timer] === "detection" ? (currentDetectionTimeUs(from.state) ?? 0) + FIRST_HEARING_US : 0;
-    const rearm = from.deadlinesUs.flatMap((atUs, timer): Operation[] =>
-      atUs === null ? [] : [{ op: "arm", timer, afterUs: Math.max(least(timer), atUs - nowUs) }],
-    );
-    this.#load({ state: from.state, effects: [], reason: null }, nowUs, rearm);
+    this.#load({ state: from.state, effects: [], reason: null }, nowUs, rearm(from, nowUs, least));
   }
 
   /**
@@ -159,11 +139,6 @@ export class BfdSession {
     const { sent, heard } = this.#heartbeat.sequences(this.id);
     const least = (from.sequences.sent + (ahead ? this.#settings.detectMult : 0)) >>> 0;
     if (((least - sent) | 0) > 0) this.#heartbeat.setSequences(this.id, { sent: least, heard });
-  }
-
-  #inheritCounters({ counters }: FrozenBfdSession): void {
-    const own = this.#heartbeat.counters(this.id);
-    this.#inherited = counters.map((count, index) => count - (own[index] ?? 0));
   }
 
   start(): void {
@@ -181,7 +156,7 @@ export class BfdSession {
     const alike = this.#known.findIndex((one) => saysTheSame(one, frame, this.#authentication()));
     if (alike < 0) {
       this.#known = [...this.#known, frame].slice(-KNOWN_FRAMES_MAX);
-      this.#posture = null;
+      this.#automaton.outdate();
     }
     this.dispatch({ type: "packet", packet: heardPacket(packet) }, atUs);
   }
@@ -189,7 +164,7 @@ export class BfdSession {
   /** Other settings; a session that is Up tells its neighbour with a poll. */
   retune(settings: BfdSettings): void {
     this.#settings = settings;
-    this.#posture = null;
+    this.#automaton.outdate();
     this.dispatch({ type: "retune" }, this.#heartbeat.now());
   }
 
@@ -207,8 +182,8 @@ export class BfdSession {
 
   /** The same state with other ports or subscribers. */
   reload(): void {
-    this.#posture = null;
-    this.#attemptOrDefer(() =>
+    this.#automaton.outdate();
+    this.#automaton.attempt(() =>
       this.#load({ state: this.#state, effects: [], reason: null }, this.#heartbeat.now()),
     );
   }
@@ -217,9 +192,9 @@ export class BfdSession {
   halt(): void {
     const nowUs = this.#heartbeat.now();
     this.#known = [];
-    this.#attemptOrDefer(() => {
+    this.#automaton.attempt(() => {
       const before = this.#state;
-      if (!this.#unload(nowUs)) return false;
+      if (!this.#automaton.unload(nowUs)) return false;
       this.#state = INITIAL_BFD_STATE;
       this.#stepped(before, { state: INITIAL_BFD_STATE, effects: [], reason: "admin-down" }, nowUs);
       return true;
@@ -229,7 +204,7 @@ export class BfdSession {
   /** Ends it. Says that this is on purpose, unless `silent`: another process has the session. */
   close(silent: boolean): void {
     const ports = this.#ports();
-    if (!silent && !this.#frozen && ports && this.#state.remote !== null) {
+    if (!silent && !this.#automaton.frozen && ports && this.#state.remote !== null) {
       const { state } = step(this.#settings, this.#state, { type: "adminDown" });
       // From here on nobody else numbers packets.
       this.#heartbeat.look(this.id, true);
@@ -240,16 +215,16 @@ export class BfdSession {
         this.#heartbeat.send(ports.sendPort, farewell);
       }
     }
-    this.#heartbeat.removeSession(this.id);
+    this.#automaton.dispose();
   }
 
   dispatch(event: BfdEvent, atUs: number): void {
-    if (event.type === "packet" && this.#deferred.length >= DEFERRED_MAX) return;
-    this.#attemptOrDefer(() => {
+    if (event.type === "packet" && this.#automaton.deferred >= DEFERRED_MAX) return;
+    this.#automaton.attempt(() => {
       const before = this.#state;
       const foreseen = this.#foreseen(event);
       const made = foreseen?.made ?? step(this.#settings, before, event);
-      const loaded = foreseen ? this.#enter(foreseen.transition, atUs) : this.#load(made, atUs);
+      const loaded = foreseen ? this.#automaton.enter(foreseen.transition, atUs) : this.#load(made, atUs);
       if (!loaded) return false;
       this.#state = made.state;
       this.#stepped(before, made, atUs);
@@ -258,57 +233,24 @@ export class BfdSession {
   }
 
   /** The engine carried out a transition that was foreseen. */
-  onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): void {
-    const meaning = this.#compiled?.outcomes[report.from]?.[report.transition];
-    const before = this.#compiled?.states[report.from];
-    if (!meaning || !before) {
-      const which = `${report.from}.${report.transition} of session ${this.id}`;
-      throw new Error(`the engine reports transition ${which}, which is not in its program`);
-    }
-    this.#epoch = report.epoch;
-    if (this.#frozen) return;
-    this.#state = meaning.step.state;
-    if (this.#posture !== null) this.#posture = report.to;
-    this.#stepped(before, meaning.step, report.atUs);
-    for (let next = this.#deferred.shift(); next; next = this.#deferred.shift()) {
-      if (next()) continue;
-      this.#deferred.unshift(next);
-      break;
-    }
+  onTransition(report: TransitionReport): void {
+    const { before, after, step: made } = this.#automaton.read(report);
+    if (this.#automaton.frozen) return;
+    this.#state = after;
+    this.#stepped(before, made, report.atUs);
+    this.#automaton.retryDeferred();
   }
 
-  #attemptOrDefer(attempt: () => boolean): void {
-    if (this.#frozen) return;
-    if (this.#deferred.length > 0 || !attempt()) this.#deferred.push(attempt);
-  }
-
-  /**
-   * The transition that the engine would have made for this packet. It is here all the same because it came in before
-   * the program that knows it: a neighbour at 1 ms sends many until that is compiled.
-   */
-  #foreseen(event: BfdEvent): { readonly made: BfdStep; readonly transition: Transition } | null {
-    if (this.#posture === null || event.type !== "packet") return null;
+  #foreseen(event: BfdEvent): ForeseenStep<BfdStep> | null {
+    if (event.type !== "packet") return null;
     const said = JSON.stringify(event);
-    const meanings = this.#compiled?.outcomes[this.#posture] ?? [];
-    const index = meanings.findIndex(
-      (one) => one.event.type === "packet" && JSON.stringify(one.event) === said,
-    );
-    const made = meanings[index]?.step;
-    const transition = this.#compiled?.program.postures[this.#posture]?.transitions[index];
-    return made && transition ? { made, transition } : null;
-  }
-
-  #enter(transition: Transition, atUs: number): boolean {
-    const entry = { posture: transition.next, operations: transition.operations, baseUs: atUs };
-    if (!this.#heartbeat.load(this.id, null, entry, this.#epoch)) return false;
-    this.#posture = transition.next;
-    return true;
+    return this.#automaton.foreseen((one) => one.type === "packet" && JSON.stringify(one) === said);
   }
 
   /** False when the engine made a transition that we have not read yet. */
   #load(made: BfdStep, atUs: number, more: readonly Operation[] = []): boolean {
     const ports = this.#ports();
-    if (!ports) return this.#unload(atUs);
+    if (!ports) return this.#automaton.unload(atUs);
     const input = {
       settings: this.#settings,
       endpoints: this.endpoints,
@@ -317,18 +259,7 @@ export class BfdSession {
       subscribers: this.#subscribers,
     };
     const { compiled, operations } = compileBfd(input, made, this.#known);
-    const entry = { posture: 0, operations: [...operations, ...more], baseUs: atUs };
-    if (!this.#heartbeat.load(this.id, compiled.program, entry, this.#epoch)) return false;
-    this.#compiled = compiled;
-    this.#posture = 0;
-    return true;
-  }
-
-  #unload(atUs: number): boolean {
-    this.#posture = null;
-    const operations = BFD_TIMERS.map((_, timer) => ({ op: "cancel", timer }) as const);
-    const empty = { frames: [], patterns: [], kernelPlans: [], postures: [{ transitions: [] }] };
-    return this.#heartbeat.load(this.id, empty, { posture: 0, operations, baseUs: atUs }, this.#epoch);
+    return this.#automaton.load(compiled, [...operations, ...more], atUs);
   }
 }
 

@@ -23,7 +23,8 @@ import {
   type SessionSelector,
 } from "../../core/bfd/validate.js";
 import type { IpFamily } from "../../core/vrrp/advertisement.js";
-import type { Heartbeat, HeartbeatReport } from "../../driver/driver.js";
+import type { Heartbeat } from "../../driver/driver.js";
+import type { TransitionReport } from "../automaton-session.js";
 import { describeDuration } from "../reasons.js";
 import type { BfdSessionStatus } from "../status.js";
 import { authenticationOf } from "./authentication.js";
@@ -183,7 +184,7 @@ export class BfdSessions {
   }
 
   /** False when the report is about no session of ours. */
-  onTransition(report: Extract<HeartbeatReport, { type: "transition" }>): boolean {
+  onTransition(report: TransitionReport): boolean {
     const entry = this.#bySession.get(report.session);
     entry?.session.onTransition(report);
     return entry !== undefined;
