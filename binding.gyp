@@ -15,6 +15,7 @@
             "native/kernel_lane.cc",
             "native/packet_port.cc",
             "native/local_datagram_addon.cc",
+            "native/loop_handle.cc",
             "native/outgoing_socket_addon.cc",
             "native/route_addon.cc",
             "native/route_table.cc",

@@ -1,14 +1,13 @@
 // The heartbeat engine for JavaScript; src/native/heartbeat.ts declares and documents this surface.
 #include "heartbeat_addon.h"
 
-#include <uv.h>
-
-#include <cmath>
 #include <memory>
 #include <vector>
 
+#include "addon_values.h"
 #include "heartbeat.h"
 #include "heartbeat_parse.h"
+#include "loop_handle.h"
 #include "ownership.h"
 #include "ownership_addon.h"
 
@@ -16,114 +15,49 @@ namespace firsthop {
 
 namespace {
 
-Napi::Value throwType(Napi::Env env, const char* text) {
-  if (!env.IsExceptionPending()) Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-Napi::Value throwErrno(Napi::Env env, const char* what, int error) {
-  Napi::Error failure = Napi::Error::New(env, std::string(what) + ": " + uv_strerror(-error));
-  failure.Set("code", uv_err_name(-error));
-  failure.ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-bool unsignedArgument(const Napi::CallbackInfo& info, size_t index, uint32_t* into) {
-  if (info.Length() <= index || !info[index].IsNumber()) return false;
-  const double number = info[index].As<Napi::Number>().DoubleValue();
-  if (!(number >= 0 && number <= UINT32_MAX) || number != std::floor(number)) return false;
-  *into = static_cast<uint32_t>(number);
-  return true;
-}
-
 // A frame that makes a new program costs JavaScript about a millisecond: a flood of those must keep out neither
 // timers nor the control socket.
 constexpr size_t kFramesPerTurn = 32;
 
-double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }
-
-// The engine and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv
-// handle takes a turn of the loop, also at the end of an environment.
-class Bridge {
+// The engine, as it tells JavaScript what happened.
+class EngineHandle : public WakeHandle {
  public:
-  // Null when something was refused; `error` says what.
-  static Bridge* open(Napi::Env env, Napi::Function on_reports, int64_t control_timeout_ns, int* error) {
-    auto owned = std::make_unique<Bridge>(env, on_reports);
-    uv_loop_t* loop = nullptr;
-    napi_get_uv_event_loop(env, &loop);
-    *error = -uv_async_init(loop, &owned->async_, onWake);
-    if (*error != 0) return nullptr;
-    // From here on it belongs to its libuv handle, until that is closed.
-    Bridge* bridge = owned.release();
-    bridge->async_.data = bridge;
-    Heartbeat::Options options;
-    options.control_timeout_ns = control_timeout_ns;
-    options.wake = [bridge] { uv_async_send(&bridge->async_); };
-    bridge->engine_ = std::make_unique<Heartbeat>(std::move(options));
-    *error = bridge->engine_->start();
-    // At the end of the environment the engine resigns, so that an Active router says so to its peers.
-    napi_add_async_cleanup_hook(env, onCleanup, bridge, &bridge->cleanup_);
-    if (*error != 0) {
-      bridge->close();
-      return nullptr;
+  // 0 or an errno.
+  static int open(Napi::Env env, Napi::Function on_reports, int64_t control_timeout_ns,
+                  std::shared_ptr<EngineHandle>* into) {
+    auto made = std::make_shared<EngineHandle>(env, on_reports, control_timeout_ns);
+    if (const int error = made->start()) return error;
+    if (const int error = made->engine_.start()) {
+      made->close();
+      return error;
     }
-    return bridge;
+    *into = std::move(made);
+    return 0;
   }
 
-  Heartbeat* engine() { return engine_.get(); }
+  EngineHandle(Napi::Env env, Napi::Function on_reports, int64_t control_timeout_ns)
+      : WakeHandle(env, "firsthop:heartbeat"),
+        on_reports_(Napi::Persistent(on_reports)),
+        engine_(Heartbeat::Options{control_timeout_ns, [this] { wake(); }}) {}
 
-  void close() {
-    if (closing_) return;
-    closing_ = true;
-    engine_->stop();
-    uv_close(reinterpret_cast<uv_handle_t*>(&async_), onClosed);
-  }
-
-  void ref(bool alive) {
-    if (closing_) return;
-    auto* handle = reinterpret_cast<uv_handle_t*>(&async_);
-    if (alive) {
-      uv_ref(handle);
-    } else {
-      uv_unref(handle);
-    }
-  }
-
-  Bridge(Napi::Env env, Napi::Function on_reports)
-      : env_(env), on_reports_(Napi::Persistent(on_reports)), context_(env, "firsthop:heartbeat") {}
-
-  // The JavaScript object that holds this bridge; told when the environment closes it.
-  Bridge** holder = nullptr;
+  Heartbeat& engine() { return engine_; }
 
  private:
-  static void onWake(uv_async_t* handle) { static_cast<Bridge*>(handle->data)->deliver(); }
+  // Also at the end of the environment: the engine resigns, so that an Active router says so to its peers.
+  void stop() override { engine_.stop(); }
 
-  static void onCleanup(napi_async_cleanup_hook_handle, void* data) { static_cast<Bridge*>(data)->close(); }
-
-  static void onClosed(uv_handle_t* handle) {
-    const std::unique_ptr<Bridge> bridge(static_cast<Bridge*>(handle->data));
-    if (bridge->holder != nullptr) *bridge->holder = nullptr;
-    napi_remove_async_cleanup_hook(bridge->cleanup_);
-    bridge->on_reports_.Reset();
-  }
-
-  void deliver() {
-    if (closing_) return;
-    std::vector<Report> reports = engine_->takeReports(kFramesPerTurn);
+  void woken() override {
+    std::vector<Report> reports = engine_.takeReports(kFramesPerTurn);
     if (reports.empty()) return;
     // The rest comes after everybody else's turn of the loop.
-    if (engine_->hasReports()) uv_async_send(&async_);
-    Napi::HandleScope scope(env_);
-    Napi::Array list = Napi::Array::New(env_, reports.size());
+    if (engine_.hasReports()) wake();
+    Napi::Array list = Napi::Array::New(env(), reports.size());
     for (uint32_t i = 0; i < reports.size(); i++) list.Set(i, toObject(reports[i]));
-    on_reports_.MakeCallback(env_.Global(), {list}, context_);
-    if (!env_.IsExceptionPending()) return;
-    const Napi::Error error = env_.GetAndClearPendingException();
-    napi_fatal_exception(env_, error.Value());
+    tell(on_reports_, {list});
   }
 
   Napi::Object toObject(Report& report) {
-    Napi::Object object = Napi::Object::New(env_);
+    Napi::Object object = Napi::Object::New(env());
     object.Set("atUs", micros(report.at_ns));
     switch (report.kind) {
       case Report::Kind::Transition:
@@ -138,7 +72,7 @@ class Bridge {
       case Report::Kind::Frame: {
         object.Set("type", "frame");
         object.Set("port", report.session);
-        auto frame = Napi::Uint8Array::New(env_, report.frame.size());
+        auto frame = Napi::Uint8Array::New(env(), report.frame.size());
         std::copy(report.frame.begin(), report.frame.end(), frame.Data());
         object.Set("frame", frame);
         break;
@@ -149,9 +83,9 @@ class Bridge {
         object.Set("type", performed ? "performed" : "kernel");
         object.Set(performed ? "number" : "session", report.session);
         object.Set("epoch", report.epoch);
-        Napi::Array failures = Napi::Array::New(env_, report.failures.size());
+        Napi::Array failures = Napi::Array::New(env(), report.failures.size());
         for (uint32_t i = 0; i < report.failures.size(); i++) {
-          Napi::Object failure = Napi::Object::New(env_);
+          Napi::Object failure = Napi::Object::New(env());
           failure.Set("label", report.failures[i].label);
           failure.Set("errno", uv_err_name(-report.failures[i].error));
           failures.Set(i, failure);
@@ -172,13 +106,8 @@ class Bridge {
     return object;
   }
 
-  Napi::Env env_;
   Napi::FunctionReference on_reports_;
-  Napi::AsyncContext context_;
-  uv_async_t async_{};
-  napi_async_cleanup_hook_handle cleanup_ = nullptr;
-  std::unique_ptr<Heartbeat> engine_;
-  bool closing_ = false;
+  Heartbeat engine_;
 };
 
 class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
@@ -214,25 +143,18 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
       throwType(info.Env(), "NativeHeartbeat(onReports, controlTimeoutUs) takes a function and a positive number");
       return;
     }
-    int error = 0;
-    bridge_ = Bridge::open(info.Env(), info[0].As<Napi::Function>(), timeout_us * 1000LL, &error);
-    if (bridge_ == nullptr) {
-      throwErrno(info.Env(), "the heartbeat engine can't start", error);
-      return;
-    }
-    bridge_->holder = &bridge_;
+    std::shared_ptr<EngineHandle> opened;
+    const int error = EngineHandle::open(info.Env(), info[0].As<Napi::Function>(), timeout_us * 1000LL, &opened);
+    if (error != 0) throwCode(info.Env(), "the heartbeat engine can't start", error);
+    else handle_ = LoopRef<EngineHandle>(opened);
   }
 
-  ~NativeHeartbeat() override {
-    if (bridge_ == nullptr) return;
-    bridge_->holder = nullptr;
-    bridge_->close();
-  }
+  ~NativeHeartbeat() override { handle_.close(); }
 
  private:
   // Null, with a pending error, after close.
   Heartbeat* engine(const Napi::CallbackInfo& info) {
-    if (bridge_ != nullptr) return bridge_->engine();
+    if (EngineHandle* handle = handle_.get()) return &handle->engine();
     Napi::Error::New(info.Env(), "the heartbeat engine is closed").ThrowAsJavaScriptException();
     return nullptr;
   }
@@ -272,7 +194,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     }
     uint32_t port = 0;
     const int error = heartbeat->openLanPort(static_cast<int>(ifindex), program, memberships, groups, &port, udp_ports);
-    if (error != 0) return throwErrno(info.Env(), "a packet socket can't be opened", error);
+    if (error != 0) return throwCode(info.Env(), "a packet socket can't be opened", error);
     return Napi::Number::New(info.Env(), port);
   }
 
@@ -300,7 +222,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     }
     uint32_t port = 0;
     const int error = heartbeat->openDatagramPort(info[0].As<Napi::Boolean>(), static_cast<int>(ifindex), &port);
-    if (error != 0) return throwErrno(info.Env(), "a raw socket can't be opened", error);
+    if (error != 0) return throwCode(info.Env(), "a raw socket can't be opened", error);
     return Napi::Number::New(info.Env(), port);
   }
 
@@ -538,25 +460,21 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
   }
 
   Napi::Value renew(const Napi::CallbackInfo& info) {
-    if (bridge_ != nullptr) bridge_->engine()->renew();
+    if (EngineHandle* handle = handle_.get()) handle->engine().renew();
     return info.Env().Undefined();
   }
 
   Napi::Value setAlive(const Napi::CallbackInfo& info) {
-    if (bridge_ != nullptr) bridge_->ref(info[0].ToBoolean());
+    if (EngineHandle* handle = handle_.get()) handle->setAlive(info[0].ToBoolean());
     return info.Env().Undefined();
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    if (bridge_ == nullptr) return info.Env().Undefined();
-    Bridge* bridge = bridge_;
-    bridge->holder = nullptr;
-    bridge_ = nullptr;
-    bridge->close();
+    handle_.close();
     return info.Env().Undefined();
   }
 
-  Bridge* bridge_ = nullptr;
+  LoopRef<EngineHandle> handle_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string>
 
+#include "addon_values.h"
 #include "util/unique_fd.h"
 
 namespace firsthop {
@@ -38,8 +39,7 @@ int sendDatagram(const std::string& path, const std::string& text) {
 Napi::Value sendLocalDatagram(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) {
-    Napi::TypeError::New(env, "the name of a socket and a text are needed").ThrowAsJavaScriptException();
-    return env.Undefined();
+    return throwType(env, "the name of a socket and a text are needed");
   }
   return Napi::Number::New(
       env, sendDatagram(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value()));

@@ -4,13 +4,14 @@
 
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <uv.h>
 
 #include <cmath>
 #include <cstring>
 #include <deque>
 #include <memory>
 
+#include "addon_values.h"
+#include "loop_handle.h"
 #include "netlink.h"
 #include "netlink_presence.h"
 
@@ -117,7 +118,7 @@ class OptionsReader {
   // Throws what was found wrong, if anything.
   bool failed() {
     if (complaint_.empty()) return false;
-    if (!env_.IsExceptionPending()) Napi::TypeError::New(env_, complaint_).ThrowAsJavaScriptException();
+    throwType(env_, complaint_);
     return true;
   }
 
@@ -130,13 +131,6 @@ class OptionsReader {
   Napi::Object object_;
   std::string complaint_;
 };
-
-Napi::Value throwErrno(Napi::Env env, const std::string& what, int error) {
-  Napi::Error thrown = Napi::Error::New(env, what + ": " + std::strerror(error));
-  thrown.Set("errno", Napi::Number::New(env, error));
-  thrown.ThrowAsJavaScriptException();
-  return env.Undefined();
-}
 
 // ---- the encoder ----------------------------------------------------------------------------------------------
 
@@ -344,9 +338,7 @@ class LaneWorker : public Napi::AsyncWorker {
     } else if (request_->error == 0) {
       napi_resolve_deferred(env, request_->deferred, toRows(env, request_->found));
     } else {
-      Napi::Error error = Napi::Error::New(env, std::string("netlink dump: ") + std::strerror(request_->error));
-      error.Set("errno", Napi::Number::New(env, request_->error));
-      napi_reject_deferred(env, request_->deferred, error.Value());
+      napi_reject_deferred(env, request_->deferred, errnoError(env, "netlink dump", request_->error).Value());
     }
   }
 
@@ -422,9 +414,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
   }
 
   static Napi::Value wrongSteps(Napi::Env env) {
-    Napi::TypeError::New(env, "steps must be an array of { message } and { path, value }")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
+    return throwType(env, "steps must be an array of { message } and { path, value }");
   }
 
   Napi::Value dump(const Napi::CallbackInfo& info) {
@@ -435,8 +425,7 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
     else if (kind == "addresses") request->dumpKind = DumpKind::kAddresses;
     else if (kind == "routes") request->dumpKind = DumpKind::kRoutes;
     if (!request->dumpKind) {
-      Napi::TypeError::New(env, "dump must be \"links\", \"addresses\" or \"routes\"").ThrowAsJavaScriptException();
-      return env.Undefined();
+      return throwType(env, "dump must be \"links\", \"addresses\" or \"routes\"");
     }
     return enqueue(env, std::move(request));
   }
@@ -462,39 +451,32 @@ class SocketObject : public Napi::ObjectWrap<SocketObject> {
 
 // ---- news -----------------------------------------------------------------------------------------------------
 
-// The poll handle outlives the JavaScript object by the loop iteration that closing takes.
-struct Watch {
-  uv_poll_t poll{};
-  Monitor monitor;
-  Napi::FunctionReference listener;
-  std::unique_ptr<Napi::AsyncContext> context;
-  napi_async_cleanup_hook_handle hook = nullptr;
-  bool closing = false;
+// Tells what became of links and addresses, and whether that is all of it.
+class NewsWatch : public PollHandle {
+ public:
+  // 0 or an errno.
+  static int open(Napi::Env env, Napi::Function listener, std::shared_ptr<NewsWatch>* into) {
+    auto watch = std::make_shared<NewsWatch>(env, listener);
+    int error = watch->monitor_.open();
+    if (error == 0) error = watch->start(watch->monitor_.fd(), UV_READABLE);
+    if (error == 0) *into = std::move(watch);
+    return error;
+  }
+
+  NewsWatch(Napi::Env env, Napi::Function listener)
+      : PollHandle(env, "firsthop:netlink-news"), listener_(Napi::Persistent(listener)) {}
+
+ private:
+  void ready(int) override {
+    std::vector<News> found;
+    const bool complete = monitor_.read(found);
+    if (found.empty() && complete) return;
+    tell(listener_, {toNews(env(), found), Napi::Boolean::New(env(), complete)});
+  }
+
+  Monitor monitor_;
+  Napi::FunctionReference listener_;
 };
-
-void closeWatch(Watch* watch) {
-  if (watch->closing) return;
-  watch->closing = true;
-  watch->listener.Reset();
-  watch->context.reset();
-  uv_poll_stop(&watch->poll);
-  uv_close(reinterpret_cast<uv_handle_t*>(&watch->poll), [](uv_handle_t* handle) {
-    std::unique_ptr<Watch> owned(static_cast<Watch*>(handle->data));
-    napi_remove_async_cleanup_hook(owned->hook);
-  });
-}
-
-void deliver(uv_poll_t* poll, int, int) {
-  auto* watch = static_cast<Watch*>(poll->data);
-  std::vector<News> found;
-  const bool complete = watch->monitor.read(found);
-  if (found.empty() && complete) return;
-  const Napi::Env env = watch->listener.Env();
-  Napi::HandleScope scope(env);
-  watch->listener.MakeCallback(env.Global(), {toNews(env, found), Napi::Boolean::New(env, complete)},
-                               *watch->context);
-  if (env.IsExceptionPending()) napi_fatal_exception(env, env.GetAndClearPendingException().Value());
-}
 
 class MonitorObject : public Napi::ObjectWrap<MonitorObject> {
  public:
@@ -505,49 +487,34 @@ class MonitorObject : public Napi::ObjectWrap<MonitorObject> {
   explicit MonitorObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MonitorObject>(info) {
     const Napi::Env env = info.Env();
     if (info.Length() < 1 || !info[0].IsFunction()) {
-      Napi::TypeError::New(env, "listener must be a function").ThrowAsJavaScriptException();
+      throwType(env, "listener must be a function");
       return;
     }
-    auto watch = std::make_unique<Watch>();
-    if (const int error = watch->monitor.open()) {
+    std::shared_ptr<NewsWatch> watch;
+    if (const int error = NewsWatch::open(env, info[0].As<Napi::Function>(), &watch)) {
       throwErrno(env, "netlink monitor", error);
       return;
     }
-    uv_loop_t* loop = nullptr;
-    napi_get_uv_event_loop(env, &loop);
-    if (const int error = uv_poll_init(loop, &watch->poll, watch->monitor.fd())) {
-      throwErrno(env, "netlink monitor", -error);
-      return;
-    }
-    watch->poll.data = watch.get();
-    watch->listener = Napi::Persistent(info[0].As<Napi::Function>());
-    watch->context = std::make_unique<Napi::AsyncContext>(env, "firsthop:netlink-news");
-    napi_add_async_cleanup_hook(
-        env, [](napi_async_cleanup_hook_handle, void* data) { closeWatch(static_cast<Watch*>(data)); },
-        watch.get(), &watch->hook);
-    uv_poll_start(&watch->poll, UV_READABLE, deliver);
-    watch_ = watch.release();  // closeWatch() ends it
-    Ref();                     // news keep coming until close(), whether or not the object is still referred to
+    watch_ = LoopRef<NewsWatch>(watch);
+    Ref();  // news keep coming until close(), whether or not the object is still referred to
   }
 
  private:
   Napi::Value close(const Napi::CallbackInfo& info) {
-    if (watch_ != nullptr) {
-      closeWatch(watch_);
-      watch_ = nullptr;
-      Unref();
-    }
+    if (watch_.get() == nullptr) return info.Env().Undefined();
+    watch_.close();
+    Unref();
     return info.Env().Undefined();
   }
 
-  Watch* watch_ = nullptr;
+  LoopRef<NewsWatch> watch_;
 };
 
 // ---- presence -------------------------------------------------------------------------------------------------
 
 std::string textArgument(const Napi::CallbackInfo& info) {
   if (info.Length() > 0 && info[0].IsString()) return info[0].As<Napi::String>();
-  Napi::TypeError::New(info.Env(), "a text is needed").ThrowAsJavaScriptException();
+  throwType(info.Env(), "a text is needed");
   return {};
 }
 

@@ -6,13 +6,14 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <uv.h>
 
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
 
+#include "addon_values.h"
+#include "loop_handle.h"
 #include "util/unique_fd.h"
 
 namespace firsthop {
@@ -80,47 +81,36 @@ int beginConnection(const Target& target, UniqueFd& fd) {
 }
 
 // A connection under way. It ends when it stands or failed, is cancelled, or its environment goes.
-struct Attempt {
-  uv_poll_t poll{};
-  UniqueFd fd;
-  Napi::FunctionReference done;
-  std::unique_ptr<Napi::AsyncContext> context;
-  napi_async_cleanup_hook_handle hook = nullptr;
-  // The function that cancels refers to it, too.
-  std::shared_ptr<Attempt*> handle;
-  bool closing = false;
+class Attempt : public PollHandle {
+ public:
+  // 0 or an errno.
+  static int begin(Napi::Env env, const Target& target, Napi::Function done, LoopRef<Attempt>* into) {
+    auto attempt = std::make_shared<Attempt>(env, done);
+    int error = beginConnection(target, attempt->fd_);
+    if (error == 0) error = attempt->start(attempt->fd_.get(), UV_WRITABLE);
+    if (error == 0) *into = LoopRef<Attempt>(attempt);
+    return error;
+  }
+
+  Attempt(Napi::Env env, Napi::Function done)
+      : PollHandle(env, "firsthop:connect"), done_(Napi::Persistent(done)) {}
+
+ private:
+  void ready(int status) override {
+    // libuv calls every error of a socket EBADF; the socket knows better.
+    int error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error == 0) error = -status;
+    enough();
+    const int fd = error == 0 ? fd_.release() : -1;
+    close();
+    tell(done_, {Napi::Number::New(env(), error), Napi::Number::New(env(), fd)});
+  }
+
+  UniqueFd fd_;
+  Napi::FunctionReference done_;
 };
-
-void closeAttempt(Attempt* attempt) {
-  if (attempt->closing) return;
-  attempt->closing = true;
-  *attempt->handle = nullptr;
-  attempt->done.Reset();
-  attempt->context.reset();
-  uv_poll_stop(&attempt->poll);
-  uv_close(reinterpret_cast<uv_handle_t*>(&attempt->poll), [](uv_handle_t* handle) {
-    std::unique_ptr<Attempt> owned(static_cast<Attempt*>(handle->data));
-    napi_remove_async_cleanup_hook(owned->hook);
-  });
-}
-
-void onWritable(uv_poll_t* poll, int status, int) {
-  auto* attempt = static_cast<Attempt*>(poll->data);
-  // libuv calls every error of a socket EBADF; the socket knows better.
-  int error = 0;
-  socklen_t length = sizeof error;
-  getsockopt(attempt->fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error == 0) error = -status;
-  uv_poll_stop(poll);
-  const Napi::Env env = attempt->done.Env();
-  Napi::HandleScope scope(env);
-  const int fd = error == 0 ? attempt->fd.release() : -1;
-  Napi::FunctionReference done = std::move(attempt->done);
-  std::unique_ptr<Napi::AsyncContext> context = std::move(attempt->context);
-  closeAttempt(attempt);
-  done.MakeCallback(env.Global(), {Napi::Number::New(env, error), Napi::Number::New(env, fd)}, *context);
-  if (env.IsExceptionPending()) napi_fatal_exception(env, env.GetAndClearPendingException().Value());
-}
 
 bool readTarget(const Napi::CallbackInfo& info, Target& target) {
   if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction()) return false;
@@ -142,31 +132,14 @@ Napi::Value connectSocket(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Target target;
   if (!readTarget(info, target)) {
-    Napi::TypeError::New(env, "a target and a callback are needed").ThrowAsJavaScriptException();
-    return env.Undefined();
+    return throwType(env, "a target and a callback are needed");
   }
-  auto attempt = std::make_unique<Attempt>();
-  auto handle = std::make_shared<Attempt*>(nullptr);
-  attempt->handle = handle;
-  int error = beginConnection(target, attempt->fd);
-  uv_loop_t* loop = nullptr;
-  napi_get_uv_event_loop(env, &loop);
-  if (error == 0) error = -uv_poll_init(loop, &attempt->poll, attempt->fd.get());
-  if (error != 0) {
-    info[1].As<Napi::Function>().Call({Napi::Number::New(env, error), Napi::Number::New(env, -1)});
-    return Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+  const Napi::Function done = info[1].As<Napi::Function>();
+  LoopRef<Attempt> attempt;
+  if (const int error = Attempt::begin(env, target, done, &attempt)) {
+    done.Call({Napi::Number::New(env, error), Napi::Number::New(env, -1)});
   }
-  attempt->poll.data = attempt.get();
-  attempt->done = Napi::Persistent(info[1].As<Napi::Function>());
-  attempt->context = std::make_unique<Napi::AsyncContext>(env, "firsthop:connect");
-  napi_add_async_cleanup_hook(
-      env, [](napi_async_cleanup_hook_handle, void* data) { closeAttempt(static_cast<Attempt*>(data)); },
-      attempt.get(), &attempt->hook);
-  uv_poll_start(&attempt->poll, UV_WRITABLE, onWritable);
-  *handle = attempt.release();  // closeAttempt() ends it
-  return Napi::Function::New(env, [handle](const Napi::CallbackInfo&) {
-    if (*handle != nullptr) closeAttempt(*handle);
-  });
+  return Napi::Function::New(env, [attempt](const Napi::CallbackInfo&) { attempt.close(); });
 }
 
 }  // namespace

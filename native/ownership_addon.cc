@@ -4,12 +4,12 @@
 #include <arpa/inet.h>
 #include <uv.h>
 
-#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <limits>
 #include <utility>
 
+#include "addon_values.h"
 #include "netlink_encode.h"
 
 namespace firsthop {
@@ -66,11 +66,6 @@ const char* nameIn(const Named<Enum> (&table)[Count], Enum value) {
   return "";
 }
 
-Napi::Value throwType(Napi::Env env, const std::string& text) {
-  if (!env.IsExceptionPending()) Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
 Napi::Value throwFailure(Napi::Env env, const Failure& failure) {
   Napi::Error error = Napi::Error::New(env, failure.what);
   error.Set("code", uv_err_name(-failure.error));
@@ -78,26 +73,20 @@ Napi::Value throwFailure(Napi::Env env, const Failure& failure) {
   return env.Undefined();
 }
 
-bool number(const Napi::Value& value, double low, double high, double& into) {
-  if (!value.IsNumber()) return false;
-  into = value.As<Napi::Number>().DoubleValue();
-  return into >= low && into <= high && into == std::floor(into);
-}
 template <typename Integer>
 bool integer(const Napi::Value& value, Integer& into, double high = std::numeric_limits<Integer>::max()) {
   double found = 0;
-  if (!number(value, 0, high, found)) return false;
+  if (!parseNumber(value, 0, high, &found)) return false;
   into = static_cast<Integer>(found);
   return true;
 }
 bool slotOf(const Napi::Value& value, uint32_t& slot) {
   double found = 0;
-  if (!number(value, 1, FH_SLOTS - 1, found)) return false;
+  if (!parseNumber(value, 1, FH_SLOTS - 1, &found)) return false;
   slot = static_cast<uint32_t>(found);
   return true;
 }
 
-double micros(uint64_t ns) { return std::floor(static_cast<double>(ns) / 1000); }
 uint64_t nanos(double us) { return static_cast<uint64_t>(us) * 1000; }
 uint64_t nowNs() {
   timespec now{};
@@ -161,8 +150,8 @@ const char* parseGroup(const Napi::Object& options, OwnershipGroup& group) {
   }
   double overdueUs = 0;
   double limitUs = 0;
-  if (!number(options.Get("overdueUs"), 0, kMaxUs, overdueUs)) return "overdueUs must be a number of microseconds";
-  if (!number(options.Get("limitUs"), 0, kMaxUs, limitUs)) return "limitUs must be a number of microseconds";
+  if (!parseNumber(options.Get("overdueUs"), 0, kMaxUs, &overdueUs)) return "overdueUs must be a number of microseconds";
+  if (!parseNumber(options.Get("limitUs"), 0, kMaxUs, &limitUs)) return "limitUs must be a number of microseconds";
   group.overdueNs = nanos(overdueUs);
   group.limitNs = nanos(limitUs);
   return nullptr;

@@ -3,13 +3,13 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <uv.h>
 
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <vector>
 
+#include "addon_values.h"
+#include "loop_handle.h"
 #include "prober.h"
 
 namespace firsthop {
@@ -18,13 +18,6 @@ namespace {
 
 constexpr double kMinIntervalUs = 1000;
 constexpr double kMaxIntervalUs = 86'400e6;
-
-double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }
-
-Napi::Value throwType(Napi::Env env, const std::string& text) {
-  if (!env.IsExceptionPending()) Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
 
 Napi::Value errnoName(Napi::Env env, int error) {
   return error == 0 ? env.Null() : Napi::Value(Napi::String::New(env, uv_err_name(-error)));
@@ -45,14 +38,6 @@ bool parseSource(const Napi::Value& value, bool ipv6, std::optional<ProbeAddress
   ProbeAddress address;
   if (!value.IsString() || !parseAddress(value.As<Napi::String>(), &address) || address.ipv6 != ipv6) return false;
   *into = address;
-  return true;
-}
-
-bool parseNumber(const Napi::Value& value, double low, double high, double* into) {
-  if (!value.IsNumber()) return false;
-  const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= low && number <= high) || number != std::floor(number)) return false;
-  *into = number;
   return true;
 }
 
@@ -101,103 +86,71 @@ Napi::Value macText(Napi::Env env, uint64_t mac) {
   return Napi::String::New(env, text);
 }
 
-// The prober and the handle by which it wakes the loop. Outlives the JavaScript object: closing a libuv handle takes a
-// turn of the loop, also at the end of an environment.
-class Bridge {
+// The prober, as it tells JavaScript what is new.
+class ProberHandle : public WakeHandle {
  public:
-  // Null when something was refused; `error` says what.
-  static Bridge* open(Napi::Env env, Napi::Function on_reports, Napi::Function on_sightings,
-                      const std::string& network_namespace, int* error) {
-    auto owned = std::make_unique<Bridge>(env, on_reports, on_sightings);
-    uv_loop_t* loop = nullptr;
-    napi_get_uv_event_loop(env, &loop);
-    *error = -uv_async_init(loop, &owned->async_, onWake);
-    if (*error != 0) return nullptr;
-    Bridge* bridge = owned.release();  // it belongs to its libuv handle, until that is closed
-    bridge->async_.data = bridge;
+  // 0 or an errno.
+  static int open(Napi::Env env, Napi::Function on_reports, Napi::Function on_sightings,
+                  const std::string& network_namespace, std::shared_ptr<ProberHandle>* into) {
+    auto made = std::make_shared<ProberHandle>(env, on_reports, on_sightings, network_namespace);
+    if (const int error = made->start()) return error;
     // What is probed keeps no process alive.
-    uv_unref(reinterpret_cast<uv_handle_t*>(&bridge->async_));
-    Prober::Options options;
-    options.network_namespace = network_namespace;
-    options.wake = [bridge] { uv_async_send(&bridge->async_); };
-    bridge->prober_ = std::make_unique<Prober>(std::move(options));
-    *error = bridge->prober_->start();
-    napi_add_async_cleanup_hook(env, onCleanup, bridge, &bridge->cleanup_);
-    if (*error != 0) {
-      bridge->close();
-      return nullptr;
+    made->setAlive(false);
+    if (const int error = made->prober_.start()) {
+      made->close();
+      return error;
     }
-    return bridge;
+    *into = std::move(made);
+    return 0;
   }
 
-  Prober& prober() { return *prober_; }
-
-  void close() {
-    if (closing_) return;
-    closing_ = true;
-    prober_->stop();
-    uv_close(reinterpret_cast<uv_handle_t*>(&async_), onClosed);
-  }
-
-  Bridge(Napi::Env env, Napi::Function on_reports, Napi::Function on_sightings)
-      : env_(env),
+  ProberHandle(Napi::Env env, Napi::Function on_reports, Napi::Function on_sightings,
+               const std::string& network_namespace)
+      : WakeHandle(env, "firsthop:prober"),
         on_reports_(Napi::Persistent(on_reports)),
         on_sightings_(Napi::Persistent(on_sightings)),
-        context_(env, "firsthop:prober") {}
+        prober_(Prober::Options{network_namespace, [this] { wake(); }}) {}
 
-  // The JavaScript object that holds this bridge; told when the environment closes it.
-  Bridge** holder = nullptr;
+  Prober& prober() { return prober_; }
 
  private:
-  static void onWake(uv_async_t* handle) { static_cast<Bridge*>(handle->data)->deliver(); }
-  static void onCleanup(napi_async_cleanup_hook_handle, void* data) { static_cast<Bridge*>(data)->close(); }
-  static void onClosed(uv_handle_t* handle) {
-    const std::unique_ptr<Bridge> bridge(static_cast<Bridge*>(handle->data));
-    if (bridge->holder != nullptr) *bridge->holder = nullptr;
-    napi_remove_async_cleanup_hook(bridge->cleanup_);
-    bridge->on_reports_.Reset();
-    bridge->on_sightings_.Reset();
-  }
+  void stop() override { prober_.stop(); }
 
-  void deliver() {
-    if (closing_) return;
-    tell(on_reports_, prober_->takeReports());
+  void woken() override {
+    tellAll(on_reports_, prober_.takeReports());
     // The listener may have closed it.
-    if (!closing_) tell(on_sightings_, prober_->takeSightings());
+    if (!closing()) tellAll(on_sightings_, prober_.takeSightings());
   }
 
   template <typename T>
-  void tell(const Napi::FunctionReference& listener, const std::vector<T>& news) {
+  void tellAll(const Napi::FunctionReference& listener, const std::vector<T>& news) {
     if (news.empty()) return;
-    Napi::HandleScope scope(env_);
-    Napi::Array all = Napi::Array::New(env_, news.size());
+    Napi::HandleScope scope(env());
+    Napi::Array all = Napi::Array::New(env(), news.size());
     for (uint32_t i = 0; i < news.size(); i++) {
-      Napi::HandleScope inner(env_);
+      Napi::HandleScope inner(env());
       all.Set(i, toObject(news[i]));
     }
-    listener.MakeCallback(env_.Global(), {all}, context_);
-    if (!env_.IsExceptionPending()) return;
-    const Napi::Error error = env_.GetAndClearPendingException();
-    napi_fatal_exception(env_, error.Value());
+    tell(listener, {all});
   }
 
   Napi::Object toObject(const Sighting& seen) {
     char text[INET6_ADDRSTRLEN] = "";
     ::inet_ntop(seen.address.ipv6 ? AF_INET6 : AF_INET, seen.address.octets.data(), text, sizeof(text));
-    Napi::Object object = Napi::Object::New(env_);
+    Napi::Object object = Napi::Object::New(env());
     object.Set("follower", seen.follower);
     object.Set("address", text);
-    object.Set("mac", macText(env_, packMac(seen.mac)));
+    object.Set("mac", macText(env(), packMac(seen.mac)));
     return object;
   }
 
   Napi::Object toObject(const ProbeReport& report) {
     static constexpr const char* kOutcomes[] = {"none", "answered", "timeout", "error"};
     static constexpr const char* kVerdicts[] = {"unknown", "up", "down"};
-    Napi::Object object = Napi::Object::New(env_);
+    Napi::Object object = Napi::Object::New(env());
     object.Set("target", report.target);
     object.Set("outcome", kOutcomes[static_cast<size_t>(report.outcome)]);
-    object.Set("errno", errnoName(env_, report.error));
+    object.Set("errno", errnoName(env(), report.error));
     object.Set("verdict", kVerdicts[static_cast<size_t>(report.verdict)]);
     object.Set("crossings", report.crossings);
     object.Set("streak", report.streak);
@@ -206,14 +159,9 @@ class Bridge {
     return object;
   }
 
-  Napi::Env env_;
   Napi::FunctionReference on_reports_;
   Napi::FunctionReference on_sightings_;
-  Napi::AsyncContext context_;
-  uv_async_t async_{};
-  napi_async_cleanup_hook_handle cleanup_ = nullptr;
-  std::unique_ptr<Prober> prober_;
-  bool closing_ = false;
+  Prober prober_;
 };
 
 class NativeProber : public Napi::ObjectWrap<NativeProber> {
@@ -239,37 +187,22 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
       throwType(info.Env(), "NativeProber(onReports, onSightings, namespace?) takes two functions and a path");
       return;
     }
-    int error = 0;
     const std::string path = placed ? info[2].As<Napi::String>().Utf8Value() : std::string();
-    bridge_ = Bridge::open(info.Env(), info[0].As<Napi::Function>(), info[1].As<Napi::Function>(), path, &error);
-    if (bridge_ == nullptr) {
-      Napi::Error failure = Napi::Error::New(info.Env(), std::string("the prober can't start: ") + uv_strerror(-error));
-      failure.Set("code", uv_err_name(-error));
-      failure.ThrowAsJavaScriptException();
-      return;
-    }
-    bridge_->holder = &bridge_;
+    std::shared_ptr<ProberHandle> opened;
+    const int error = ProberHandle::open(info.Env(), info[0].As<Napi::Function>(), info[1].As<Napi::Function>(), path,
+                                         &opened);
+    if (error != 0) throwCode(info.Env(), "the prober can't start", error);
+    else handle_ = LoopRef<ProberHandle>(opened);
   }
 
-  ~NativeProber() override {
-    if (bridge_ == nullptr) return;
-    bridge_->holder = nullptr;
-    bridge_->close();
-  }
+  ~NativeProber() override { handle_.close(); }
 
  private:
   // Null, with a pending error, after close.
   Prober* prober(const Napi::CallbackInfo& info) {
-    if (bridge_ != nullptr) return &bridge_->prober();
+    if (ProberHandle* handle = handle_.get()) return &handle->prober();
     Napi::Error::New(info.Env(), "the prober is closed").ThrowAsJavaScriptException();
     return nullptr;
-  }
-
-  static bool number(const Napi::CallbackInfo& info, uint32_t* into) {
-    double value = 0;
-    if (info.Length() < 1 || !parseNumber(info[0], 0, UINT32_MAX, &value)) return false;
-    *into = static_cast<uint32_t>(value);
-    return true;
   }
 
   Napi::Value add(const Napi::CallbackInfo& info) {
@@ -286,7 +219,7 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
     Prober* prober = this->prober(info);
     uint32_t target = 0;
     if (prober == nullptr) return info.Env().Undefined();
-    if (!number(info, &target)) return throwType(info.Env(), "remove(target)");
+    if (!unsignedArgument(info, 0, &target)) return throwType(info.Env(), "remove(target)");
     return Napi::Boolean::New(info.Env(), prober->remove(target));
   }
 
@@ -294,7 +227,7 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
     Prober* prober = this->prober(info);
     uint32_t target = 0;
     if (prober == nullptr) return info.Env().Undefined();
-    if (!number(info, &target) || info.Length() < 2) return throwType(info.Env(), "changeSource(target, source)");
+    if (!unsignedArgument(info, 0, &target) || info.Length() < 2) return throwType(info.Env(), "changeSource(target, source)");
     const bool ipv6 = info[1].IsString() && info[1].As<Napi::String>().Utf8Value().find(':') != std::string::npos;
     std::optional<ProbeAddress> source;
     if (!parseSource(info[1], ipv6, &source)) return throwType(info.Env(), "source must be an address, or null");
@@ -314,12 +247,12 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
     Prober* prober = this->prober(info);
     uint32_t follower = 0;
     if (prober == nullptr) return info.Env().Undefined();
-    if (!number(info, &follower)) return throwType(info.Env(), "unfollow(follower)");
+    if (!unsignedArgument(info, 0, &follower)) return throwType(info.Env(), "unfollow(follower)");
     return Napi::Boolean::New(info.Env(), prober->unfollow(follower));
   }
 
   Napi::Value refresh(const Napi::CallbackInfo& info) {
-    if (bridge_ != nullptr) bridge_->prober().refresh();
+    if (ProberHandle* handle = handle_.get()) handle->prober().refresh();
     return info.Env().Undefined();
   }
 
@@ -328,7 +261,7 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
     Prober* prober = this->prober(info);
     uint32_t target = 0;
     if (prober == nullptr) return env.Undefined();
-    if (!number(info, &target)) return throwType(env, "counters(target)");
+    if (!unsignedArgument(info, 0, &target)) return throwType(env, "counters(target)");
     const auto counters = prober->counters(target);
     if (!counters) return env.Null();
     Napi::Object object = Napi::Object::New(env);
@@ -362,15 +295,11 @@ class NativeProber : public Napi::ObjectWrap<NativeProber> {
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    if (bridge_ == nullptr) return info.Env().Undefined();
-    Bridge* bridge = bridge_;
-    bridge->holder = nullptr;
-    bridge_ = nullptr;
-    bridge->close();
+    handle_.close();
     return info.Env().Undefined();
   }
 
-  Bridge* bridge_ = nullptr;
+  LoopRef<ProberHandle> handle_;
 };
 
 }  // namespace

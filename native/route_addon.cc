@@ -2,50 +2,43 @@
 // are made in libuv's pool: a table may hold a million routes.
 #include "route_addon.h"
 
-#include <uv.h>
-
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "addon_values.h"
+#include "loop_handle.h"
 #include "route_table.h"
 
 namespace firsthop::netlink {
 
 namespace {
 
-// The poll handle outlives the JavaScript object by the loop iteration that closing takes.
-struct Watch {
-  uv_poll_t poll{};
-  RouteMonitor monitor;
+// Tells that routes to its prefixes may have changed.
+class RouteWatch : public PollHandle {
+ public:
+  // 0 or an errno.
+  static int open(Napi::Env env, Napi::Function changed, std::shared_ptr<RouteWatch>* into) {
+    auto watch = std::make_shared<RouteWatch>(env, changed);
+    int error = watch->monitor_.open();
+    if (error == 0) error = watch->start(watch->monitor_.fd(), UV_READABLE);
+    if (error == 0) *into = std::move(watch);
+    return error;
+  }
+
+  RouteWatch(Napi::Env env, Napi::Function changed)
+      : PollHandle(env, "firsthop:route-news"), changed_(Napi::Persistent(changed)) {}
+
   std::vector<RoutePrefix> prefixes;
-  Napi::FunctionReference changed;
-  std::unique_ptr<Napi::AsyncContext> context;
-  napi_async_cleanup_hook_handle hook = nullptr;
-  bool closing = false;
+
+ private:
+  void ready(int) override {
+    if (monitor_.read(prefixes)) tell(changed_, {});
+  }
+
+  RouteMonitor monitor_;
+  Napi::FunctionReference changed_;
 };
-
-void closeWatch(Watch* watch) {
-  if (watch->closing) return;
-  watch->closing = true;
-  watch->changed.Reset();
-  watch->context.reset();
-  uv_poll_stop(&watch->poll);
-  uv_close(reinterpret_cast<uv_handle_t*>(&watch->poll), [](uv_handle_t* handle) {
-    std::unique_ptr<Watch> owned(static_cast<Watch*>(handle->data));
-    napi_remove_async_cleanup_hook(owned->hook);
-  });
-}
-
-void deliver(uv_poll_t* poll, int, int) {
-  auto* watch = static_cast<Watch*>(poll->data);
-  if (!watch->monitor.read(watch->prefixes)) return;
-  const Napi::Env env = watch->changed.Env();
-  Napi::HandleScope scope(env);
-  watch->changed.MakeCallback(env.Global(), {}, *watch->context);
-  if (env.IsExceptionPending()) napi_fatal_exception(env, env.GetAndClearPendingException().Value());
-}
 
 class DumpWorker : public Napi::AsyncWorker {
  public:
@@ -64,9 +57,7 @@ class DumpWorker : public Napi::AsyncWorker {
       deferred_.Resolve(rows(env));
       return;
     }
-    Napi::Error error = Napi::Error::New(env, std::string("routes: ") + std::strerror(error_));
-    error.Set("errno", Napi::Number::New(env, error_));
-    deferred_.Reject(error.Value());
+    deferred_.Reject(errnoError(env, "routes", error_).Value());
   }
 
  private:
@@ -110,27 +101,16 @@ class WatchObject : public Napi::ObjectWrap<WatchObject> {
   explicit WatchObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WatchObject>(info) {
     const Napi::Env env = info.Env();
     if (info.Length() < 1 || !info[0].IsFunction()) {
-      Napi::TypeError::New(env, "a function is needed").ThrowAsJavaScriptException();
+      throwType(env, "a function is needed");
       return;
     }
-    auto watch = std::make_unique<Watch>();
-    uv_loop_t* loop = nullptr;
-    napi_get_uv_event_loop(env, &loop);
-    int error = watch->monitor.open();
-    if (error == 0) error = -uv_poll_init(loop, &watch->poll, watch->monitor.fd());
-    if (error != 0) {
-      Napi::Error::New(env, std::string("routes: ") + std::strerror(error)).ThrowAsJavaScriptException();
+    std::shared_ptr<RouteWatch> watch;
+    if (const int error = RouteWatch::open(env, info[0].As<Napi::Function>(), &watch)) {
+      throwErrno(env, "routes", error);
       return;
     }
-    watch->poll.data = watch.get();
-    watch->changed = Napi::Persistent(info[0].As<Napi::Function>());
-    watch->context = std::make_unique<Napi::AsyncContext>(env, "firsthop:route-news");
-    napi_add_async_cleanup_hook(
-        env, [](napi_async_cleanup_hook_handle, void* data) { closeWatch(static_cast<Watch*>(data)); },
-        watch.get(), &watch->hook);
-    uv_poll_start(&watch->poll, UV_READABLE, deliver);
-    watch_ = watch.release();  // closeWatch() ends it
-    Ref();                     // news keep coming until close(), whether or not the object is still referred to
+    watch_ = LoopRef<RouteWatch>(watch);
+    Ref();  // news keep coming until close(), whether or not the object is still referred to
   }
 
  private:
@@ -144,30 +124,28 @@ class WatchObject : public Napi::ObjectWrap<WatchObject> {
       if (prefix) prefixes.push_back(*prefix);
     }
     if (!list || prefixes.size() != given.Length()) {
-      Napi::TypeError::New(info.Env(), "a list of prefixes is needed").ThrowAsJavaScriptException();
-      return info.Env().Undefined();
+      return throwType(info.Env(), "a list of prefixes is needed");
     }
-    if (watch_ != nullptr) watch_->prefixes = std::move(prefixes);
+    if (RouteWatch* watch = watch_.get()) watch->prefixes = std::move(prefixes);
     return info.Env().Undefined();
   }
 
   Napi::Value dump(const Napi::CallbackInfo& info) {
-    auto* worker = new DumpWorker(info.Env(), watch_ ? watch_->prefixes : std::vector<RoutePrefix>());
+    const RouteWatch* watch = watch_.get();
+    auto* worker = new DumpWorker(info.Env(), watch != nullptr ? watch->prefixes : std::vector<RoutePrefix>());
     const Napi::Promise promise = worker->promise();
     worker->Queue();  // deletes itself when it is done
     return promise;
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    if (watch_ != nullptr) {
-      closeWatch(watch_);
-      watch_ = nullptr;
-      Unref();
-    }
+    if (watch_.get() == nullptr) return info.Env().Undefined();
+    watch_.close();
+    Unref();
     return info.Env().Undefined();
   }
 
-  Watch* watch_ = nullptr;
+  LoopRef<RouteWatch> watch_;
 };
 
 }  // namespace
