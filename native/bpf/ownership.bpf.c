@@ -65,7 +65,8 @@ enum {
 };
 
 struct frame {
-  fh_u64 mac;  // destination on the way in, source on the way out
+  fh_u64 mac;     // destination on the way in, source on the way out
+  fh_u64 source;  // on the way in, at tc
   // Behind the Ethernet header and all tags.
   const fh_u8* payload;
   const fh_u8* end;
@@ -208,12 +209,11 @@ INLINE void hearClaim(const struct frame* frame, const fh_u8* vrrp, fh_u32 lengt
   if (head) __sync_fetch_and_add(&head->yields, 1);
 }
 
+// What is to become of a frame on its way in. HEARD: VRRP, which passes, or ends here where all that it is for had it.
+enum { PASS = 0, KEPT_OUT, HEARD };
+
 // RFC 9568 7.1, RFC 3768 7.1; with a header of AH between (RFC 2338) also.
-INLINE void listenIpv4(const struct frame* frame) {
-  const fh_u8* ip = frame->payload;
-  if (ip + 20 > frame->end) return;
-  fh_u32 protocol = ip[9];
-  if (protocol != IP_VRRP && protocol != IP_AUTHENTICATION) return;
+INLINE void readIpv4(const struct frame* frame, const fh_u8* ip, fh_u32 protocol) {
   const fh_u32 headerLength = (ip[0] & 0xf) * 4;
   if (ip[0] >> 4 != 4 || headerLength < 20) return;
   if (ip[8] != 255) return;
@@ -232,38 +232,51 @@ INLINE void listenIpv4(const struct frame* frame) {
   hearClaim(frame, at, left, IPV4);
 }
 
-INLINE void listenIpv6(const struct frame* frame) {
+INLINE int listenIpv4(const struct frame* frame) {
   const fh_u8* ip = frame->payload;
-  const fh_u8* vrrp = ip + 40;
-  if (vrrp + VRRP_HEADER > frame->end) return;
-  if (ip[7] == 255) hearClaim(frame, vrrp, BE16(read16(ip + 4)), IPV6);
+  if (ip + 20 > frame->end) return PASS;
+  const fh_u32 protocol = ip[9];
+  if (protocol != IP_VRRP && protocol != IP_AUTHENTICATION) return PASS;
+  readIpv4(frame, ip, protocol);
+  return protocol == IP_VRRP ? HEARD : PASS;
 }
 
-// True: not for this router.
-INLINE int keepOut(struct frame* frame) {
-  skipTags(frame);
+INLINE int listenIpv6(const struct frame* frame) {
+  const fh_u8* ip = frame->payload;
+  const fh_u8* vrrp = ip + 40;
+  if (vrrp + VRRP_HEADER > frame->end) return PASS;
+  if (ip[7] == 255) hearClaim(frame, vrrp, BE16(read16(ip + 4)), IPV6);
+  return HEARD;
+}
+
+// What else is not for this router is KEPT_OUT.
+INLINE int judge(struct frame* frame) {
   fh_u32 slot;
   const struct fh_lease* lease = groupOf(frame, frame->mac, &slot);
   if (lease) {
     struct fh_counters* counters = countersOf(slot);
-    if (!counters) return 0;
+    if (!counters) return PASS;
     if (!isOwner(lease, counters)) {
       counters->not_owned++;
-      return 1;
+      return KEPT_OUT;
     }
     counters->owned++;
   }
-  if (frame->etherType == ETHER_ARP) return isArpForOthers(frame);
-  if (frame->etherType == ETHER_IPV4) {
-    // What comes to a group's MAC is on its way to somewhere else, and no claim to this router.
-    if (!lease) listenIpv4(frame);
-    return 0;
-  }
-  if (frame->etherType != ETHER_IPV6 || frame->payload + 40 > frame->end || frame->payload[0] >> 4 != 6) return 0;
+  if (frame->etherType == ETHER_ARP) return isArpForOthers(frame) ? KEPT_OUT : PASS;
+  // VRRP that comes to a group's MAC is on its way to somewhere else, and no claim to this router.
+  if (frame->etherType == ETHER_IPV4) return lease ? PASS : listenIpv4(frame);
+  if (frame->etherType != ETHER_IPV6 || frame->payload + 40 > frame->end || frame->payload[0] >> 4 != 6) return PASS;
   const fh_u8 next = frame->payload[6];
-  if (next == IP_ICMPV6) return isSolicitationForOthers(frame);
-  if (next == IP_VRRP && !lease) listenIpv6(frame);
-  return 0;
+  if (next == IP_ICMPV6) return isSolicitationForOthers(frame) ? KEPT_OUT : PASS;
+  return next == IP_VRRP && !lease ? listenIpv6(frame) : PASS;
+}
+
+// VRRP from a group's MAC to all routers. The macvlan driver would hand it to the group's own device and to no other
+// listener, where no socket of ours is: the packet sockets have had it before tc. What the kernel would do with it there
+// grows with the number of devices, since each has a route for multicast. A tag's socket is behind this program.
+INLINE int isSpent(const struct frame* frame) {
+  fh_u32 slot;
+  return (frame->mac & 1) && frame->vlan[0] == 0 && groupOf(frame, frame->source, &slot) != 0;
 }
 
 // True: a frame in the name of a group that another router speaks for.
@@ -286,7 +299,9 @@ int xdp(struct xdp_context* context) {
   frame.mac = readMac(data);
   frame.etherType = read16(data + 12);
   frame.payload = data + ETHER_HEADER;
-  return keepOut(&frame) ? XDP_DROP : XDP_PASS;
+  skipTags(&frame);
+  // Sockets come after XDP, so what was heard here passes.
+  return judge(&frame) == KEPT_OUT ? XDP_DROP : XDP_PASS;
 }
 
 // Behind another's generic XDP, kernels from 6.9 on give tc a frame without its Ethernet header (the length of that is
@@ -315,10 +330,12 @@ INLINE int readTc(struct tc_context* context, struct frame* frame, fh_u32 looked
     fh_u64 macs[2] = {};
     if (loadRelative(context, 0, &macs[0], 6, 0) < 0 || loadRelative(context, 6, &macs[1], 6, 0) < 0) return 0;
     frame->mac = macs[macAt / 6];
+    frame->source = macs[1];
     if (data + ETHER_HEADER > frame->end || readMac(data) != macs[0] || readMac(data + 6) != macs[1]) return 1;
   }
   if (data + ETHER_HEADER > frame->end) return 0;
   frame->mac = readMac(data + macAt);
+  frame->source = readMac(data + 6);
   frame->etherType = read16(data + 12);
   frame->payload = data + ETHER_HEADER;
   return 1;
@@ -327,7 +344,10 @@ INLINE int readTc(struct tc_context* context, struct frame* frame, fh_u32 looked
 SECTION("fh_ingress")
 int ingress(struct tc_context* context) {
   struct frame frame = {};
-  return readTc(context, &frame, LOOKED_AT_IN, 0) && keepOut(&frame) ? TC_DROP : TC_NEXT;
+  if (!readTc(context, &frame, LOOKED_AT_IN, 0)) return TC_NEXT;
+  skipTags(&frame);
+  const int fate = judge(&frame);
+  return fate == KEPT_OUT || (fate == HEARD && isSpent(&frame)) ? TC_DROP : TC_NEXT;
 }
 
 SECTION("fh_egress")

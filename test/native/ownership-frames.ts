@@ -3,7 +3,7 @@ import { ipToBytes, macToBytes, solicitedNodeGroup } from "../../src/core/addres
 import { arpFrame } from "../../src/core/arp.js";
 import { internetChecksum, pseudoHeaderSum } from "../../src/core/checksum.js";
 import { buildEthernet, buildIp, ETHERTYPE_IPV4, ETHERTYPE_IPV6, putU16 } from "../../src/core/ethernet.js";
-import { GROUP_ADDRESS, GROUP_MAC, type IpFamily, virtualMac } from "../../src/core/vrrp/advertisement.js";
+import { GROUP_ADDRESS, GROUP_MAC, type IpFamily } from "../../src/core/vrrp/advertisement.js";
 import { encodeAdvertisementFrame } from "../../src/core/vrrp/packet.js";
 
 export const HOST_MAC = "02:00:00:00:00:01";
@@ -26,6 +26,8 @@ export interface ClaimOptions {
   /** Default: the VRRP group. */
   readonly destinationMac?: string;
   readonly destination?: string;
+  /** Default: the peer's own, so that it is no group's. */
+  readonly sourceMac?: string;
 }
 
 /** An advertisement of another router. */
@@ -45,21 +47,21 @@ export function claim(options: ClaimOptions = {}): Uint8Array {
     },
     source: family === "ipv4" ? "192.0.2.3" : "fe80::3",
     destination: options.destination ?? GROUP_ADDRESS[family],
-    sourceMac: virtualMac(family, vrid),
+    sourceMac: options.sourceMac ?? PEER_MAC,
     destinationMac: options.destinationMac ?? GROUP_MAC[family],
     checksumForm: "message-only",
   });
 }
 
 /** VRRPv2 behind an authentication header of 24 octets (RFC 2338), as keepalived sends it. */
-export function authenticatedClaim(): Uint8Array {
+export function authenticatedClaim(sourceMac = PEER_MAC): Uint8Array {
   const frame = claim({ version: 2 });
   const vrrp = frame.slice(34, 34 + 20);
   const payload = new Uint8Array(24 + vrrp.length);
   payload.set([112, 4], 0);
   payload.set(vrrp, 24);
   const datagram = buildIp(ipToBytes("192.0.2.3"), ipToBytes("224.0.0.18"), 51, payload);
-  return buildEthernet(macToBytes(GROUP_MAC.ipv4), macToBytes(PEER_MAC), ETHERTYPE_IPV4, datagram);
+  return buildEthernet(macToBytes(GROUP_MAC.ipv4), macToBytes(sourceMac), ETHERTYPE_IPV4, datagram);
 }
 
 /** The IPv4 header grown by options. */
@@ -76,9 +78,14 @@ export function withOptions(frame: Uint8Array, octets: number): Uint8Array {
 
 export function arpRequest(
   target: string,
-  options: { readonly sender?: string; readonly destination?: string; readonly operation?: number } = {},
+  options: {
+    readonly sender?: string;
+    readonly destination?: string;
+    readonly operation?: number;
+    readonly sourceMac?: string;
+  } = {},
 ): Uint8Array {
-  return arpFrame(options.destination ?? "ff:ff:ff:ff:ff:ff", HOST_MAC, {
+  return arpFrame(options.destination ?? "ff:ff:ff:ff:ff:ff", options.sourceMac ?? HOST_MAC, {
     operation: options.operation ?? 1,
     senderMac: HOST_MAC,
     senderIp: options.sender ?? "192.0.2.9",

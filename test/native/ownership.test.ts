@@ -487,6 +487,49 @@ describe.skipIf(!possible)("the ownership programs", () => {
     });
   });
 
+  describe("an advertisement from a group's MAC", () => {
+    const spoken = (family: "ipv4" | "ipv6" = "ipv4", more: Parameters<typeof claim>[0] = {}): Uint8Array =>
+      claim({ family, sourceMac: virtualMac(family, 10), ...more });
+
+    it("ends at tc, where sockets have had it, and passes XDP, where they have not", () => {
+      for (const family of ["ipv4", "ipv6"] as const) {
+        expect(verdict("ingress", spoken(family))).toBe("drop");
+        expect(verdict("xdp", spoken(family))).toBe("pass");
+      }
+      expect(verdict("ingress", spoken("ipv4", { version: 2, priority: 0 }))).toBe("drop");
+      // It counts as nothing that was meant for a group.
+      for (const slot of [1, 2]) expect(counted(slot)).toEqual(NOTHING);
+    });
+
+    it("is a claim all the same", () => {
+      overdue(1);
+      expect(verdict("ingress", spoken())).toBe("drop");
+      expect(tables.lease(1).owner).toBe(false);
+    });
+
+    it("passes where anyone else may want it", () => {
+      const others = [
+        claim(),
+        spoken("ipv4", { vrid: 11, sourceMac: virtualMac("ipv4", 11) }),
+        spoken("ipv4", { destinationMac: HOST_MAC, destination: "192.0.2.9" }),
+        authenticatedClaim(V4),
+        packet("01:00:5e:00:00:12", "ipv4", V4),
+        packet("33:33:00:00:00:12", "ipv6", V6),
+        arpRequest("192.0.2.77", { sourceMac: V4 }),
+      ];
+      for (const frame of others) expect(verdict("ingress", frame)).toBe("pass");
+    });
+
+    it("passes with a tag, whose socket comes later", () => {
+      tables.setGroup(4, { ...(GROUPS[1] as OwnershipGroup), vlans: [5] });
+      expect(verdict("ingress", tagged(spoken(), 5))).toBe("pass");
+      expect(verdict("ingress", spoken(), { vlanTci: 5 })).toBe("pass");
+      // A priority is no tag.
+      expect(verdict("ingress", spoken(), { vlanTci: 0x2000 })).toBe("drop");
+      expect(verdict("ingress", tagged(spoken(), 0))).toBe("drop");
+    });
+  });
+
   describe("egress", () => {
     it("keeps in what speaks for a group that is another's", () => {
       for (const [slot, mac, family] of [[1, V4, "ipv4"] as const, [2, V6, "ipv6"] as const]) {
@@ -498,7 +541,7 @@ describe.skipIf(!possible)("the ownership programs", () => {
         expect(verdict("egress", frame)).toBe("drop");
         expect(counted(slot)).toEqual({ ...NOTHING, keptIn: 2 });
       }
-      expect(verdict("egress", claim())).toBe("drop");
+      expect(verdict("egress", claim({ sourceMac: V4 }))).toBe("drop");
     });
 
     it("touches nothing else", () => {
