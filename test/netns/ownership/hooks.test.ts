@@ -239,7 +239,8 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
           },
         ]);
         // No daemon is needed to give way.
-        await sendFrames(world, "lan", "far0", [claim(), packet(V4)]);
+        const outside = watchAt("router", "lan0");
+        await sendFrames(world, "lan", "far0", [claim({ sourceMac: V4 }), packet(V4)]);
         await eventually(
           "the lease given up",
           5_000,
@@ -247,8 +248,9 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
         );
         expect((await agent.find([ifindex]))[0]?.groups[0]?.lease.owner).toBe(false);
         await sendFrames(world, "lan", "far0", many(packet(V4)));
-        // The claim itself came through.
-        expect((await arrived(inside, 1))[0]?.[23]).toBe(112);
+        // A socket at the interface has the claim. At tc its way ends there, and behind XDP it goes on to the device.
+        await eventually("the claim", 5_000, () => outside.frames().some((frame) => frame[23] === 112));
+        if (hook.startsWith("xdp")) expect((await arrived(inside, 1))[0]?.[23]).toBe(112);
         await agent.clear(found[0]!);
         expect(await agent.find([ifindex])).toEqual([]);
         expect(inside.frames()).toEqual([]);
