@@ -35,6 +35,8 @@ export interface Scenario {
   readonly title: string;
   readonly version?: 2;
   readonly family?: "ipv6";
+  /** Advertisement_Interval in seconds, where it matters. */
+  readonly intervalS?: number;
   readonly trackers?: Readonly<Record<string, Tracker>>;
   readonly instances: readonly Instance[];
   /** All instances are one sync group. `follows`: for keepalived at the group, for firsthop at each member. */
@@ -376,6 +378,8 @@ const TOGETHER: readonly Scenario[] = [
   },
   {
     title: "no preemption: a better Backup waits",
+    // Whoever was held up for Active_Down_Interval would have lost its role for good.
+    intervalS: 2,
     trackers: FILE,
     instances: one([150, 100], [{ tracker: "bias" }], { preempt: false }),
     begins: "A150/B",

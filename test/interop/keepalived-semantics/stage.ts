@@ -3,6 +3,7 @@ import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KEEPALIVED } from "../../../bench/testbed/keepalived.js";
 import { familyProcesses, killQuietly } from "../../../bench/testbed/processes.js";
+import { FirsthopError } from "../../../src/errors.js";
 import { type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
 import { bequeath, ipBatch, newEstateName, writeSysctls } from "../../../src/lab/namespaces.js";
 import { type LabNode, nodeOf, ROUTER_SYSCTLS } from "../../../src/lab/topology.js";
@@ -12,6 +13,7 @@ import {
   fileOf,
   firsthopConfig,
   keepalivedConfig,
+  namesOf,
   type Placed,
   type Site,
   scriptOf,
@@ -21,7 +23,10 @@ import {
 export type Make = "firsthop" | "keepalived";
 
 const LANS = [0, 1, 2, 3] as const;
-const START_BOUND_MS = 15_000;
+const START_BOUND_MS = 30_000;
+const ACCOUNT_LINES = 6;
+const ACCOUNT_LINE_MAX = 160;
+const LOG_TAIL = 500;
 
 /** A daemon's virtual routers by VRID: A, B, F, or ? before it said anything. */
 interface Player {
@@ -36,6 +41,8 @@ export interface Stage {
   act(placed: Placed, event: string): Promise<void>;
   /** What each scenario stands at, as its outcomes are written. */
   outcomes(): Promise<string[]>;
+  /** What both routers last said of a scenario, in one line. */
+  account(placed: Placed): string;
   log(): string;
   close(): Promise<void>;
 }
@@ -185,12 +192,33 @@ export async function openStage(makes: readonly [Make, Make], all: readonly Plac
           .join(" "),
       );
     },
+    account: (placed) =>
+      players.map((player, at) => `r${at + 1}: ${accountOf(player.log(), placed)}`).join(" | "),
     log: () => players.map((player) => player.log()).join("\n"),
     close,
   };
 }
 
 const stateText = (state = "?", said?: number): string => (state === "A" ? `A${said ?? "?"}` : state);
+
+/** The last lines of a log that speak of a scenario's virtual routers, trackers or group. */
+function accountOf(log: string, placed: Placed): string {
+  const names = namesOf(placed).map((name) => name.replace(/[^\w-]/g, "\\$&"));
+  const mark = new RegExp(`(?<![\\w-])(?:${names.join("|")})(?![\\w-])`);
+  const lines = log.split("\n").filter((line) => mark.test(line) && !line.startsWith("INSTANCE"));
+  const told = lines.slice(-ACCOUNT_LINES).map((line) => plainLine(line).slice(0, ACCOUNT_LINE_MAX));
+  return told.join("; ") || "it says nothing of it";
+}
+
+/** firsthop's are JSON. */
+function plainLine(line: string): string {
+  try {
+    const { time, msg } = JSON.parse(line) as { time?: string; msg?: string };
+    return `${time?.slice(11, 23)} ${msg}`;
+  } catch {
+    return line.replace(/^\w+ \w+ +\d+ (\S+) \d+: /, "$1 ");
+  }
+}
 
 /** The last priority advertised for each VRID; releases are left out. */
 function listener(captures: readonly Capture[]): () => ReadonlyMap<number, number> {
@@ -205,6 +233,9 @@ function listener(captures: readonly Capture[]): () => ReadonlyMap<number, numbe
     return said;
   };
 }
+
+const isUnreachable = (error: unknown): boolean =>
+  error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE";
 
 const LETTER: Readonly<Record<string, string>> = {
   active: "A",
@@ -221,10 +252,17 @@ async function playFirsthop(ground: Ground, index: number, all: readonly Placed[
   // The rest of a lab is not needed to start a daemon.
   const lab = { directory: ground.directory } as Parameters<typeof startDaemon>[0];
   const daemon: LabDaemon = await startDaemon(lab, node as Parameters<typeof startDaemon>[1], config);
+  let known: ReadonlyMap<number, string> = new Map();
   return {
     states: async () => {
-      const { virtualRouters } = await daemon.status();
-      return new Map(virtualRouters.map(({ vrid, state }) => [vrid, LETTER[state] ?? "?"]));
+      const status = await daemon.status().catch((error: unknown) => {
+        // On a machine where it does not get to answering, what it said last is what is known.
+        if (daemon.process.running() && isUnreachable(error)) return null;
+        throw new Error(`${node.name}: ${error}; ${daemon.process.output().slice(-LOG_TAIL)}`);
+      });
+      if (status)
+        known = new Map(status.virtualRouters.map(({ vrid, state }) => [vrid, LETTER[state] ?? "?"]));
+      return known;
     },
     log: () => daemon.process.output(),
     stop: async () => void (await daemon.stop()),

@@ -31,7 +31,22 @@ export const fileOf = ({ directory, router }: Site, name: string): string =>
   join(directory, `r${router}-${name}`);
 export const scriptOf = (site: Site, name: string): string => `${fileOf(site, name)}.sh`;
 
-const INTERVAL_S = { 2: 1, 3: 0.1 } as const;
+/** What it is called in the logs of both makes. */
+export const namesOf = (placed: Placed): string[] => [
+  ...Object.keys(placed.scenario.trackers ?? {}).map((key) => trackerName(placed, key)),
+  `group-${placed.number}`,
+  ...placed.scenario.instances.flatMap((instance, index) => {
+    const vrid = placed.firstVrid + index;
+    return [`vr-${vrid}`, `${lanOf(instance)}/${vrid}`];
+  }),
+];
+
+const INTERVAL_S: Readonly<Record<2 | 3, number>> = { 2: 1, 3: 0.25 };
+/** Both makes' interval and timeout of scripts: to start one takes its time where processors are busy. */
+const SCRIPT_INTERVAL_S = 2;
+
+/** Advertisement_Interval in seconds. */
+export const intervalOf = ({ version, intervalS }: Scenario): number => intervalS ?? INTERVAL_S[version ?? 3];
 const lanOf = (instance: Instance): string => `lan${instance.lan ?? 0}`;
 
 function addressOf({ scenario }: Placed, vrid: number): string {
@@ -61,7 +76,7 @@ export function firsthopConfig(all: readonly Placed[], site: Site): string {
         version: scenario.version ?? 3,
         priority: instance.priorities[site.router - 1],
         addresses: [addressOf(placed, vrid)],
-        advertisementInterval: `${INTERVAL_S[scenario.version ?? 3] * 1000}ms`,
+        advertisementInterval: `${intervalOf(scenario) * 1000}ms`,
         virtualMac: false,
         preempt: instance.preempt ?? true,
         track: followedBy(scenario, instance).map(({ tracker, ...how }) => ({
@@ -86,7 +101,7 @@ function firsthopTracker({ kind, fall, rise }: Tracker, name: string, site: Site
     case "interface":
       return { interface: name };
     case "script":
-      return { script: scriptOf(site, name), interval: "1s", ...counts };
+      return { script: scriptOf(site, name), interval: `${SCRIPT_INTERVAL_S}s`, ...counts };
   }
 }
 
@@ -127,7 +142,8 @@ function keepalivedTracker({ kind, fall, rise }: Tracker, name: string, site: Si
       return [];
     case "script": {
       const counts = [...(fall ? [`  fall ${fall}`] : []), ...(rise ? [`  rise ${rise}`] : [])];
-      return [`vrrp_script ${name} {`, `  script "${scriptOf(site, name)}"`, "  interval 1", ...counts, "}"];
+      const lines = [`  script "${scriptOf(site, name)}"`, `  interval ${SCRIPT_INTERVAL_S}`, ...counts];
+      return [`vrrp_script ${name} {`, ...lines, "}"];
     }
   }
 }
@@ -163,7 +179,7 @@ function keepalivedInstance(placed: Placed, instance: Instance, vrid: number, si
     `  version ${version}`,
     `  virtual_router_id ${vrid}`,
     `  priority ${instance.priorities[site.router - 1]}`,
-    `  advert_int ${INTERVAL_S[version]}`,
+    `  advert_int ${intervalOf(placed.scenario)}`,
     ...(instance.preempt === false ? ["  nopreempt"] : []),
     ...followLines(placed, instance.follows ?? []),
     "  virtual_ipaddress {",
