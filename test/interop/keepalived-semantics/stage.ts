@@ -201,11 +201,14 @@ export async function openStage(makes: readonly [Make, Make], all: readonly Plac
 
 const stateText = (state = "?", said?: number): string => (state === "A" ? `A${said ?? "?"}` : state);
 
+/** keepalived's events are in its log in words, too; that it speaks to its neighbours says nothing new. */
+const NOISE = /^INSTANCE|gratuitous ARP|ing VIPs|unsolicited Neighbo|^\{.*runs \d+ virtual routers/;
+
 /** The last lines of a log that speak of a scenario's virtual routers, trackers or group. */
 function accountOf(log: string, placed: Placed): string {
   const names = namesOf(placed).map((name) => name.replace(/[^\w-]/g, "\\$&"));
   const mark = new RegExp(`(?<![\\w-])(?:${names.join("|")})(?![\\w-])`);
-  const lines = log.split("\n").filter((line) => mark.test(line) && !line.startsWith("INSTANCE"));
+  const lines = log.split("\n").filter((line) => mark.test(line) && !NOISE.test(line));
   const told = lines.slice(-ACCOUNT_LINES).map((line) => plainLine(line).slice(0, ACCOUNT_LINE_MAX));
   return told.join("; ") || "it says nothing of it";
 }
