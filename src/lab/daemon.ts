@@ -12,7 +12,7 @@ import { eventually } from "./wait.js";
 
 /** From src/lab as from dist/lab. */
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const START_BOUND_MS = 10_000;
+const START_BOUND_MS = 30_000;
 const STOP_BOUND_MS = 10_000;
 const LOG_TAIL_LINES = 6;
 
