@@ -37,7 +37,7 @@ const failures = (report.testResults ?? []).flatMap(({ name, status, message, as
 });
 
 console.log(report.numPassedTests ?? 0, report.numFailedTests ?? 0, report.numPendingTests ?? 0);
-let before = "";
+let before = null;
 for (const { title, message } of failures.slice(0, TESTS_SHOWN)) {
   const lines = messageLines(message).join("\n");
   console.log(`✗ ${title}`);
