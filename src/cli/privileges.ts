@@ -1,6 +1,7 @@
 /** What the daemon may do on this machine, said in one clear line when it is not enough. */
 import { readFileSync } from "node:fs";
 import { FirsthopError } from "../errors.js";
+import { unlessRoot } from "../root-advice.js";
 
 /** Bits of capability sets: capabilities(7). */
 const CAPABILITY_BITS = { CAP_NET_ADMIN: 12n, CAP_NET_RAW: 13n } as const;
@@ -23,7 +24,9 @@ export function requireCapabilities(): void {
   throw new FirsthopError(
     "PERMISSION",
     `${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing: ` +
-      "run as root, or give the process CAP_NET_ADMIN and CAP_NET_RAW (and CAP_SYS_NICE for real-time scheduling)",
+      unlessRoot(
+        "give the process CAP_NET_ADMIN and CAP_NET_RAW (and CAP_SYS_NICE for real-time scheduling)",
+      ),
   );
 }
 

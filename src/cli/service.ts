@@ -137,6 +137,7 @@ class Service {
       this.#log.info({}, "ended");
     } finally {
       this.#manager.close();
+      predecessor?.close();
       await control?.close();
     }
   }
@@ -160,9 +161,8 @@ class Service {
       // The other one goes on: nothing of what it has may be touched.
       await router.leave();
       throw error;
-    } finally {
-      predecessor.close();
     }
+    predecessor.close();
     this.#log.info({}, "took over from the running daemon");
     return listenAfter(() => this.#listen(socket));
   }

@@ -48,6 +48,7 @@ export function vrrpdCommand(): Command {
     .addHelpText("after", "\nExample:\n  sudo firsthop vrrpd -i eth0 -v 50 -d 1 10.0.0.1\n")
     .action(async (addresses: readonly string[], options: VrrpdOptions) => {
       const config = checked(vrrpdConfig(addresses, options));
+      requireInterface(options.i);
       const releasePidFile = writePidFile(join(options.f, `vrrpd_${options.i}_${Number(options.v)}.pid`));
       process.on("exit", releasePidFile);
       await runService({
@@ -60,6 +61,19 @@ export function vrrpdCommand(): Command {
       });
       process.exit(0);
     });
+}
+
+/** The classic does not wait for an interface that is not there. @throws FirsthopError INTERFACE_MISSING */
+function requireInterface(name: string): void {
+  const lines = readFileSync("/proc/net/dev", "utf8").split("\n");
+  const names = lines.slice(2).flatMap((line) => /^\s*(.+):/.exec(line)?.[1] ?? []);
+  if (names.includes(name)) return;
+  const others =
+    names
+      .filter((one) => one !== "lo")
+      .sort()
+      .join(", ") || "none but lo";
+  throw new FirsthopError("INTERFACE_MISSING", `-i ${name}: there is no such interface; there is ${others}`);
 }
 
 /** Its problems are of the command line, which has no `virtualRouters[0].addresses[0]`. @throws FirsthopError USAGE */

@@ -21,6 +21,7 @@ const SOCKET_PATH_MAX = 107;
 
 function socketPathFlaw(path: string): string | null {
   if (!path.startsWith("/")) return `'${path}' is no absolute path`;
+  if (path.endsWith("/")) return `'${path}' is a directory: name the socket in it`;
   const octets = new TextEncoder().encode(path).length;
   return octets > SOCKET_PATH_MAX
     ? `the path of a socket has at most ${SOCKET_PATH_MAX} octets, this one has ${octets}`

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { canonicalIp, familyOf } from "../core/address.js";
+import type { Path, Report } from "./section.js";
 import { closest } from "./suggest.js";
 import { formatDuration, parseDuration } from "./units.js";
 
@@ -77,6 +78,12 @@ export function oneOf<const T extends readonly [string, ...string[]]>(words: T, 
   return z.enum(words, { error }).meta(about);
 }
 
+/** A command line where the path of a command is expected. `key` takes its arguments. */
+export function warnOfBlank(command: unknown, key: string, path: Path, report: Report): void {
+  if (typeof command === "string" && /\s/.test(command))
+    report("warning", path, `a path with a blank: arguments are given as ${key}: [...]`);
+}
+
 /** Addresses that name one host on a LAN. */
 function addressFlaw(value: string): string | null {
   const address = canonicalIp(value);
@@ -90,6 +97,7 @@ function addressFlaw(value: string): string | null {
   }
   if (address === "::") return `${address} names no host`;
   if (address === "::1") return `${address} is a loopback address`;
+  if (address.startsWith("::ffff:")) return `${address} stands for an IPv4 address: write that`;
   return address.startsWith("ff") ? `${address} is a multicast address` : null;
 }
 
@@ -118,15 +126,22 @@ export const addressWithLength = text(
   },
 );
 
-export const interfaceName = text(
-  "interface",
-  "the name of an interface",
-  (value) =>
+function interfaceFlaw(value: string): string | null {
+  const fits =
     /^[^\s/:]+$/.test(value) &&
     value !== "." &&
     value !== ".." &&
-    new TextEncoder().encode(value).length <= 15
-      ? null
-      : `'${value}' is no interface name: 1 to 15 characters without slash, colon or space`,
-  "^[^\\s/:]{1,15}$",
+    new TextEncoder().encode(value).length <= 15;
+  return fits ? null : `'${value}' is no interface name: 1 to 15 characters without slash, colon or space`;
+}
+
+function interfaceField(flaw: (value: string) => string | null) {
+  return text("interface", "the name of an interface", flaw, "^[^\\s/:]{1,15}$");
+}
+
+export const interfaceName = interfaceField(interfaceFlaw);
+
+/** An interface with hosts behind it. */
+export const lanInterfaceName = interfaceField((value) =>
+  value === "lo" ? "lo is the loopback interface, behind which are no hosts" : interfaceFlaw(value),
 );

@@ -1,6 +1,7 @@
 /** `notify`: the command that is run for each change of state. */
 import { z } from "zod";
-import { duration, text } from "./fields.js";
+import { duration, text, warnOfBlank } from "./fields.js";
+import { isBlock, type Path, type Report } from "./section.js";
 import type { NotifyConfig } from "./types.js";
 import { parseDuration } from "./units.js";
 
@@ -37,6 +38,10 @@ export const notifySchema = z
     description:
       "A command for each change of state: in order, one at a time, exactly once for each change. No shell; what it prints goes to the log.",
   });
+
+export function checkNotify(written: unknown, path: Path, report: Report): void {
+  if (isBlock(written)) warnOfBlank(written.command, "args", [...path, "command"], report);
+}
 
 export function normalizeNotify(checked: z.output<typeof notifySchema>): NotifyConfig | null {
   if (!checked) return null;

@@ -1,7 +1,7 @@
 /** The section syncGroups: virtual routers that move together. */
 import { z } from "zod";
 import { oneOf, text } from "./fields.js";
-import { normalizeNotify, notifySchema } from "./notify.js";
+import { checkNotify, normalizeNotify, notifySchema } from "./notify.js";
 import { isBlock, type Report, section, valid } from "./section.js";
 import type { SyncGroupConfig } from "./types.js";
 
@@ -51,6 +51,7 @@ export const syncGroups = section({
       if (before !== undefined)
         report("error", path, `${name} is the name of another sync group`, ["syncGroups", before, "name"]);
       names.set(name, index);
+      checkNotify(block.notify, ["syncGroups", index, "notify"], report);
       const own = members.filter((one) => one.group === name);
       if (own.length === 0) report("warning", path, `no virtual router says syncGroup: ${name}`);
       if (block.mode !== "any") checkPriorities(name, own, report);

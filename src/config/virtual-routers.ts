@@ -14,12 +14,12 @@ import {
   addressWithLength,
   duration,
   integer,
-  interfaceName,
+  lanInterfaceName,
   oneOf,
   text,
   yesNo,
 } from "./fields.js";
-import { normalizeNotify, notifySchema } from "./notify.js";
+import { checkNotify, normalizeNotify, notifySchema } from "./notify.js";
 import { isBlock, type Path, type Report, section, valid } from "./section.js";
 import { syncGroupName } from "./sync-groups.js";
 import { namedTrackers } from "./trackers/index.js";
@@ -40,7 +40,7 @@ const addressList = (what: string) =>
 
 const virtualRouterSchema = z.strictObject(
   {
-    interface: interfaceName.meta({ description: "The LAN interface.", examples: ["eth0"] }),
+    interface: lanInterfaceName.meta({ description: "The LAN interface.", examples: ["eth0"] }),
     vrid: integer(1, 255, {
       description: "Virtual router identifier; the same on all routers of the group.",
       examples: [10],
@@ -234,6 +234,7 @@ function checkOne(one: Parts, written: Readonly<Record<string, unknown>>, at: At
   if (version !== undefined && one.advertisementInterval !== undefined)
     checkInterval(version, one.advertisementInterval, at("advertisementInterval"), report);
   checkUnicast(one, at, report);
+  checkNotify(written.notify, at("notify"), report);
   if (one.preempt === false && priority === 255)
     report("warning", at("preempt"), "no effect: the owner of the addresses (priority 255) always preempts");
   if (one.preemptDelay !== undefined && parseDuration(one.preemptDelay) !== 0) {
@@ -297,6 +298,8 @@ function checkUnicast(one: Parts, at: At, report: Report): void {
   const foreign = (host: string): boolean => family !== undefined && familyOf(host) !== family;
   if (source !== undefined && foreign(source))
     report("error", at("unicast", "source"), `${source} is of another family than the virtual addresses`);
+  else if (source !== undefined && one.priority !== PRIORITY_OWNER && one.addresses.includes(source))
+    report("error", at("unicast", "source"), `${source} is a virtual address: name an own one`);
   const seen = new Map<string, number>();
   peers.forEach((peer, index) => {
     if (peer === null) return;

@@ -4,6 +4,7 @@
  * are bounded, and nothing here waits for a reader.
  */
 import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { FirsthopError } from "../errors.js";
 import {
   type Answer,
@@ -14,7 +15,13 @@ import {
   REQUEST_MAX_BYTES,
   type Request,
 } from "./protocol.js";
-import { claimSocketPath, prepareDirectory, type SocketClaim, temporaryPath } from "./socket-path.js";
+import {
+  claimSocketPath,
+  prepareDirectory,
+  type SocketClaim,
+  temporaryPath,
+  unusable,
+} from "./socket-path.js";
 
 const CONNECTIONS_MAX = 64;
 /** A connection that asks nothing for so long is closed; and one that never asked anything, sooner. */
@@ -115,14 +122,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
-      const denied = error.code === "EACCES" || error.code === "EPERM" || error.code === "EROFS";
-      reject(
-        new FirsthopError(
-          denied ? "PERMISSION" : "SOCKET_IN_USE",
-          `cannot listen on ${path} (${error.code}): run as root, or give another path with --socket`,
-          { cause: error },
-        ),
-      );
+      reject(unusable(`listen in ${dirname(path)}`, error, "SOCKET_IN_USE"));
     };
     server.once("error", fail);
     // bind() happens inside listen(): the socket is never open to others, not even for a moment.

@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { FirsthopError } from "../errors.js";
 import { makeDirectory } from "../make-directory.js";
+import { unlessRoot } from "../root-advice.js";
 import type { Hello } from "./protocol.js";
 
 /** sun_path without its terminating zero; unix(7). */
@@ -30,6 +31,8 @@ function lookAt(path: string): Stats | null {
 
 /** Makes the socket's directory, for its owner alone; one that exists is left as it is. */
 export function prepareDirectory(path: string): void {
+  if (path === "" || path.endsWith("/"))
+    throw new FirsthopError("USAGE", `'${path}' names no socket: give a path like /run/firsthop/edge.sock`);
   const directory = dirname(path);
   if (Math.max(Buffer.byteLength(path), Buffer.byteLength(temporaryPath(path))) > PATH_MAX_BYTES) {
     throw new FirsthopError(
@@ -40,14 +43,20 @@ export function prepareDirectory(path: string): void {
   try {
     makeDirectory(directory, 0o700);
   } catch (error) {
-    const code = errnoOf(error);
-    const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-    throw new FirsthopError(
-      denied ? "PERMISSION" : "USAGE",
-      `cannot make the directory ${directory} (${code}): run as root, or give another path with --socket`,
-      { cause: error },
-    );
+    throw unusable(`make the directory ${directory}`, error, "USAGE");
   }
+}
+
+/** @param otherwise the code where no right is missing */
+export function unusable(what: string, error: unknown, otherwise: "USAGE" | "SOCKET_IN_USE"): FirsthopError {
+  const code = errnoOf(error);
+  const denied = code === "EACCES" || code === "EPERM";
+  const another = "give another path with --socket";
+  return new FirsthopError(
+    denied || code === "EROFS" ? "PERMISSION" : otherwise,
+    `cannot ${what} (${code}): ${denied ? unlessRoot(another) : another}`,
+    { cause: error },
+  );
 }
 
 let temporaryCount = 0;

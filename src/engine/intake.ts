@@ -40,9 +40,13 @@ const NOTICE_EVERY_US = 10_000_000;
 const LONG_INTERVAL_US = 5_000_000;
 const LONG_INTERVAL_TIMES = 5;
 
+type Tell = (level: "warning" | "info", name: string | null, reason: string, detail: string) => void;
+
 export class FrameIntake {
   readonly #heartbeat: Heartbeat;
-  readonly #rejected: (name: string | null, reason: string, detail: string) => void;
+  readonly #tell: Tell;
+  /** Virtual routers of others, `IFNAME/VRID`, that were told of. */
+  readonly #strangers = new Set<string>();
   readonly #bfd: (interfaceName: string, packet: BfdFrame, frame: Uint8Array, atUs: number) => void;
   readonly #interfaceOf = new Map<PortId, string>();
   /** By `IFNAME/VRID/FAMILY`. */
@@ -59,11 +63,11 @@ export class FrameIntake {
 
   constructor(
     heartbeat: Heartbeat,
-    onRejected: (name: string | null, reason: string, detail: string) => void,
+    tell: Tell,
     onBfd: (interfaceName: string, packet: BfdFrame, frame: Uint8Array, atUs: number) => void,
   ) {
     this.#heartbeat = heartbeat;
-    this.#rejected = onRejected;
+    this.#tell = tell;
     this.#bfd = onBfd;
   }
 
@@ -164,10 +168,14 @@ export class FrameIntake {
         break;
       case "discard":
         this.#count(router, verdict.reason);
+        if (verdict.reason === "vrid" && message) {
+          this.#meet(interfaceName, message.vrid, source);
+          break;
+        }
         this.#notice(
           router,
           verdict.reason,
-          `advertisement from ${source} on ${interfaceName} discarded: ${discardText(verdict.reason, message?.vrid)}`,
+          `advertisement from ${source} on ${interfaceName} discarded: ${REJECT_REASONS[verdict.reason].text}`,
           atUs,
         );
         break;
@@ -210,7 +218,20 @@ export class FrameIntake {
     const lastUs = this.#noticedAtUs.get(key);
     if (lastUs !== undefined && atUs - lastUs < NOTICE_EVERY_US) return;
     this.#noticedAtUs.set(key, atUs);
-    this.#rejected(router?.name ?? null, reason, detail);
+    this.#tell("warning", router?.name ?? null, reason, detail);
+  }
+
+  /** Other virtual routers on a LAN are nothing to worry about, but a VRID mistyped is one of them. */
+  #meet(interfaceName: string, vrid: number, source: string): void {
+    const name = `${interfaceName}/${vrid}`;
+    if (this.#strangers.has(name)) return;
+    this.#strangers.add(name);
+    this.#tell(
+      "info",
+      null,
+      "vrid",
+      `${source} advertises VRID ${vrid} on ${interfaceName}, which is not configured here`,
+    );
   }
 
   /** ARP requests and neighbour solicitations for addresses that the kernel does not answer for. */
@@ -233,11 +254,6 @@ function isAddressedTo(router: VirtualRouter, source: string, destination: strin
 
 function isOfNode(counter: RejectCounter): counter is Countable {
   return NODE_COUNTERS.has(counter);
-}
-
-function discardText(reason: RejectReason, vrid: number | undefined): string {
-  if (reason === "vrid" && vrid !== undefined) return `VRID ${vrid} is not configured on this interface`;
-  return REJECT_REASONS[reason].text;
 }
 
 /** For a VRID that nobody has here: every check up to that one is made, so that the right counter moves. */

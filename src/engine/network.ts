@@ -1,4 +1,5 @@
 /** What the kernel's links and addresses mean to virtual routers: a small cache fed by a snapshot and news. */
+import type { VirtualRouterConfig } from "../config/index.js";
 import { compareAddresses, isLinkLocal, prefixContains } from "../core/address.js";
 import type { IpFamily } from "../core/vrrp/advertisement.js";
 import type { AddressInfo, KernelNews, LinkInfo } from "../driver/driver.js";
@@ -86,8 +87,21 @@ export class NetworkCache {
     return this.#links.get(nearest.ifindex)?.name ?? null;
   }
 
+  /** Where a virtual router's advertisements leave from; null while the interface has no such address. */
+  sourceOf(config: VirtualRouterConfig, ifindex: number, borrowed: ReadonlySet<string>): string | null {
+    const { family, unicast, addresses } = config;
+    const named = unicast?.source ?? null;
+    if (named !== null) return this.addressesOf(ifindex).includes(named) ? named : null;
+    return this.primaryAddress(
+      ifindex,
+      family,
+      addresses.map(({ address }) => address),
+      borrowed,
+    );
+  }
+
   /**
-   * The source of advertisements. IPv4: the interface's primary address, preferably in the subnet of the virtual
+   * The source of advertisements where none is configured. IPv4: the interface's primary address, preferably in the subnet of the virtual
    * addresses; IPv6: its link-local address. What virtual routers put there is none (`borrowed`): it comes and goes,
    * and the next Active would take our advertisements for its own. The owner's own address is the last choice: who was
    * Active in its place has it too, and a kernel lets nothing in that comes from an address of its own.

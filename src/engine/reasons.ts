@@ -9,6 +9,8 @@ export type FaultCause =
   | "interface-down"
   | "no-carrier"
   | "no-primary-address"
+  /** `unicast.source` is not there. */
+  | "no-source-address"
   | "kernel-refused"
   | "control-lost"
   | "drained"
@@ -22,6 +24,7 @@ const CAUSE_TEXT: Readonly<Record<string, string>> = {
   "interface-down": "the interface is administratively down",
   "no-carrier": "the interface has no carrier",
   "no-primary-address": "the interface has no address of its own to send from (virtual ones do not count)",
+  "no-source-address": "unicast.source is no address of the interface: add it there, or name one that is",
   "kernel-refused": "the kernel refused what the virtual router needs",
   "control-lost": "the control plane was silent for longer than controlTimeout",
   drained: "drained by command",
@@ -31,9 +34,12 @@ const CAUSE_TEXT: Readonly<Record<string, string>> = {
 export function lanCauses(
   link: { readonly adminUp: boolean; readonly carrier: boolean } | null,
   primaryAddress: string | null,
+  /** Whether the configuration names the source of advertisements. */
+  sourceNamed: boolean,
 ): FaultCause[] {
   if (!link) return ["interface-missing"];
-  const address: FaultCause[] = primaryAddress === null ? ["no-primary-address"] : [];
+  const missing = sourceNamed ? "no-source-address" : "no-primary-address";
+  const address: FaultCause[] = primaryAddress === null ? [missing] : [];
   if (!link.adminUp) return ["interface-down", ...address];
   return link.carrier ? address : ["no-carrier", ...address];
 }
@@ -42,13 +48,14 @@ export function lanCauses(
 export function faultCauses(of: {
   readonly link: Parameters<typeof lanCauses>[0];
   readonly primaryAddress: string | null;
+  readonly sourceNamed: boolean;
   /** The kernel does not do what it should. */
   readonly refused: boolean;
   readonly controlLost: boolean;
   readonly forbidding: readonly { readonly tracker: string }[];
   readonly orders: Orders;
 }): Set<FaultCause> {
-  const causes = new Set(lanCauses(of.link, of.primaryAddress));
+  const causes = new Set(lanCauses(of.link, of.primaryAddress, of.sourceNamed));
   if (of.refused) causes.add("kernel-refused");
   if (of.controlLost) causes.add("control-lost");
   for (const { tracker } of of.forbidding) causes.add(`tracking:${tracker}`);

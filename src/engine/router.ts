@@ -138,7 +138,7 @@ export class Router {
     });
     this.#intake = new FrameIntake(
       this.#heartbeat,
-      (name, reason, detail) => this.#notice("warning", name, reason, detail),
+      (level, name, reason, detail) => this.#notice(level, name, reason, detail),
       (name, packet, frame, atUs) => this.#bfd.frame(name, packet, frame, atUs),
     );
     this.#bfd = this.#makeBfd();
@@ -174,7 +174,13 @@ export class Router {
     const stateDirectory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY;
     const driver =
       options.driver ?? (await import("../driver/linux/index.js")).openLinuxDriver({ stateDirectory });
-    const router = new Router(config, driver, stateDirectory, options);
+    let router: Router;
+    try {
+      router = new Router(config, driver, stateDirectory, options);
+    } catch (error) {
+      await driver.close();
+      throw error;
+    }
     try {
       for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
@@ -428,17 +434,12 @@ export class Router {
   }
 
   #showNetwork(one: VirtualRouter): void {
-    const { interface: name, family, addresses } = one.config;
+    const { interface: name } = one.config;
     const link = this.#network.linkByName(name);
     if (link) this.#shownAs.set(link.ifindex, name);
     this.#ports.dropStale(name, link?.ifindex);
-    const virtual = addresses.map((address) => address.address);
-    one.setNetwork({
-      link,
-      primaryAddress: link
-        ? this.#network.primaryAddress(link.ifindex, family, virtual, this.#lan(name).borrowed)
-        : null,
-    });
+    const source = link ? this.#network.sourceOf(one.config, link.ifindex, this.#lan(name).borrowed) : null;
+    one.setNetwork({ link, primaryAddress: source });
   }
 
   #onPortError(port: PortId, errno: string): void {

@@ -164,7 +164,7 @@ export class VirtualRouter {
 
   /** Source address that a unicast or multicast advertisement of ours has. */
   get primaryAddress(): string | null {
-    return this.#config.unicast?.source ?? this.#network.primaryAddress;
+    return this.#network.primaryAddress;
   }
 
   // ---- facts from outside -------------------------------------------------------------------------------
@@ -515,6 +515,7 @@ export class VirtualRouter {
     return faultCauses({
       link: this.#network.link,
       primaryAddress: this.primaryAddress,
+      sourceNamed: (this.#config.unicast?.source ?? null) !== null,
       refused: this.#placement.refused,
       controlLost: this.#controlLost,
       forbidding: this.#tracking.forbidding,

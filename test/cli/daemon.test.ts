@@ -390,7 +390,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     ]);
     expect(code).toBe(1);
     expect(stderr).toMatch(ONE_LINE);
-    expect(stderr).toMatch(/CAP_NET_RAW is missing/);
+    expect(stderr).toMatch(/CAP_NET_RAW is missing: give the process/);
   });
 
   it("runs without real-time scheduling, with one plain warning", async () => {
@@ -439,6 +439,29 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     const up = ["link set lan8 up", "link set lan7 up", "addr add 192.0.2.7/24 dev lan7"];
     await ipBatch([wire, ...up], namespace);
     await reached(daemon, "lan7/10", "active");
+  });
+
+  it("waits for the source address that is configured, and says so", async () => {
+    configure(virtualRouter(10, { unicast: { source: "192.0.2.77", peers: ["192.0.2.78"] } }));
+    const daemon = startDaemon();
+    await reached(daemon, "lan0/10", "fault");
+    expect((await ask("explain", "lan0/10")).stdout).toContain(
+      "unicast.source is no address of the interface",
+    );
+    await ipBatch(["addr add 192.0.2.77/24 dev lan0"], namespace);
+    await reached(daemon, "lan0/10", "active");
+    await ipBatch(["addr del 192.0.2.77/24 dev lan0"], namespace);
+    await reached(daemon, "lan0/10", "fault");
+  });
+
+  it("refuses a socket path that names a directory", async () => {
+    configure(virtualRouter(10));
+    for (const path of [`${directory}/`, ""]) {
+      const daemon = start(["run", "-c", configPath(), `--socket=${path}`]);
+      expect((await daemon.ended).code).toBe(2);
+      expect(daemon.output()).toMatch(ONE_LINE);
+      expect(daemon.output()).toContain(`'${path}' names no socket`);
+    }
   });
 
   it("`stop` over the socket ends it in good order", async () => {
@@ -591,6 +614,13 @@ describe.runIf(IS_ROOT)(`vrrpd${WHY}`, () => {
     daemon.kill("SIGTERM");
     expect(await daemon.ended).toEqual({ code: 0, signal: null });
     expect(existsSync(pidFile())).toBe(false);
+  });
+
+  it("does not wait for an interface that is not there", async () => {
+    const daemon = start(["vrrpd", "-i", "nope", "-v", "50", "192.0.2.50"]);
+    expect((await daemon.ended).code).toBe(1);
+    expect(daemon.output()).toMatch(ONE_LINE);
+    expect(daemon.output()).toContain("-i nope: there is no such interface; there is lan0");
   });
 
   it("-n, -s, -p, -d and -a mean what they meant", async () => {

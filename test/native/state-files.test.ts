@@ -34,6 +34,33 @@ describe("state files", () => {
     }
   });
 
+  it("an heir that can't undo what its predecessor did is refused", () => {
+    const elsewhere = join(directory, "elsewhere");
+    const files = openStateFiles(native, directory);
+    try {
+      const nothing = { links: [], addresses: [], routes: [], sysctls: [] };
+      files.write({ ...nothing, links: [{ name: "fh10-eth0", mac: "00:00:5e:00:01:0a" }] });
+      const inheritance = files.inheritance();
+      expect(() => openStateFiles(native, elsewhere, inheritance)).toThrow(/give the same --state-directory/);
+      expect(() => openStateFiles(native, directory, { ...inheritance, namespaceCookie: "1" })).toThrow(
+        /another network namespace/,
+      );
+      const heir = openStateFiles(native, directory, inheritance);
+      expect(heir.own().links).toHaveLength(1);
+      heir.close();
+      files.write(nothing);
+      openStateFiles(native, elsewhere, files.inheritance()).close();
+    } finally {
+      files.close();
+    }
+  });
+
+  it("no directory is no place for records", async () => {
+    const files = openStateFiles(native, "");
+    await expect(files.locked(() => 0)).rejects.toThrow(/^--state-directory names no directory$/);
+    files.close();
+  });
+
   it.each([
     ["where the kernel makes none", () => "/proc/firsthop"],
     [

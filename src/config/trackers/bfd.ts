@@ -8,7 +8,7 @@ import {
 } from "../bfd.js";
 import { address } from "../fields.js";
 import type { BfdAuthenticationConfig } from "../types.js";
-import { type Leaving, leaving, leavingOf, trackerKind } from "./kind.js";
+import { checkLeaving, type Leaving, leaving, leavingOf, trackerKind } from "./kind.js";
 
 export interface BfdSpec extends Leaving {
   readonly kind: "bfd";
@@ -30,8 +30,11 @@ export const bfdKind = trackerKind({
     ...leaving,
   },
   polling: { interval: "50ms", fall: 1, rise: 1, counted: false, leastIntervalUs: 1_000 },
-  check: (written, at, report) =>
-    checkBfdAuthentication(written.authentication, at("authentication"), report),
+  check(written, at, report) {
+    checkBfdAuthentication(written.authentication, at("authentication"), report);
+    const neighbour = typeof written.bfd === "string" ? canonicalIp(written.bfd) : null;
+    if (neighbour) checkLeaving(neighbour, written, at, report);
+  },
   detectionUs: ({ multiplier }: BfdSpec, intervalUs) => intervalUs * multiplier,
   normalize: (checked): BfdSpec => ({
     kind: "bfd",

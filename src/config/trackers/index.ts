@@ -1,8 +1,9 @@
 /** The section trackers: what is watched beside the LAN itself, by name, shared by all who track it. */
 import { z } from "zod";
-import { canonicalIp } from "../../core/address.js";
+import { canonicalIp, isLinkLocal } from "../../core/address.js";
 import { PRIORITY_OWNER } from "../../core/vrrp/advertisement.js";
 import { isBlock, type Path, type Report, section } from "../section.js";
+import { parseEndpoint } from "./kind.js";
 import { trackersInPlace } from "./track.js";
 import {
   below,
@@ -11,6 +12,7 @@ import {
   kindOf,
   normalizeTracker,
   type TrackerConfig,
+  thingOf,
   trackerKeys,
   trackerName,
 } from "./tracker.js";
@@ -48,7 +50,7 @@ export const trackers = section({
         ]);
     }
     checkThoseInPlace(document, report);
-    checkSources(document, report);
+    checkVirtual(document, report);
   },
   normalize: (checked, document): { readonly trackers: readonly TrackerConfig[] } => ({
     trackers: withThoseInPlace(checked.map(normalizeTracker), document),
@@ -60,33 +62,36 @@ export function namedTrackers(document: Readonly<Record<string, unknown>>): Trac
   return ((document.trackers ?? []) as Checked).map(normalizeTracker);
 }
 
+/** Trackers in place as written, with the keys of who tracks them. */
+function blocksInPlace(document: Readonly<Record<string, unknown>>): ReturnType<typeof blocksOf> {
+  const owners = Object.entries(document).flatMap(([key, part]) => blocksOf(part, [key]));
+  return owners
+    .flatMap(({ block, path }) => blocksOf(block.track, [...path, "track"]))
+    .filter(({ block }) => block.tracker === undefined);
+}
+
 /** Trackers in place that look at the same thing are one tracker, so they have to agree. */
 function checkThoseInPlace(document: Readonly<Record<string, unknown>>, report: Report): void {
   const seen = new Map<string, { readonly settings: string; readonly path: Path }>();
-  for (const [key, part] of Object.entries(document)) {
-    for (const owner of blocksOf(part, [key])) {
-      for (const { block, path } of blocksOf(owner.block.track, [...owner.path, "track"])) {
-        const kind = block.tracker === undefined ? kindOf(block) : null;
-        if (kind === null) continue;
-        const { weight: _weight, reverse: _reverse, ...rest } = block;
-        const thing = JSON.stringify([kind, block[kind]]);
-        const settings = JSON.stringify(Object.entries(rest).sort());
-        const before = seen.get(thing);
-        if (before && before.settings !== settings)
-          report(
-            "error",
-            path,
-            "tracked in place with other settings already: give each a name under trackers",
-            before.path,
-          );
-        seen.set(thing, before ?? { settings, path });
-      }
-    }
+  for (const { block, path } of blocksInPlace(document)) {
+    const thing = thingOf(block);
+    if (thing === null) continue;
+    const { weight: _weight, reverse: _reverse, ...rest } = block;
+    const settings = JSON.stringify(Object.entries(rest).sort());
+    const before = seen.get(thing);
+    if (before && before.settings !== settings)
+      report(
+        "error",
+        path,
+        "tracked in place with other settings already: give each a name under trackers",
+        before.path,
+      );
+    seen.set(thing, before ?? { settings, path });
   }
 }
 
 /** A virtual address comes and goes, and answers to it may go to another router. */
-function checkSources(document: Readonly<Record<string, unknown>>, report: Report): void {
+function checkVirtual(document: Readonly<Record<string, unknown>>, report: Report): void {
   const virtual = new Map<string, Path>();
   for (const { block, path } of blocksOf(document.virtualRouters, ["virtualRouters"])) {
     if (block.priority === PRIORITY_OWNER || !Array.isArray(block.addresses)) continue;
@@ -95,11 +100,25 @@ function checkSources(document: Readonly<Record<string, unknown>>, report: Repor
       if (host !== null) virtual.set(host, [...path, "addresses", at]);
     });
   }
-  for (const { block, path } of blocksOf(document.trackers, ["trackers"])) {
+  for (const { block, path } of [...blocksOf(document.trackers, ["trackers"]), ...blocksInPlace(document)]) {
     const source = typeof block.source === "string" ? canonicalIp(block.source) : null;
     const place = source === null ? undefined : virtual.get(source);
     if (place) report("error", [...path, "source"], `${source} is a virtual address: name an own one`, place);
+    const [key, target] = hostOf(block);
+    const there = target === null || isLinkLocal(target) ? undefined : virtual.get(target);
+    if (there) {
+      const message = `${target} is a virtual address: while this router is Active it answers itself`;
+      report("warning", [...path, key], message, there);
+    }
   }
+}
+
+/** The key that names whom a tracker as written asks, and his address; null for kinds that ask nobody. */
+function hostOf(block: Readonly<Record<string, unknown>>): readonly [key: string, address: string | null] {
+  const key = kindOf(block) ?? "";
+  const written = block[key];
+  if (typeof written !== "string") return [key, null];
+  return [key, canonicalIp(written) ?? parseEndpoint(written)?.address ?? null];
 }
 
 /** With those in place, equal ones once. */

@@ -57,6 +57,10 @@ export const neighboursKind = trackerKind({
     }).optional(),
   },
   polling: { interval: "1s", fall: 3, rise: 2 },
+  check({ threshold: wanted, max = DEFAULTS.max }, at, report) {
+    if (typeof wanted !== "number" || typeof max !== "number" || wanted <= max) return;
+    report("error", at("threshold"), `${wanted} can't be reached: at most ${max} are followed (max)`);
+  },
   normalize: (checked): NeighboursSpec => ({
     kind: "neighbours",
     interface: checked.neighbours as string,

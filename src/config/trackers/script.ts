@@ -1,6 +1,6 @@
 /** script: a program says so by its exit code. */
 import { z } from "zod";
-import { text } from "../fields.js";
+import { text, warnOfBlank } from "../fields.js";
 import { absolutePath, trackerKind } from "./kind.js";
 
 export interface ScriptSpec {
@@ -29,8 +29,7 @@ export const scriptKind = trackerKind({
   },
   polling: { interval: "1s", fall: 1, rise: 1 },
   check(written, at, report) {
-    if (typeof written.script === "string" && /\s/.test(written.script))
-      report("warning", at("script"), "a path with a blank: arguments are given as arguments: [...]");
+    warnOfBlank(written.script, "arguments", at("script"), report);
   },
   covers: () => ["router-software"],
   normalize: (checked): ScriptSpec => ({

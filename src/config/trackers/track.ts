@@ -10,6 +10,7 @@ import {
   checkTracker,
   normalizeTracker,
   type TrackerConfig,
+  thingOf,
   trackerKeys,
   trackerName,
   weightKeys,
@@ -51,8 +52,15 @@ export function checkTrack(list: unknown, path: Path, report: Report, trackers: 
       if (!names.includes(name)) report("error", place, unknownTracker(name, names));
     }
     if (!isBlock(entry)) return;
-    if (name === undefined) checkTracker(entry, below(here), report, []);
-    else checkReference(entry, here, report);
+    if (name !== undefined) {
+      checkReference(entry, here, report);
+      return;
+    }
+    checkTracker(entry, below(here), report, []);
+    const thing = thingOf(entry);
+    const twin = thing === null ? undefined : seen.get(thing);
+    if (twin !== undefined) report("error", here, "the same is tracked twice here", [...path, twin]);
+    if (thing !== null) seen.set(thing, index);
   });
 }
 

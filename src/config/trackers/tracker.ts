@@ -108,6 +108,12 @@ export function kindOf(written: Readonly<Record<string, unknown>>): TrackerKindN
   return KINDS.find(([name]) => written[name] !== undefined)?.[0] ?? null;
 }
 
+/** What a tracker as written looks at: equal for two that are one when written in place. Null: at nothing. */
+export function thingOf(written: Readonly<Record<string, unknown>>): string | null {
+  const kind = kindOf(written);
+  return kind === null ? null : JSON.stringify([kind, written[kind]]);
+}
+
 /** Beyond the schema of each key. `at` leads to the tracker's block; `others`: keys that belong there as well. */
 export function checkTracker(
   written: Readonly<Record<string, unknown>>,

@@ -3,6 +3,7 @@ import type { KernelStep } from "../../core/automaton.js";
 import { FirsthopError } from "../../errors.js";
 import type { NativeHeartbeat, PerformedReport } from "../../native/heartbeat.js";
 import { loadNative } from "../../native.js";
+import { unlessRoot } from "../../root-advice.js";
 import type { Heartbeat, HeartbeatOptions, HeartbeatReport } from "../driver.js";
 import type { LinuxLease } from "./ownership.js";
 
@@ -104,8 +105,12 @@ function permitted<T>(open: () => T): T {
   } catch (cause) {
     const code = (cause as { code?: string }).code;
     if (code !== "EPERM" && code !== "EACCES") throw cause;
-    throw new FirsthopError("PERMISSION", "packet sockets need CAP_NET_RAW: run as root or grant it", {
-      cause,
-    });
+    throw new FirsthopError(
+      "PERMISSION",
+      `packet sockets need CAP_NET_RAW: ${unlessRoot("give it to the process")}`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -144,12 +144,22 @@ export class LinuxKernel implements Kernel {
     this.#lane = lane ?? ((steps) => runSteps(this.#ownSteps as NetlinkSocket, steps));
     const inherited = (options.inheritance as Inheritance | undefined) ?? null;
     this.#state = openStateFiles(this.#native, options.stateDirectory, inherited?.state);
+    try {
+      this.#filter = openOwnershipFilter(
+        this.#native,
+        options.ownership,
+        this.#state.token,
+        inherited?.filter,
+      );
+    } catch (error) {
+      this.#state.close();
+      throw error;
+    }
     this.#routes = followRoutes(this.#native);
     this.#follower = followLinks(this.#native, (news) => {
       this.#routes.hear(news);
       options.onNews(news);
     });
-    this.#filter = openOwnershipFilter(this.#native, options.ownership, this.#state.token, inherited?.filter);
     if (inherited) this.#inherit(inherited);
   }
 

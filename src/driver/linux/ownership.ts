@@ -117,7 +117,10 @@ export function openOwnershipFilter(
     try {
       table = native.openOwnership({ token: Number.parseInt(token, 16) });
     } catch (error) {
-      refusal = `the kernel takes no filter: ${codeOf(error)}`;
+      const code = codeOf(error);
+      const denied = code === "EPERM" || code === "EACCES";
+      const advice = denied ? ": the process needs CAP_BPF and CAP_SYS_ADMIN for it" : "";
+      refusal = `the kernel takes no filter: ${code}${advice}`;
     }
     return table;
   }

@@ -1,6 +1,7 @@
 /** What the kernel refuses, in one line with a stable code. */
 import { getSystemErrorName } from "node:util";
 import { type ErrorCode, FirsthopError } from "../../errors.js";
+import { unlessRoot } from "../../root-advice.js";
 
 /** "EEXIST" of 17. */
 export function errnoName(errno: number): string {
@@ -20,9 +21,11 @@ const CODES: { readonly [errno: string]: ErrorCode } = {
   EADDRINUSE: "INTERFACE_CONFLICT",
 };
 
+const RIGHTS = unlessRoot("give the process CAP_NET_ADMIN and CAP_NET_RAW");
+
 const ADVICE: { readonly [errno: string]: string } = {
-  EPERM: "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
-  EACCES: "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
+  EPERM: RIGHTS,
+  EACCES: RIGHTS,
   EROFS: "the file system is read-only",
   ENOSPC: "the file system is full; nothing was changed",
   ENODEV: "the interface is gone",

@@ -84,8 +84,12 @@ export interface StateInheritance {
   readonly token: string;
   /** Which of its two names the predecessor holds. */
   readonly name: 0 | 1;
+  readonly namespaceCookie: string;
+  /** Whether there is a record, which the heir has to find. */
+  readonly recorded: boolean;
 }
 
+/** @throws FirsthopError USAGE when what is inherited is not within reach of this process */
 export function openStateFiles(
   native: NativeNetlinkApi,
   stateDirectory: string,
@@ -95,7 +99,6 @@ export function openStateFiles(
   // While one process follows another both live: who follows takes the other name.
   const name = inherited?.name === 0 ? 1 : 0;
   const directory = join(stateDirectory, `net-${statSync("/proc/self/ns/net").ino}`);
-  const letGo = native.holdNamespaceName(nameOf(token, name));
   const origin = {
     version: 1 as const,
     token,
@@ -116,23 +119,30 @@ export function openStateFiles(
     }
   };
 
-  const nothing: StateContents = { links: [], addresses: [], routes: [], sysctls: [] };
-  let own = (inherited && readRecords(directory).find((record) => record.token === token)) ?? nothing;
+  const record = inherited && readRecords(directory).find((one) => one.token === token);
+  if (inherited) requireReach(inherited, origin.namespaceCookie, record !== undefined, stateDirectory);
+  let own: StateContents = record ?? { links: [], addresses: [], routes: [], sysctls: [] };
+  const letGo = native.holdNamespaceName(nameOf(token, name));
 
   return {
     token,
     own: () => own,
-    inheritance: () => ({ token, name }),
+    inheritance: () => ({
+      token,
+      name,
+      namespaceCookie: origin.namespaceCookie,
+      recorded: isAnything(own),
+    }),
     isAlive,
     forget,
     living() {
       return [own, ...this.others().flatMap((one) => (one.alive ? [one.record] : []))];
     },
     write(contents) {
-      const { links, addresses, routes, sysctls } = contents;
-      if (links.length + addresses.length + routes.length + sysctls.length === 0) {
+      if (!isAnything(contents)) {
         forget(token);
       } else {
+        const { links, addresses, routes, sysctls } = contents;
         const record: StateRecord = { ...origin, links, addresses, routes, sysctls };
         replaceFile(directory, fileOf(token), `${JSON.stringify(record)}\n`);
       }
@@ -177,12 +187,34 @@ export function openStateFiles(
   };
 }
 
+function isAnything({ links, addresses, routes, sysctls }: StateContents): boolean {
+  return links.length + addresses.length + routes.length + sysctls.length > 0;
+}
+
+/** Whoever can't undo what the predecessor did must not go on with it. */
+function requireReach(
+  { namespaceCookie, recorded }: StateInheritance,
+  ownCookie: string,
+  found: boolean,
+  stateDirectory: string,
+): void {
+  if (namespaceCookie !== ownCookie) {
+    const message = "the running daemon works in another network namespace: start this one there";
+    throw new FirsthopError("USAGE", message);
+  }
+  if (recorded && !found) {
+    const message = `the running daemon keeps its records elsewhere than in ${stateDirectory}`;
+    throw new FirsthopError("USAGE", `${message}: give the same --state-directory`);
+  }
+}
+
 /** The names of which a living daemon holds one in its network namespace. */
 function nameOf(token: string, name: 0 | 1): string {
   return `firsthop-kernel-${token}${name === 0 ? "" : "-heir"}`;
 }
 
 function makeStateDirectory(directory: string): void {
+  if (directory === "") throw new FirsthopError("USAGE", "--state-directory names no directory");
   try {
     makeDirectory(directory, 0o755);
   } catch (error) {

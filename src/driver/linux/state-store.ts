@@ -1,5 +1,5 @@
 /** A few small values that survive a restart, one file each, replaced as a whole. */
-import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeDirectory } from "../../make-directory.js";
 import type { Driver } from "../driver.js";
@@ -19,12 +19,14 @@ export function openStateStore(stateDirectory: string): Driver["store"] {
     },
     write(key, value) {
       const file = fileOf(key);
+      const fresh = `${file}.new`;
       try {
         makeDirectory(directory, 0o755);
-        writeFileSync(`${file}.new`, value, { mode: 0o600 });
-        renameSync(`${file}.new`, file);
+        writeFileSync(fresh, value, { mode: 0o600 });
+        renameSync(fresh, file);
       } catch {
         // Learned again after the next start.
+        rmSync(fresh, { force: true });
       }
     },
   };

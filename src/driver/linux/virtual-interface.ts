@@ -138,10 +138,10 @@ function conflict(
   request: VirtualInterfaceRequest & { readonly mac: string },
   whose: string,
 ): FirsthopError {
-  const has = link.mac === request.mac ? ` has the virtual MAC address ${request.mac}` : "";
+  const has = link.mac === request.mac ? ` with the virtual MAC address ${request.mac}` : "";
   return new FirsthopError(
     "INTERFACE_CONFLICT",
-    `VRID ${request.vrid} on ${parent.name}: there is ${link.name}${has}, ${whose}; ` +
+    `VRID ${request.vrid} on ${parent.name}: ${link.name} is there${has}, ${whose}; ` +
       `stop the daemon that uses it, remove it (ip link delete ${link.name}), or use another VRID`,
   );
 }

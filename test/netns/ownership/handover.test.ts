@@ -69,7 +69,7 @@ netnsTest(
     }),
 );
 
-netnsTest("another configuration is refused, and the running daemon goes on", [], () =>
+netnsTest("an heir that can't do the work ends with the reason, and the running daemon goes on", [], () =>
   withLab({ routers: 1 }, async (lab) => {
     const [router] = lab.routers as [LabRouter];
     const active = await startDaemon(lab, router, config(150, 10));
@@ -80,13 +80,21 @@ netnsTest("another configuration is refused, and the running daemon goes on", []
       "-c",
       `sed s/150/151/ ${join(lab.directory, `${router.name}-firsthop.yaml`)} > ${other}`,
     );
-    const args = [MAIN, "run", "--handover", "-c", other, "--socket", active.socket];
-    const refused = router.spawn("refused", process.execPath, [
-      ...args,
-      ...["--state-directory", join(lab.directory, "state")],
-    ]);
-    expect((await refused.ended).code).toBe(2);
-    expect(refused.output()).toContain("works by another configuration");
+    const same = join(lab.directory, `${router.name}-firsthop.yaml`);
+    const state = join(lab.directory, "state");
+    const attempts = [
+      [router, other, state, "works by another configuration"],
+      [router, same, join(lab.directory, "elsewhere"), "give the same --state-directory"],
+      [lab.upstream, same, state, "works in another network namespace"],
+    ] as const;
+    for (const [node, file, directory, reason] of attempts) {
+      const refused = node.spawn("refused", process.execPath, [
+        ...[MAIN, "run", "--handover", "-c", file, "--socket", active.socket],
+        ...["--state-directory", directory],
+      ]);
+      expect((await refused.ended).code).toBe(2);
+      expect(refused.output()).toContain(reason);
+    }
     expect((await active.virtualRouter())?.state).toBe("active");
     const sent = (await active.virtualRouter())?.statistics.advertisementSent ?? 0;
     await eventually(

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { eventLine, reloadText } from "../../../src/cli/events.js";
 import { renderExplanation } from "../../../src/cli/explain.js";
 import { age, shortDuration, table } from "../../../src/cli/output.js";
@@ -10,6 +10,7 @@ import { missingCapabilities, realtimeWarning } from "../../../src/cli/privilege
 import { render, selection } from "../../../src/cli/show.js";
 import { vrrpdConfig, writePidFile } from "../../../src/cli/vrrpd.js";
 import type { RouterStatus, VirtualRouterStatus } from "../../../src/engine/status.js";
+import { unlessRoot } from "../../../src/root-advice.js";
 
 describe("durations", () => {
   it.each([
@@ -174,6 +175,15 @@ describe("privileges", () => {
     ["0000000000000000", ["CAP_NET_ADMIN", "CAP_NET_RAW"]],
   ])("CapEff %s lacks %j", (set, missing) => {
     expect(missingCapabilities(`Name:\tnode\nCapPrm:\t0\nCapEff:\t${set}\n`)).toEqual(missing);
+  });
+
+  it("root is not told to become root", () => {
+    const geteuid = vi.spyOn(process, "geteuid");
+    geteuid.mockReturnValue(0);
+    expect(unlessRoot("grant it")).toBe("grant it");
+    geteuid.mockReturnValue(1000);
+    expect(unlessRoot("grant it")).toBe("run as root, or grant it");
+    geteuid.mockRestore();
   });
 
   it("real-time scheduling is missed in one line that names the capability", () => {

@@ -144,6 +144,30 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     /\/33 is no prefix length: 1 to 32/,
   ],
   [
+    "an IPv4 address in IPv6's clothes",
+    router("interface: eth0", "vrid: 10", 'addresses: [fe80::1, "::ffff:192.0.2.1"]'),
+    "4:26",
+    /stands for an IPv4 address/,
+  ],
+  [
+    "the loopback interface",
+    router("interface: lo", "vrid: 10", "addresses: [192.0.2.1]"),
+    "2:16",
+    /lo is the loopback interface/,
+  ],
+  [
+    "a virtual address as the source",
+    router(...GOOD, "unicast: { source: 192.0.2.1, peers: [192.0.2.3] }"),
+    "5:24",
+    /192.0.2.1 is a virtual address: name an own one/,
+  ],
+  [
+    "a directory for the socket",
+    `${router(...GOOD)}control: { socket: /run/firsthop/ }\n`,
+    "5:20",
+    /is a directory: name the socket in it/,
+  ],
+  [
     "both families",
     router("interface: eth0", "vrid: 10", 'addresses: [192.0.2.1, "fe80::1"]'),
     "4:28",

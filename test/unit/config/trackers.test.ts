@@ -331,6 +331,19 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
   ["a number in track", text("    track: [5]"), "5:13", /a text|text is expected|name of a tracker/],
   ["a text for track", text("    track: wan"), "5:12", /a list of trackers is expected/],
   [
+    "the same in place twice",
+    text("    track: [{ interface: b }, { interface: b, weight: -5 }]"),
+    "5:31",
+    /the same is tracked twice here \(line 5\)/,
+  ],
+  ["a link-local BFD neighbour of nowhere", tracker("bfd: 'fe80::1'"), "6:5", /name the interface/],
+  [
+    "more neighbours than are followed",
+    tracker("neighbours: eth0, threshold: 300"),
+    "6:45",
+    /300 can't be reached: at most 256 are followed/,
+  ],
+  [
     "what is in place in two ways",
     text("    track: [{ interface: b }, { interface: b, upDelay: 1s }]"),
     "5:31",
@@ -339,6 +352,25 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
 ];
 
 describe("warnings", () => {
+  it("whoever asks a virtual address asks himself while he is Active; also in place", () => {
+    const text = `virtualRouters:
+  - interface: eth0
+    vrid: 10
+    addresses: [192.0.2.1/24, 192.0.2.2]
+    track: [{ tcp: 192.0.2.2:80 }]
+    notify: { command: /bin/echo hello }
+trackers:
+  - { name: gw, icmp: 192.0.2.1 }
+  - { name: isp, icmp: 203.0.113.1 }
+`;
+    const warnings = parseConfig(text).problems.map(({ line, column, message }) => [line, column, message]);
+    expect(warnings).toEqual([
+      [5, 20, expect.stringContaining("192.0.2.2 is a virtual address: while this router is Active")],
+      [6, 24, expect.stringContaining("arguments are given as args: [...]")],
+      [8, 23, expect.stringContaining("192.0.2.1 is a virtual address")],
+    ]);
+  });
+
   it("tell of weights that an owner does not feel", () => {
     const { config, problems } = parseConfig(
       text("    priority: 255", "    track: [{ interface: wan0, weight: -50 }, { interface: wan1 }]"),
