@@ -6,12 +6,14 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { removeLeftovers, requireNamespaces } from "../src/lab/namespaces.js";
 import { type BuiltRevision, buildRevision } from "./lib/against.js";
-import { compareSubjects } from "./lib/compare.js";
+import { type Change, compareSubjects } from "./lib/compare.js";
 import { machineInfo } from "./lib/machine.js";
 import type { BenchResult, SuiteResult } from "./lib/model.js";
-import { activityLine, buildReport } from "./lib/report.js";
+import { judgePromises } from "./lib/promises.js";
+import { activityLine, buildReport, promiseLine } from "./lib/report.js";
 import { firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
-import { inOneLine, runSuite, type Suite } from "./lib/suite.js";
+import { runSuite, type Suite } from "./lib/suite.js";
+import { inOneLine } from "./lib/words.js";
 import { SUITES } from "./suites/index.js";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -86,12 +88,6 @@ function chosenPeers(list: string | undefined, alone: boolean): readonly Subject
   return peers.filter((peer) => wanted.includes(peer.id));
 }
 
-/** One variant of four is left to the full run, so that a quick one is quick. */
-function unlessSlow(peer: Subject): Subject {
-  const reason = "left out of a quick run unless it is named with --peers";
-  return peer.id === "keepalived-rt" && peer.absent === null ? { ...peer, absent: reason } : peer;
-}
-
 function say(text: string): void {
   console.error(text);
 }
@@ -118,8 +114,7 @@ function endOnSignals(): void {
 
 async function bench(names: readonly string[], options: Options): Promise<number> {
   const suites = chosenSuites(names);
-  const chosen = chosenPeers(options.peers, options.against !== undefined);
-  const peers = options.quick && options.peers === undefined ? chosen.map(unlessSlow) : chosen;
+  const peers = chosenPeers(options.peers, options.against !== undefined);
   requireNamespaces();
   endOnSignals();
   removeLeftovers();
@@ -134,17 +129,22 @@ async function bench(names: readonly string[], options: Options): Promise<number
       ...peers,
     ];
     for (const { id, absent } of subjects) if (absent) say(`! ABSENT ${id}: ${absent}`);
-    const { results, failed } = await runSuites(suites, subjects, options.quick === true);
-    const result: BenchResult = {
+    const known = {
       startedAt,
       revision: revision(),
       against: before?.name ?? null,
       quick: options.quick === true,
       machine: machineInfo(),
       subjects: subjects.map(({ id, title, version, absent }) => ({ id, title, version, absent })),
-      suites: results,
     };
-    return finish(result, { out, before, json: options.json === true, failed });
+    const done: SuiteResult[] = [];
+    await runSuites(suites, subjects, known.quick, (result) => {
+      done.push(result);
+      write(out, { ...known, suites: done }, before); // what a later suite or Ctrl-C ends is not lost
+    });
+    const result: BenchResult = { ...known, suites: done };
+    if (options.json) console.log(JSON.stringify(result));
+    return conclude(result, out, before);
   } finally {
     before?.remove();
   }
@@ -154,42 +154,39 @@ async function runSuites(
   suites: readonly Suite[],
   all: readonly Subject[],
   quick: boolean,
-): Promise<{ results: SuiteResult[]; failed: boolean }> {
+  onResult: (result: SuiteResult) => void,
+): Promise<void> {
   const subjects = all.filter((subject) => subject.absent === null);
-  const results: SuiteResult[] = [];
-  let failed = false;
-  for (const suite of suites) {
-    say(`\n${suite.name}: ${suite.title}`);
+  for (const [at, suite] of suites.entries()) {
+    const time = quick ? `, about ${suite.quickSeconds} s` : "";
+    say(`\n${suite.name} (${at + 1} of ${suites.length}${time}): ${suite.title}`);
     const startedMs = performance.now();
     const progress = (text: string): void =>
       say(`  ${((performance.now() - startedMs) / 1000).toFixed(0).padStart(4)} s  ${text}`);
-    try {
-      const result = await runSuite(suite, { quick, subjects, progress });
-      results.push(result);
-      say(`  done: ${activityLine(result.activity)}`);
-    } catch (error) {
-      failed = true;
-      say(`✗ ${suite.name} failed: ${inOneLine(error)}`);
-    }
+    const result = await runSuite(suite, { quick, subjects, progress });
+    if (result.failed !== null) say(`✗ ${suite.name} failed: ${result.failed}`);
+    say(`  ${result.tookSeconds.toFixed(0).padStart(4)} s  done: ${activityLine(result.activity)}`);
+    onResult(result);
   }
-  return { results, failed };
 }
 
-interface Ending {
-  readonly out: string;
-  readonly before: BuiltRevision | null;
-  readonly json: boolean;
-  readonly failed: boolean;
-}
+const changesOf = (result: BenchResult, before: BuiltRevision | null): readonly Change[] | null =>
+  before ? compareSubjects(result, before.id, FIRSTHOP) : null;
 
-function finish(result: BenchResult, { out, before, json, failed }: Ending): number {
-  const changes = before ? compareSubjects(result, before.id, FIRSTHOP) : null;
-  const report = buildReport(result, changes);
+function write(out: string, result: BenchResult, before: BuiltRevision | null): void {
+  const report = buildReport(result, changesOf(result, before));
   writeFileSync(join(out, "samples.json"), `${JSON.stringify(result)}\n`);
   writeFileSync(join(out, "report.md"), report.markdown);
   for (const [name, svg] of report.plots) writeFileSync(join(out, name), svg);
-  if (json) console.log(JSON.stringify(result));
-  say(`\nreport: ${join(out, "report.md")}`);
+}
+
+/** Says how it ended. @returns the exit code. */
+function conclude(result: BenchResult, out: string, before: BuiltRevision | null): number {
+  const judged = judgePromises(result).filter(({ kept }) => kept !== null);
+  for (const one of judged) if (one.kept === false) say(`! ${promiseLine(one)}`);
+  say(`\n${judged.filter(({ kept }) => kept).length} of ${judged.length} promises met`);
+  say(`report: ${join(out, "report.md")}`);
+  const changes = changesOf(result, before);
   const slower = changes?.filter((change) => change.verdict === "slower") ?? [];
   for (const { suite, metric, condition, worseBy } of slower) {
     say(
@@ -197,5 +194,5 @@ function finish(result: BenchResult, { out, before, json, failed }: Ending): num
     );
   }
   if (changes && slower.length === 0) say(`✓ no median is worse than at ${result.against} by more than 20 %`);
-  return failed || slower.length > 0 ? 1 : 0;
+  return slower.length > 0 || result.suites.some(({ failed }) => failed !== null) ? 1 : 0;
 }

@@ -1,4 +1,8 @@
 /** What a benchmark run consists of: plain data between the suites, the report and the comparison. */
+import type { Summary } from "./summary.js";
+
+/** Whose figures are those of a bare loop or sleeper: what no daemon could be better than. */
+export const FLOOR_SUBJECT = "floor";
 
 /** A quantity that a suite measures. */
 export interface Metric {
@@ -51,6 +55,12 @@ export interface Activity {
   readonly steal: number;
 }
 
+/**
+ * How late bare sleepers woke meanwhile, milliseconds: one on each processor, every 10 ms, SCHED_FIFO 90, memory locked.
+ * What they missed no daemon could have kept.
+ */
+export type Noise = Summary | { readonly absent: string };
+
 export interface SuiteResult {
   readonly name: string;
   readonly title: string;
@@ -60,7 +70,10 @@ export interface SuiteResult {
   readonly gaps: readonly Gap[];
   readonly notes: readonly string[];
   readonly activity: Activity;
+  readonly noise: Noise;
   readonly tookSeconds: number;
+  /** What ended it before its end, in words; null: nothing. What it had measured until then stands. */
+  readonly failed: string | null;
 }
 
 export interface MachineInfo {

@@ -1,7 +1,8 @@
 /**
- * Samples as a picture: one row for each subject under each condition, a dot for each sample, a bar at the median.
- * Pure; SVG that needs nothing else.
+ * Samples as a picture: one row for each subject under each condition, a dot for each sample, a bar over the middle half
+ * of them, a mark and a figure at the median. Pure; SVG that needs nothing else.
  */
+import { type Scale, scaleFor } from "./scales.js";
 import { figure, summarise } from "./summary.js";
 
 export interface PlotRow {
@@ -15,66 +16,24 @@ export interface PlotRow {
 export interface PlotOptions {
   readonly title: string;
   readonly unit: string;
+  /** What is next to nothing in this unit. */
+  readonly grain: number;
 }
 
-const WIDTH = 860;
-const LEFT = 210;
-const RIGHT = 24;
-const ROW = 18;
-const GROUP = 22;
-const HEAD = 40;
+const WIDTH = 900;
+const LEFT = 190;
+const RIGHT = 110;
+const ROW = 17;
+const GROUP = 24;
+const HEAD = 52;
 const FOOT = 46;
+const INK = "#1f2937";
+const PALE = "#6b7280";
 /** More dots than this tell no more: evenly chosen ones by rank stand for all. */
-const MOST_DOTS = 400;
+const MOST_DOTS = 160;
 
 const inXml = (text: string): string =>
   text.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]!);
-
-/** Where a value stands, and the values to name along the axis. */
-interface Scale {
-  readonly at: (value: number) => number;
-  readonly ticks: readonly number[];
-}
-
-function niceStep(span: number): number {
-  const power = 10 ** Math.floor(Math.log10(span / 5));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => span / step <= 6)!;
-}
-
-function linear(least: number, most: number): Scale {
-  const step = niceStep(most - least);
-  const from = Math.floor(least / step) * step;
-  const to = Math.ceil(most / step) * step;
-  const count = Math.round((to - from) / step);
-  const ticks = Array.from({ length: count + 1 }, (_, index) =>
-    Number((from + index * step).toPrecision(12)),
-  );
-  return { ticks, at: (value) => LEFT + ((value - from) / (to - from)) * (WIDTH - LEFT - RIGHT) };
-}
-
-function logarithmic(least: number, most: number): Scale {
-  const from = Math.floor(Math.log10(least));
-  const to = Math.max(from + 1, Math.ceil(Math.log10(most)));
-  const ticks = Array.from({ length: to - from + 1 }, (_, index) => 10 ** (from + index));
-  return {
-    ticks,
-    at: (value) => LEFT + ((Math.log10(value) - from) / (to - from)) * (WIDTH - LEFT - RIGHT),
-  };
-}
-
-/** Logarithmic where everything is positive and spans more than two decades. */
-function scaleFor(values: readonly number[]): { readonly scale: Scale; readonly log: boolean } {
-  let least = Number.POSITIVE_INFINITY;
-  let most = Number.NEGATIVE_INFINITY;
-  for (const value of values) {
-    least = Math.min(least, value);
-    most = Math.max(most, value);
-  }
-  if (least > 0 && most / least > 100) return { scale: logarithmic(least, most), log: true };
-  if (least > 0) least = 0;
-  if (most < 0) most = 0;
-  return { scale: linear(least, most > least ? most : least + 1), log: false };
-}
 
 function thinned(samples: readonly number[]): readonly number[] {
   if (samples.length <= MOST_DOTS) return samples;
@@ -85,18 +44,41 @@ function thinned(samples: readonly number[]): readonly number[] {
   );
 }
 
-function rowMarks(row: PlotRow, y: number, scale: Scale): string[] {
+function rowMarks(row: PlotRow, y: number, x: (value: number) => number): string[] {
   const summary = summarise(row.samples);
   if (!summary) return [];
-  const x = (value: number): string => scale.at(value).toFixed(1);
+  const at = (value: number): string => x(value).toFixed(1);
+  const { lowerQuartile, median, upperQuartile, count } = summary;
+  const wide = Math.max(0, x(upperQuartile) - x(lowerQuartile));
   return [
-    `<text x="${LEFT - 8}" y="${y + 4}" text-anchor="end">${inXml(row.label)}</text>`,
-    ...thinned(row.samples).map(
-      (value) => `<circle cx="${x(value)}" cy="${y}" r="2.6" fill="${row.colour}" fill-opacity="0.45"/>`,
-    ),
-    `<rect x="${(scale.at(summary.median) - 1).toFixed(1)}" y="${y - 7}" width="2" height="14" fill="${row.colour}">` +
-      `<title>median ${figure(summary.median)} of ${summary.count}</title></rect>`,
+    `<text x="${LEFT - 10}" y="${y + 4}" text-anchor="end">${inXml(row.label)}</text>`,
+    `<rect x="${at(lowerQuartile)}" y="${y - 4}" width="${wide.toFixed(1)}" height="8" rx="2" fill="${row.colour}" fill-opacity="0.18"/>`,
+    `<g fill="${row.colour}" fill-opacity="0.4">`,
+    ...thinned(row.samples).map((value) => `<circle cx="${at(value)}" cy="${y}" r="2.4"/>`),
+    "</g>",
+    `<rect x="${(x(median) - 1.25).toFixed(1)}" y="${y - 7}" width="2.5" height="14" rx="1" fill="${row.colour}">` +
+      `<title>median ${figure(median)} of ${count}</title></rect>`,
+    `<text x="${WIDTH - 14}" y="${y + 4}" text-anchor="end" fill="${row.colour}">${figure(median)}</text>`,
   ];
+}
+
+/** Groups of rows from the top: each on a band of its own. */
+function groups(rows: readonly PlotRow[]): { readonly name: string; readonly rows: PlotRow[] }[] {
+  const found: { name: string; rows: PlotRow[] }[] = [];
+  for (const row of rows) {
+    const last = found.at(-1);
+    if (last?.name === row.group) last.rows.push(row);
+    else found.push({ name: row.group, rows: [row] });
+  }
+  return found;
+}
+
+function grid(scale: Scale, x: (value: number) => number, bottom: number): string[] {
+  return scale.ticks.flatMap((tick) => [
+    `<line x1="${x(tick).toFixed(1)}" x2="${x(tick).toFixed(1)}" y1="${HEAD - 8}" y2="${bottom}" ` +
+      `stroke="${tick === 0 ? "#9ca3af" : "#e5e7eb"}"/>`,
+    `<text x="${x(tick).toFixed(1)}" y="${bottom + 16}" text-anchor="middle" fill="${PALE}">${figure(tick)}</text>`,
+  ]);
 }
 
 /** Null when there is nothing to draw. */
@@ -104,39 +86,32 @@ export function stripPlot(rows: readonly PlotRow[], options: PlotOptions): strin
   const drawn = rows.filter((row) => row.samples.length > 0);
   const values = drawn.flatMap((row) => [...thinned(row.samples)]);
   if (values.length === 0) return null;
-  const { scale, log } = scaleFor(values);
-  const marks: string[] = [];
+  const scale = scaleFor(values, options.grain);
+  const x = (value: number): number => LEFT + scale.at(value) * (WIDTH - LEFT - RIGHT);
+  const [bands, marks]: [string[], string[]] = [[], []];
   let y = HEAD;
-  let group: string | null = null;
-  for (const row of drawn) {
-    if (row.group !== group) {
-      y += GROUP;
-      marks.push(`<text x="12" y="${y - 2}" font-weight="bold">${inXml(row.group)}</text>`);
-      group = row.group;
-      y += ROW - 4;
+  for (const [at, group] of groups(drawn).entries()) {
+    const height = GROUP + group.rows.length * ROW + 6;
+    if (at % 2 === 0) bands.push(`<rect x="0" y="${y}" width="${WIDTH}" height="${height}" fill="#f9fafb"/>`);
+    marks.push(`<text x="14" y="${y + 16}" font-weight="600">${inXml(group.name)}</text>`);
+    for (const [index, row] of group.rows.entries()) {
+      marks.push(...rowMarks(row, y + GROUP + index * ROW + 6, x));
     }
-    marks.push(...rowMarks(row, y, scale));
-    y += ROW;
+    y += height;
   }
-  const bottom = y + 4;
-  const grid = scale.ticks.flatMap((tick) => {
-    const x = scale.at(tick).toFixed(1);
-    return [
-      `<line x1="${x}" x2="${x}" y1="${HEAD}" y2="${bottom}" stroke="${tick === 0 ? "#666" : "#ddd"}"/>`,
-      `<text x="${x}" y="${bottom + 16}" text-anchor="middle" fill="#555">${figure(tick)}</text>`,
-    ];
-  });
-  const height = bottom + FOOT;
-  const axis = `${options.unit}${log ? ", logarithmic" : ""}`;
+  const height = y + FOOT;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
-      `font-family="system-ui, sans-serif" font-size="12">`,
+      `font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="12" fill="${INK}">`,
     `<title>${inXml(options.title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    `<text x="12" y="24" font-size="15" font-weight="bold">${inXml(options.title)}</text>`,
-    ...grid,
+    ...bands,
+    `<text x="14" y="26" font-size="16" font-weight="600">${inXml(options.title)}</text>`,
+    `<text x="${WIDTH - 14}" y="26" text-anchor="end" fill="${PALE}">median</text>`,
+    ...grid(scale, x, y),
     ...marks,
-    `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${height - 10}" text-anchor="middle" fill="#555">${inXml(axis)}</text>`,
+    `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${height - 10}" text-anchor="middle" fill="${PALE}">` +
+      `${inXml(`${options.unit}${scale.remark}`)}</text>`,
     "</svg>",
     "",
   ].join("\n");

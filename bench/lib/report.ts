@@ -1,8 +1,9 @@
 /** The report: markdown for people, and the pictures that it shows. Pure. */
 import { type Change, TOLERANCE } from "./compare.js";
-import type { Activity, BenchResult, Metric, Series, SubjectInfo, SuiteResult } from "./model.js";
+import type { Activity, BenchResult, Gap, Metric, Series, SubjectInfo, SuiteResult } from "./model.js";
+import { noiseLine } from "./noise-line.js";
 import { stripPlot } from "./plot.js";
-import { judgePromises } from "./promises.js";
+import { type Judged, judgePromises } from "./promises.js";
 import { figure, summarise } from "./summary.js";
 
 export interface Report {
@@ -28,9 +29,10 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 /** A cell can't hold what divides cells. */
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** @param words How many columns hold words, from the left: those that follow hold figures. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], words = 2): string[] {
   const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | ")} |`;
-  return [line(head), line(head.map((_, at) => (at < 2 ? "---" : "---:"))), ...rows.map(line)];
+  return [line(head), line(head.map((_, at) => (at < words ? "---" : "---:"))), ...rows.map(line)];
 }
 
 export function activityLine(activity: Activity): string {
@@ -52,10 +54,10 @@ export function buildReport(result: BenchResult, changes: readonly Change[] | nu
     `# Benchmarks of firsthop ${result.revision}`,
     "",
     ...head(result),
-    ...subjectsTable(result.subjects),
     ...promises(result),
+    ...subjectsTable(result.subjects),
     ...(changes ? comparison(result, changes) : []),
-    ...result.suites.flatMap((suite) => suiteSection(suite, result.subjects, colours, plots)),
+    ...result.suites.flatMap((suite) => suiteSection({ suite, subjects: result.subjects, colours, plots })),
   ].join("\n");
   return { markdown: `${markdown.trimEnd()}\n`, plots };
 }
@@ -97,19 +99,53 @@ function subjectsTable(subjects: readonly SubjectInfo[]): string[] {
   ];
 }
 
+/** "met", or by how much not, and whether this machine could have met it at all. */
+function verdict({ kept, found, limit, floor, unit }: Judged): string {
+  if (kept === null || found === null || limit === null) return "–";
+  if (kept) return "met";
+  const over = `${figure(found - limit)} ${unit} over`;
+  const machine = floor !== null && floor > limit ? ", and so is the machine's own" : "";
+  return `**not met**: ${over}${machine}`;
+}
+
+function promiseRow(judged: Judged): string[] {
+  const { promise, found, limit, unit, floor, remark } = judged;
+  const said = (value: number | null): string => (value === null ? "–" : `${figure(value)} ${unit}`);
+  return [
+    promise,
+    `${said(found)}${remark && ` (${remark})`}`,
+    said(limit),
+    floor === null ? "" : said(floor),
+    verdict(judged),
+  ];
+}
+
+/** "not met: PROMISE: …" for a terminal. */
+export const promiseLine = (judged: Judged): string =>
+  promiseRow(judged)
+    .filter((text) => text !== "")
+    .join(" | ")
+    .replaceAll("**", "");
+
+/** The limits that a run judges, as rows of a table; whatever else is said about them stays with the caller. */
+export function promiseTable(judged: readonly Judged[]): string[] {
+  return table(["promise", "measured", "at most", "machine's own", "verdict"], judged.map(promiseRow));
+}
+
 function promises(result: BenchResult): string[] {
   const judged = judgePromises(result);
-  if (judged.every(({ kept }) => kept === null)) return [];
-  const said = (kept: boolean | null): string => (kept === null ? "–" : kept ? "kept" : "**NOT KEPT**");
+  const measured = judged.filter(({ kept }) => kept !== null);
+  if (measured.length === 0) return [];
+  const met = measured.filter(({ kept }) => kept).length;
   return [
     "## Promises",
     "",
-    "The limits of SPECIFICATION.md that a run can judge, on this machine and in what it was doing.",
+    `The limits of SPECIFICATION.md that a run can judge: **${met} of ${measured.length} met**` +
+      `${measured.length < judged.length ? `, ${judged.length - measured.length} not measured` : ""}. ` +
+      "*Machine's own* is the same figure of a bare loop or sleeper in the same minutes: what no daemon could be " +
+      "better than here.",
     "",
-    ...table(
-      ["promise", "found", ""],
-      judged.map(({ promise, found, kept }) => [promise, found, said(kept)]),
-    ),
+    ...promiseTable(judged),
     "",
   ];
 }
@@ -137,53 +173,41 @@ function comparison(result: BenchResult, changes: readonly Change[]): string[] {
   ];
 }
 
-function suiteSection(
-  suite: SuiteResult,
-  subjects: readonly SubjectInfo[],
-  colours: ReadonlyMap<string, string>,
-  plots: Map<string, string>,
-): string[] {
-  const conditions = distinct([...suite.series, ...suite.gaps].map((one) => one.condition));
-  const lines = [
-    `## ${suite.name}: ${suite.title}`,
-    "",
-    suite.about,
-    "",
-    `Machine meanwhile: ${activityLine(suite.activity)}. Took ${suite.tookSeconds.toFixed(0)} s.`,
-    "",
-    ...suite.notes.flatMap((note) => [`- ${note}`]),
-    ...suite.gaps.map(
-      (gap) => `- **without figures**: ${gap.subject}, ${gap.condition}: ${cell(gap.reason)}`,
-    ),
-    ...(suite.notes.length + suite.gaps.length > 0 ? [""] : []),
-  ];
-  for (const metric of suite.metrics) {
-    const own = suite.series.filter((series) => series.metric === metric.id);
-    if (own.length === 0) continue;
-    lines.push(...metricSection(suite, metric, own, { subjects, conditions, colours, plots }));
-  }
-  return lines;
-}
-
-interface Surroundings {
+/** What a suite's section is written from. */
+interface Section {
+  readonly suite: SuiteResult;
   readonly subjects: readonly SubjectInfo[];
-  readonly conditions: readonly string[];
   readonly colours: ReadonlyMap<string, string>;
   readonly plots: Map<string, string>;
 }
 
-function metricSection(
-  suite: SuiteResult,
-  metric: Metric,
-  own: readonly Series[],
-  around: Surroundings,
-): string[] {
-  const { subjects, conditions, colours, plots } = around;
+function suiteSection(section: Section): string[] {
+  const { suite } = section;
+  return [
+    `## ${suite.name}: ${suite.title}`,
+    "",
+    suite.about,
+    "",
+    `Machine meanwhile: ${activityLine(suite.activity)}. How late a bare real-time sleeper woke: ` +
+      `${noiseLine(suite.noise)}. Took ${suite.tookSeconds.toFixed(0)} s.`,
+    "",
+    ...(suite.failed === null ? [] : [`**This suite failed before its end**: ${cell(suite.failed)}`, ""]),
+    ...suite.notes.map((note) => `- ${note}`),
+    ...suite.gaps.map((gap) => `- n/a: ${gap.subject}, ${gap.condition}: ${cell(gap.reason)}`),
+    ...(suite.notes.length + suite.gaps.length > 0 ? [""] : []),
+    ...suite.metrics.flatMap((metric) => metricSection(section, metric)),
+  ];
+}
+
+function metricSection(section: Section, metric: Metric): string[] {
+  const { suite, subjects, colours, plots } = section;
+  const own = suite.series.filter((series) => series.metric === metric.id);
+  if (own.length === 0) return [];
   const ids = distinct([...subjects.map((subject) => subject.id), ...own.map((series) => series.subject)]);
+  const conditions = distinct(own.map((series) => series.condition));
   const ordered = conditions.flatMap((condition) =>
     ids.flatMap((id) => own.filter((one) => one.condition === condition && one.subject === id)),
   );
-  const rows = ordered.map(seriesRow);
   const svg =
     metric.plot === false
       ? null
@@ -194,7 +218,7 @@ function metricSection(
             samples: series.samples,
             colour: colours.get(series.subject) ?? "#525252",
           })),
-          { title: `${metric.title} (${metric.unit})`, unit: metric.unit },
+          { title: `${metric.title} (${metric.unit})`, unit: metric.unit, grain: metric.grain },
         );
   const file = `${suite.name}-${metric.id}.svg`;
   if (svg) plots.set(file, svg);
@@ -204,11 +228,42 @@ function metricSection(
     "",
     metric.note,
     "",
-    ...table(columns, rows),
+    ...matrix(suite, metric, subjects),
     "",
     ...(svg ? [`![${metric.title}](${file})`, ""] : []),
+    "<details><summary>All figures</summary>",
+    "",
+    ...table(columns, ordered.map(seriesRow)),
+    "",
+    "</details>",
+    "",
   ];
 }
+
+/** Conditions down, subjects across: median, and the tail where there is one. */
+export function matrix(suite: SuiteResult, metric: Metric, subjects: readonly SubjectInfo[]): string[] {
+  const own = suite.series.filter((series) => series.metric === metric.id);
+  const conditions = distinct(own.map((series) => series.condition));
+  const cellOf = (condition: string, id: string): string | null => {
+    const series = own.find((one) => one.condition === condition && one.subject === id);
+    return series ? medianAndTail(series) : whyNone(suite.gaps, condition, id);
+  };
+  const known = [...subjects.map(({ id }) => id), ...[...own, ...suite.gaps].map(({ subject }) => subject)];
+  const ids = distinct(known).filter((id) => conditions.some((one) => cellOf(one, id) !== null));
+  const rows = conditions.map((condition) => [condition, ...ids.map((id) => cellOf(condition, id) ?? "–")]);
+  return table([`median / p99.9, or the most below 1,000 samples`, ...ids], rows, 1);
+}
+
+function medianAndTail(series: Series): string {
+  const summary = summarise(series.samples);
+  if (!summary) return "–";
+  const tail = summary.count === 1 ? "" : ` / ${figure(summary.p999 ?? summary.most)}`;
+  return `${figure(summary.median)}${tail}`;
+}
+
+/** A gap is about a condition, or about all that begin like it. */
+const whyNone = (gaps: readonly Gap[], condition: string, subject: string): string | null =>
+  gaps.some((gap) => gap.subject === subject && condition.startsWith(gap.condition)) ? "n/a" : null;
 
 function seriesRow(series: Series): string[] {
   const summary = summarise(series.samples);

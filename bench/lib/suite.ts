@@ -3,12 +3,17 @@
 import { ENOUGH_TO_COMPARE } from "./compare.js";
 import { watchActivity } from "./machine.js";
 import type { Gap, Metric, Series, SuiteResult } from "./model.js";
+import { watchNoise } from "./noise.js";
 import { BEFORE, type Subject } from "./subjects.js";
+import { inOneLine } from "./words.js";
 
 export interface SuiteContext {
   readonly quick: boolean;
-  /** How often to measure at least, so that revisions can be compared. */
-  readonly leastRuns: number;
+  /**
+   * 0, 1, …: as often as something is to be repeated. A full run: `full` times. A quick one: once, then again as long as
+   * another round fits into the suite's time, up to `quick` times. At least as often as revisions need to be compared.
+   */
+  rounds(counts: Rounds): Iterable<number>;
   /** Those that are there, in the order of the report. */
   readonly subjects: readonly Subject[];
   record(metric: string, condition: string, subject: string, ...samples: number[]): void;
@@ -20,10 +25,19 @@ export interface SuiteContext {
   progress(text: string): void;
 }
 
+export interface Rounds {
+  readonly quick: number;
+  readonly full: number;
+  /** When the suite's time for this is over, seconds from its beginning; default: its `quickSeconds`. */
+  readonly untilSeconds?: number;
+}
+
 export interface Suite {
   readonly name: string;
   readonly title: string;
   readonly about: string;
+  /** What a quick run takes at most, on two processors that do nothing else. All suites together stay within nine minutes. */
+  readonly quickSeconds: number;
   readonly metrics: readonly Metric[];
   run(context: SuiteContext): Promise<void>;
 }
@@ -34,16 +48,18 @@ export interface SuiteSettings {
   readonly progress: (text: string) => void;
 }
 
+/** Runs a suite. It does not throw: what went wrong stands in the result, beside what was measured until then. */
 export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<SuiteResult> {
   const series = new Map<string, Series>();
   const gaps: Gap[] = [];
   const notes: string[] = [];
   const known = new Set(suite.metrics.map((metric) => metric.id));
   const activityNow = watchActivity();
+  const noiseNow = watchNoise();
   const startedMs = performance.now();
-  await suite.run({
+  const context: SuiteContext = {
     quick: settings.quick,
-    leastRuns: settings.subjects.some(({ id }) => id === BEFORE) ? ENOUGH_TO_COMPARE : 1,
+    rounds: (counts) => roundsOf(counts, suite, settings, startedMs),
     subjects: settings.subjects,
     record: (metric, condition, subject, ...samples) => {
       if (!known.has(metric)) throw new Error(`suite ${suite.name} has no metric ${metric}`);
@@ -56,9 +72,15 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
       settings.progress(`${subject}, ${condition}: ${reason}`);
       gaps.push({ suite: suite.name, condition, subject, reason });
     },
-    note: (text) => void notes.push(text),
+    note: (text) => void (notes.includes(text) || notes.push(text)),
     progress: settings.progress,
-  });
+  };
+  let failed: string | null = null;
+  try {
+    await suite.run(context);
+  } catch (error) {
+    failed = inOneLine(error);
+  }
   return {
     name: suite.name,
     title: suite.title,
@@ -68,8 +90,35 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
     gaps,
     notes,
     activity: activityNow(),
+    noise: await noiseNow(),
     tookSeconds: (performance.now() - startedMs) / 1000,
+    failed,
   };
+}
+
+function* roundsOf(
+  { quick, full, untilSeconds }: Rounds,
+  suite: Suite,
+  settings: SuiteSettings,
+  startedMs: number,
+): Iterable<number> {
+  const compares = settings.subjects.some(({ id }) => id === BEFORE);
+  const least = compares ? ENOUGH_TO_COMPARE : 1;
+  const most = Math.max(least, settings.quick ? quick : full);
+  const endMs = startedMs + 1000 * (untilSeconds ?? suite.quickSeconds);
+  let longestMs = 0;
+  for (let round = 0; round < most; round++) {
+    const beganMs = performance.now();
+    if (settings.quick && round >= least && beganMs + longestMs > endMs) return;
+    yield round;
+    longestMs = Math.max(longestMs, performance.now() - beganMs);
+  }
+}
+
+/** All of them, beginning with another one in each round: nobody always follows the same one. */
+export function inTurn<T>(all: readonly T[], round: number): T[] {
+  const first = all.length === 0 ? 0 : round % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
 }
 
 /** Without variants that differ in their scheduling class only; says so. */
@@ -81,10 +130,4 @@ export function onePerWork(context: SuiteContext): readonly Subject[] {
     );
   }
   return subjects;
-}
-
-/** An error's message on one line, not too long. */
-export function inOneLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replaceAll(/\s+/g, " ").slice(0, 300);
 }

@@ -7,7 +7,8 @@ import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
 import { eventually, pause } from "../../src/lab/wait.js";
 import type { Metric } from "../lib/model.js";
 import { ACTIVE_PRIORITY, BACKUP_PRIORITY, type Subject } from "../lib/subjects.js";
-import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import type { Rounds, Suite, SuiteContext } from "../lib/suite.js";
+import { inOneLine } from "../lib/words.js";
 import { withLab } from "../testbed/lab.js";
 
 const INTERVAL_MS = 1000;
@@ -15,9 +16,11 @@ const RATE = 4000;
 const BOUND_MS = 20_000;
 /** An Active that is back sooner had not failed, as far as a Backup can know. */
 const AWAY_MS = 1_600;
-const QUICK_RUNS = 2;
+const QUICK_RUNS = 5;
+const QUICK_SECONDS = 25;
 const FULL_RUNS = 100;
 const SESSION_SECONDS = 1500;
+const NO_BFD = "it has no BFD session that tells a Backup of the Active's end";
 
 const METRICS: readonly Metric[] = [
   {
@@ -49,16 +52,22 @@ export const bfd: Suite = {
     `Two routers with advertisements every ${INTERVAL_MS} ms and a BFD session between them; the switch ports of the ` +
     `Active stop forwarding; a host sends ${RATE} packets a second. The peers have no BFD that is bound to the Active ` +
     "(keepalived's track_bfd changes priorities or states of its own router), so there is nothing to hold beside.",
+  quickSeconds: QUICK_SECONDS,
   metrics: METRICS,
   run: async (context) => {
-    const runs = Math.max(context.quick ? QUICK_RUNS : FULL_RUNS, context.leastRuns);
-    for (const subject of context.subjects.filter(({ root }) => root !== null)) {
-      for (const pace of PACES) await session(context, subject, pace, runs);
+    const subjects = context.subjects.filter(({ root }) => root !== null);
+    const share = QUICK_SECONDS / (PACES.length * Math.max(1, subjects.length));
+    for (const [at, pace] of PACES.entries()) {
+      for (const [turn, subject] of subjects.entries()) {
+        const untilSeconds = (at * subjects.length + turn + 1) * share;
+        await session(context, subject, pace, { quick: QUICK_RUNS, full: FULL_RUNS, untilSeconds });
+      }
     }
+    for (const { id, root } of context.subjects) if (root === null) context.miss("BFD", id, NO_BFD);
   },
 };
 
-async function session(context: SuiteContext, subject: Subject, pace: Pace, runs: number): Promise<void> {
+async function session(context: SuiteContext, subject: Subject, pace: Pace, rounds: Rounds): Promise<void> {
   const condition = `BFD ${pace.interval.replace("ms", " ms")} x ${pace.multiplier}, silent cut`;
   context.progress(`${subject.id}, ${condition}`);
   try {
@@ -67,7 +76,7 @@ async function session(context: SuiteContext, subject: Subject, pace: Pace, runs
       const traffic = startTraffic(lab, { rate: RATE, capacitySeconds: SESSION_SECONDS });
       const first = lab.routers[0]!.upstreamMac;
       await eventually("packets flow", BOUND_MS, () => traffic.carriedBy(first) > 0);
-      for (let run = 0; run < runs; run++) {
+      for (const _ of context.rounds(rounds)) {
         context.record("gap", condition, subject.id, await cutAndReturn(lab, pair, traffic));
       }
       await traffic.stop();

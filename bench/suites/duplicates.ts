@@ -5,14 +5,15 @@ import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
 import { eventually } from "../../src/lab/wait.js";
 import type { Metric } from "../lib/model.js";
 import { ACTIVE_PRIORITY, type Subject, startSubjectPair } from "../lib/subjects.js";
-import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import { inTurn, type Suite, type SuiteContext } from "../lib/suite.js";
+import { inOneLine } from "../lib/words.js";
 import { downIntervals, reach, type Speaker } from "../testbed/speaker.js";
 
 const INTERVAL_MS = 100;
 const RATE = 20_000;
 const SESSION_SECONDS = 120;
 const FLUSHES = 5;
-const QUICK_RUNS = 1;
+const QUICK_RUNS = 3;
 const FULL_RUNS = 10;
 const AFTER_MS = 300;
 const BOUND_MS = 15_000;
@@ -58,11 +59,12 @@ export const duplicates: Suite = {
     "Active's daemon is frozen (SIGSTOP) while its kernel works on, until the successor carries the packets, then the " +
     "switch forgets, then the daemon goes on (SIGCONT); or it is killed (SIGKILL), the switch forgets after the " +
     "failover, and the daemon is started again.",
+  quickSeconds: 45,
   metrics: METRICS,
   run: async (context) => {
-    const runs = Math.max(context.quick ? QUICK_RUNS : FULL_RUNS, context.leastRuns);
-    for (let run = 0; run < runs; run++)
-      for (const subject of context.subjects) await session(context, subject);
+    for (const round of context.rounds({ quick: QUICK_RUNS, full: FULL_RUNS })) {
+      for (const subject of inTurn(context.subjects, round)) await session(context, subject);
+    }
   },
 };
 

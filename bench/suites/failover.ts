@@ -5,7 +5,8 @@ import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
 import { eventually } from "../../src/lab/wait.js";
 import type { Metric } from "../lib/model.js";
 import { ACTIVE_PRIORITY, type Subject, startSubjectPair } from "../lib/subjects.js";
-import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import { inTurn, type Suite, type SuiteContext } from "../lib/suite.js";
+import { inOneLine } from "../lib/words.js";
 import { type Failover, measureTakeover } from "../testbed/failover.js";
 import { withLab } from "../testbed/lab.js";
 import { downIntervals, reach, type Speaker } from "../testbed/speaker.js";
@@ -72,15 +73,18 @@ interface Plan {
   /** Repetitions in one session. */
   readonly silent: number;
   readonly others: number;
+  /** Sessions of each subject; of a quick run as many as fit into the time until then. */
   readonly sessions: number;
+  readonly untilSeconds?: number;
   /** All subjects at once, each in two labs of its own: one is cut off, the other is killed and stopped. */
   readonly together: boolean;
 }
 
+const QUICK_SECONDS = 105;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, silent: 2, others: 1, sessions: 1, together: false },
-  { intervalMs: 100, rate: 20_000, silent: 2, others: 1, sessions: 1, together: false },
-  { intervalMs: 1000, rate: 1_000, silent: 1, others: 1, sessions: 1, together: true },
+  { intervalMs: 10, rate: 20_000, silent: 3, others: 1, sessions: 3, untilSeconds: 38, together: false },
+  { intervalMs: 100, rate: 20_000, silent: 3, others: 1, sessions: 3, untilSeconds: 78, together: false },
+  { intervalMs: 1000, rate: 2_000, silent: 1, others: 1, sessions: 1, together: true },
 ];
 
 const FULL: readonly Plan[] = [
@@ -114,36 +118,63 @@ export const failover: Suite = {
     "Two routers of one make share a virtual router; a host sends numbered packets through it. Router 1 is cut off " +
     "(`silent cut`: its switch ports stop forwarding while the carrier stays; `line cut`: both lines lose their " +
     "carrier), killed with SIGKILL, or stopped with SIGTERM, and comes back afterwards. Subjects take turns, session " +
-    "by session, so that all of them meet the same machine.",
+    "by session, another one first in each round, so that all of them meet the same machine.",
+  quickSeconds: QUICK_SECONDS,
   metrics: METRICS,
   run: async (context) => {
     for (const plan of context.quick ? QUICK : FULL) {
-      if (plan.together) {
-        context.note(
-          `${plan.intervalMs} ms: all subjects at once in labs of their own, ${plan.rate} packets a second in each`,
-        );
-      } else {
-        context.note(`${plan.intervalMs} ms: one subject at a time, ${plan.rate} packets a second`);
-      }
-      for (let session = 0; session < Math.max(plan.sessions, context.leastRuns); session++) {
-        const run = (subject: Subject, what: readonly Part[]): Promise<void> =>
-          runSession(context, subject, plan, what);
-        if (plan.together) {
-          await Promise.all(context.subjects.flatMap((subject) => PARTS.map((part) => run(subject, [part]))));
-        } else for (const subject of context.subjects) await run(subject, PARTS);
-      }
+      const who = plan.together ? "all subjects at once in labs of their own" : "one subject at a time";
+      context.note(
+        `${plan.intervalMs} ms: ${who}, ${plan.rate.toLocaleString("en")} packets a second in each`,
+      );
+      await runPlan(context, plan);
     }
   },
 };
+
+/** Sessions of all subjects; one that never ran through is given another one. */
+async function runPlan(context: SuiteContext, plan: Plan): Promise<void> {
+  const outcomes = new Map<Subject, Outcome[]>(context.subjects.map((subject) => [subject, []]));
+  const run = async (subject: Subject): Promise<void> => {
+    context.progress(`${subject.id}, ${plan.intervalMs} ms`);
+    const parts = plan.together
+      ? await Promise.all(PARTS.map((part) => runSession(context, subject, plan, [part])))
+      : [await runSession(context, subject, plan, PARTS)];
+    outcomes.get(subject)!.push(parts.find((outcome) => outcome !== null) ?? null);
+  };
+  const runAll = async (subjects: readonly Subject[]): Promise<void> => {
+    if (plan.together) await Promise.all(subjects.map(run));
+    else for (const subject of subjects) await run(subject);
+  };
+  for (const round of context.rounds({
+    quick: plan.sessions,
+    full: plan.sessions,
+    ...(plan.untilSeconds === undefined ? {} : { untilSeconds: plan.untilSeconds }),
+  })) {
+    await runAll(inTurn(context.subjects, round));
+  }
+  await runAll(context.subjects.filter((subject) => !outcomes.get(subject)!.includes(null)));
+  for (const [subject, all] of outcomes) {
+    const failures = all.filter((outcome) => outcome !== null);
+    const where = `${plan.intervalMs} ms`;
+    if (failures.length === all.length) context.miss(where, subject.id, failures.at(-1) ?? "no session");
+    else if (failures.length > 0) {
+      const share = `${failures.length} of ${all.length} sessions ended early`;
+      context.note(`${where}, ${subject.id}: ${share}: ${failures.join("; ")}`);
+    }
+  }
+}
+
+/** Why a session ended before its end; null: it did not. */
+type Outcome = string | null;
 
 async function runSession(
   context: SuiteContext,
   subject: Subject,
   plan: Plan,
   parts: readonly Part[],
-): Promise<void> {
+): Promise<Outcome> {
   const { intervalMs, rate } = plan;
-  context.progress(`${subject.id}, ${intervalMs} ms`);
   try {
     await withLab({ routers: 2 }, async (lab) => {
       const pair = await startSubjectPair(lab, subject, { intervalMs });
@@ -156,8 +187,10 @@ async function runSession(
       }
       traffic.verify();
     });
+    return null;
   } catch (error) {
-    context.miss(`${intervalMs} ms`, subject.id, inOneLine(error));
+    context.progress(`${subject.id}, ${intervalMs} ms: ${inOneLine(error)}`);
+    return inOneLine(error);
   }
 }
 

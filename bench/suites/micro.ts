@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Metric } from "../lib/model.js";
-import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import type { Suite, SuiteContext } from "../lib/suite.js";
+import { inOneLine } from "../lib/words.js";
 import { type MicroBenchmark, microBenchmarks } from "./micro-cases.js";
 
 const ROUNDS = 4;
@@ -23,6 +24,7 @@ export const micro: Suite = {
   title: "codec, state machine, configuration",
   about:
     "Pure functions in this process, case by case and subject by subject, in rounds: encode, decode and check, step, compile, read a file.",
+  quickSeconds: 25,
   metrics: METRICS,
   run: async (context) => {
     for (let round = 0; round < ROUNDS; round++) {

@@ -84,6 +84,7 @@ export const ownership: Suite = {
     "Programs alone over frames of each kind; then a flood of packets that are not this router's, dropped by each of " +
     "firsthop's hooks, by an nftables netdev chain (one match on the MAC address) and by xt_cluster (mangle " +
     "PREROUTING), in interleaved rounds.",
+  quickSeconds: 30,
   metrics: METRICS,
   async run(context: SuiteContext) {
     const subject = context.subjects.find((one) => one.make === "firsthop");

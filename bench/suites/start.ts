@@ -5,14 +5,15 @@ import { eventually, pause } from "../../src/lab/wait.js";
 import { extremes, watchField } from "../lib/crowd-watch.js";
 import type { Metric } from "../lib/model.js";
 import { BACKUP_PRIORITY, type Subject } from "../lib/subjects.js";
-import { inOneLine, onePerWork, type Suite, type SuiteContext } from "../lib/suite.js";
+import { inTurn, onePerWork, type Suite, type SuiteContext } from "../lib/suite.js";
 import { residentMb } from "../lib/usage.js";
+import { inOneLine } from "../lib/words.js";
 import { prepareCrowd } from "../testbed/crowd.js";
 import { membersOf, openField } from "../testbed/field.js";
 
 const INTERVAL_MS = 100;
 const COUNTS = [1, 255] as const;
-const QUICK_RUNS = 2;
+const QUICK_RUNS = 5;
 const FULL_RUNS = 10;
 const READY_BOUND_MS = 30_000;
 const SETTLE_MS = 1000;
@@ -44,12 +45,14 @@ export const start: Suite = {
   name: "start",
   title: "start to ready, and memory",
   about: "One daemon with virtual routers on one interface, alone on its cable; the other end listens.",
+  quickSeconds: 40,
   metrics: METRICS,
   run: async (context) => {
     const subjects = onePerWork(context);
-    const runs = Math.max(context.quick ? QUICK_RUNS : FULL_RUNS, context.leastRuns);
-    for (let run = 0; run < runs; run++) {
-      for (const count of COUNTS) for (const subject of subjects) await startRun(context, subject, count);
+    for (const round of context.rounds({ quick: QUICK_RUNS, full: FULL_RUNS })) {
+      for (const count of COUNTS) {
+        for (const subject of inTurn(subjects, round)) await startRun(context, subject, count);
+      }
     }
   },
 };

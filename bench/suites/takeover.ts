@@ -7,7 +7,8 @@ import { openLab } from "../../src/lab/topology.js";
 import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
 import { startLoad, stressInstalled, WITHOUT_STRESS } from "../lib/load.js";
 import type { Metric } from "../lib/model.js";
-import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import type { Suite, SuiteContext } from "../lib/suite.js";
+import { inOneLine } from "../lib/words.js";
 
 const RATE = 50_000;
 const QUICK_TAKEOVERS = 250;
@@ -40,6 +41,7 @@ export const takeover: Suite = {
   about:
     `A host sends ${RATE} packets a second to one router. Its heartbeat engine opens and closes the virtual router's ` +
     "lease by its own timers, while the process's JavaScript is blocked; what is closed drops, what is open forwards.",
+  quickSeconds: 20,
   metrics: METRICS,
   run: async (context) => {
     await measured(context, "idle", null);

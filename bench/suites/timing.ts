@@ -6,10 +6,18 @@ import { daemonConfig } from "../../src/lab/daemon.js";
 import { type Lab, type LabRouter, openLab } from "../../src/lab/topology.js";
 import { captureLan, readAdverts, type SeenAdvert } from "../../src/lab/traffic.js";
 import { eventually, pause } from "../../src/lab/wait.js";
+import { compileFloor, startFloor } from "../lib/floor.js";
 import { type LoadKind, loadTitle, startLoad, stressInstalled, WITHOUT_STRESS } from "../lib/load.js";
-import type { Metric } from "../lib/model.js";
-import { ACTIVE_PRIORITY, BACKUP_PRIORITY, type Subject, startSubjectPair } from "../lib/subjects.js";
-import { inOneLine, type Suite, type SuiteContext } from "../lib/suite.js";
+import { FLOOR_SUBJECT, type Metric } from "../lib/model.js";
+import {
+  ACTIVE_PRIORITY,
+  BACKUP_PRIORITY,
+  PEER_REALTIME_PRIORITY,
+  type Subject,
+  startSubjectPair,
+} from "../lib/subjects.js";
+import type { Suite, SuiteContext } from "../lib/suite.js";
+import { inOneLine } from "../lib/words.js";
 
 const INTERVAL_MS = 10;
 const QUICK_SECONDS = 12;
@@ -17,6 +25,8 @@ const FULL_SECONDS = 120;
 /** JavaScript stands still for 200 ms of every 250. */
 const BLOCKED_MS = 200;
 const BREATH_MS = 50;
+const CONDITIONS = ["idle", "cpu load", "memory load"] as const;
+const BLOCKED = "blocked JavaScript";
 
 const METRICS: readonly Metric[] = [
   {
@@ -50,16 +60,21 @@ const METRICS: readonly Metric[] = [
 ];
 
 interface Place {
-  readonly subject: Subject;
+  readonly subject: Pick<Subject, "id" | "root">;
   readonly lab: Lab;
 }
+
+const FLOOR_PLACE: Place["subject"] = { id: FLOOR_SUBJECT, root: null };
 
 export const timing: Suite = {
   name: "timing",
   title: "punctuality at 10 ms, and false failovers",
   about:
     "Every subject runs a pair at 10 ms in a lab of its own, all of them at the same time, so that each of them meets " +
-    "the very same load in the same moments. No failure is made: a Backup that speaks is wrong.",
+    "the very same load in the same moments. No failure is made: a Backup that speaks is wrong. `floor`: a bare loop " +
+    `that sends one frame every ${INTERVAL_MS} ms in the real-time class (SCHED_FIFO ${PEER_REALTIME_PRIORITY}), in a ` +
+    "lab of its own beside them: what it misses is the machine's.",
+  quickSeconds: 65,
   metrics: METRICS,
   run: async (context) => {
     const seconds = context.quick ? QUICK_SECONDS : FULL_SECONDS;
@@ -84,10 +99,25 @@ async function openPlaces(context: SuiteContext): Promise<Place[]> {
       places.push({ subject, lab });
     } catch (error) {
       lab.close();
-      context.miss(`${INTERVAL_MS} ms`, subject.id, inOneLine(error));
+      for (const condition of CONDITIONS) context.miss(condition, subject.id, inOneLine(error));
     }
   }
-  return places;
+  const floor = await openFloor(context);
+  return floor ? [...places, floor] : places;
+}
+
+async function openFloor(context: SuiteContext): Promise<Place | null> {
+  const compiled = compileFloor();
+  if ("absent" in compiled) {
+    for (const condition of CONDITIONS) context.miss(condition, FLOOR_SUBJECT, compiled.absent);
+    return null;
+  }
+  const lab = await openLab({ routers: 2 });
+  const router = lab.routers[0]!;
+  startFloor(router, compiled.path, ["send", String(1000 * INTERVAL_MS), "1", router.lanInterface], {
+    realtimePriority: PEER_REALTIME_PRIORITY,
+  });
+  return { subject: FLOOR_PLACE, lab };
 }
 
 async function underLoad(
@@ -145,6 +175,7 @@ function judge(
   const expected = (1000 * seconds) / INTERVAL_MS;
   context.record("deviation", condition, subject, ...deviations);
   context.record("missing", condition, subject, Math.max(0, 1000 * (1 - times.length / expected)));
+  if (subject === FLOOR_SUBJECT) return;
   context.record("false", condition, subject, falseFailovers(adverts));
 }
 
@@ -168,7 +199,12 @@ function blockedProgram(root: string, config: string, state: string): string {
   ].join("\n");
 }
 
-async function startBlocked(lab: Lab, router: LabRouter, subject: Subject, priority: number): Promise<void> {
+async function startBlocked(
+  lab: Lab,
+  router: LabRouter,
+  subject: Place["subject"],
+  priority: number,
+): Promise<void> {
   const config = daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs: INTERVAL_MS });
   const file = join(lab.directory, `${router.name}-blocked.mjs`);
   writeFileSync(file, blockedProgram(subject.root!, config, join(lab.directory, `${router.name}-state`)));
@@ -179,8 +215,11 @@ async function startBlocked(lab: Lab, router: LabRouter, subject: Subject, prior
 async function blockedJavaScript(context: SuiteContext, seconds: number): Promise<void> {
   context.note(
     `blocked JavaScript: firsthop as a library in a program that leaves its event loop ${BREATH_MS} ms of every ` +
-      `${BREATH_MS + BLOCKED_MS}; the peers have none to block`,
+      `${BREATH_MS + BLOCKED_MS}`,
   );
+  for (const { id, root } of context.subjects) {
+    if (root === null) context.miss(BLOCKED, id, "it has no JavaScript to block");
+  }
   const places: Place[] = [];
   try {
     for (const subject of context.subjects.filter(({ root }) => root !== null)) {
@@ -192,7 +231,7 @@ async function blockedJavaScript(context: SuiteContext, seconds: number): Promis
       await eventually("router 1 is Active", 10_000, () => capture.count() > 20);
       await capture.stop();
     }
-    await measure(context, places, "blocked JavaScript", seconds);
+    await measure(context, places, BLOCKED, seconds);
   } finally {
     for (const { lab } of places) lab.close();
   }

@@ -51,6 +51,9 @@ export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan
     const mac = backup.router.upstreamMac;
     const from = traffic.sent();
     const beginUs = instrumentNowUs();
+    if (readAdverts(capture.frames()).some((advert) => advert.outgoing)) {
+      throw new Error(`${backup.router.name} spoke although nothing had failed`);
+    }
     await disturb();
     let firstPacketUs = Number.NaN;
     const claimed = (): boolean => readAdverts(capture.frames()).some((advert) => advert.outgoing);
@@ -71,7 +74,7 @@ export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan
     capture.verify();
     const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
     const over = againstDeadline(readAdverts(capture.frames()), { firstPacketUs, activeDownUs, skewUs });
-    if (!over) throw new Error(`no advertisement reached ${backup.router.name}`);
+    if (!over) throw new Error(`${backup.router.name} spoke before it had heard an advertisement`);
     return { firstPacketUs, ...over, lost, duplicated };
   } finally {
     await capture.stop();

@@ -7,7 +7,9 @@ import type { BenchResult, Metric, Series } from "../../../bench/lib/model.js";
 import { stripPlot } from "../../../bench/lib/plot.js";
 import { judgePromises } from "../../../bench/lib/promises.js";
 import { buildReport } from "../../../bench/lib/report.js";
+import { inTurn, runSuite, type Suite } from "../../../bench/lib/suite.js";
 import { figure, summarise } from "../../../bench/lib/summary.js";
+import { SUITES } from "../../../bench/suites/index.js";
 import { falseFailovers } from "../../../bench/suites/timing.js";
 import { membersOf } from "../../../bench/testbed/field.js";
 import type { SeenAdvert } from "../../../src/lab/traffic.js";
@@ -49,7 +51,9 @@ function resultOf(series: readonly Series[], metric: Metric = METRIC): BenchResu
         gaps: [{ suite: "made-up", condition: "idle", subject: "keepalived", reason: "it | died" }],
         notes: ["a note"],
         activity: { load1Before: 1, load1After: 2, busy: 0.5, steal: 0.01 },
+        noise: { absent: "no compiler" },
         tookSeconds: 3,
+        failed: "it | broke",
       },
     ],
   };
@@ -139,13 +143,17 @@ describe("buildReport", () => {
   it("says who was absent, what the machine did, and what has no figures", () => {
     expect(markdown).toContain("**ABSENT: FRR is not installed**");
     expect(markdown).toContain("load 1.00 before and 2.00 after, processors busy 50.0 %, stolen 1.0 %");
-    expect(markdown).toContain("keepalived, idle: it \\| died");
+    expect(markdown).toContain("- n/a: keepalived, idle: it \\| died");
+    expect(markdown).toContain("sleeper woke: not measured: no compiler");
+    expect(markdown).toContain("**This suite failed before its end**: it \\| broke");
     expect(markdown).toContain("- a note");
   });
 
-  it("has a row with the same cells for each subject and condition", () => {
+  it("has a table with a column for each subject, those without figures too, and a row for each series", () => {
     const rows = markdown.split("\n").filter((line) => line.startsWith("| idle |"));
+    expect(markdown).toMatch(/\| firsthop \| before \| keepalived \|/);
     expect(rows).toEqual([
+      "| idle | 2 / 3 | 1 / 1 | n/a |",
       "| idle | firsthop | 3 | 1 | 2 | 3 | – | – | 3 |",
       "| idle | before | 3 | 1 | 1 | 1 | – | – | 1 |",
     ]);
@@ -178,16 +186,24 @@ describe("judgePromises", () => {
     expect(judged([over("firsthop", [0.1, 0.2, 0.3])])).toEqual([
       {
         promise: "first packet after the deadline, 10 ms: nine of ten within 1 ms",
-        found: "0.300 ms, limit 1",
+        found: 0.3,
+        limit: 1,
+        unit: "ms",
+        floor: null,
         kept: true,
+        remark: "",
       },
     ]);
   });
 
   it("holds against the peer where the promise does", () => {
-    const kept = judged([over("firsthop", [0.4, 0.5, 2]), over("keepalived-vmac", [0.4, 0.4, 0.4])]);
+    const peers = [over("keepalived-vmac", [0.4, 0.4, 0.4]), over("keepalived", [0.6])];
+    const kept = judged([over("firsthop", [0.4, 0.5, 2]), ...peers, over("keepalived-rt", [-3])]);
     expect(kept.map((one) => one.kept)).toEqual([false, false]);
-    expect(kept[1]).toMatchObject({ found: "0.500 ms, limit 0.450" });
+    expect(kept[1]).toMatchObject({ found: 0.5, limit: 0.45, remark: "10 ms, silent cut" });
+    const { markdown } = buildReport(resultOf([over("firsthop", [0.4, 0.5, 2]), ...peers]), null);
+    expect(markdown).toContain("**0 of 2 met**");
+    expect(markdown).toContain("| 0.450 ms |  | **not met**: 0.050 ms over |");
   });
 
   it("does not take a virtual router without a successor for a fast one", () => {
@@ -195,8 +211,49 @@ describe("judgePromises", () => {
       ...{ suite: "scale", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
     });
     expect(judged([crowd("failover", [1, 2]), crowd("notTakenOver", [3])])).toMatchObject([
-      { found: "3 were not taken over", kept: false },
+      { found: 3, limit: 0, remark: "not taken over", kept: false },
     ]);
+  });
+});
+
+describe("runSuite", () => {
+  const suite = (run: Suite["run"]): Suite => ({
+    name: "made-up",
+    title: "",
+    about: "",
+    quickSeconds: 60,
+    metrics: [METRIC],
+    run,
+  });
+  const settings = { quick: true, subjects: [], progress: () => undefined };
+
+  it("keeps what was measured before something went wrong", async () => {
+    const result = await runSuite(
+      suite(async ({ record }) => {
+        record("time", "idle", "firsthop", 1);
+        throw new Error("gone");
+      }),
+      settings,
+    );
+    expect(result).toMatchObject({ failed: "gone", series: [{ samples: [1] }] });
+  });
+
+  it("repeats a quick measurement while there is time, and once at least", async () => {
+    const counts: number[] = [];
+    await runSuite(
+      suite(async ({ rounds }) => {
+        for (const untilSeconds of [60, 0]) {
+          counts.push([...rounds({ quick: 3, full: 9, untilSeconds })].length);
+        }
+      }),
+      settings,
+    );
+    expect(counts).toEqual([3, 1]);
+  });
+
+  it("has nine minutes for all quick suites together", () => {
+    expect(SUITES.reduce((sum, { quickSeconds }) => sum + quickSeconds, 0)).toBeLessThanOrEqual(540);
+    expect(inTurn([1, 2, 3], 4)).toEqual([2, 3, 1]);
   });
 });
 
@@ -204,27 +261,31 @@ describe("stripPlot", () => {
   const row = (samples: number[]) => ({ label: "a<b", group: "g", samples, colour: "#000" });
 
   it("draws a dot for each sample and a bar at the median, inside the picture", () => {
-    const svg = stripPlot([row([1, 2, 40])], { title: "t & u", unit: "ms" })!;
+    const svg = stripPlot([row([1, 2, 40])], { title: "t & u", unit: "ms", grain: 0.1 })!;
     expect(svg.match(/<circle/g)).toHaveLength(3);
     expect(svg.match(/median 2 of 3/g)).toHaveLength(1);
     expect(svg).toContain("a&lt;b");
     expect(svg).toContain("t &amp; u");
     const places = [...svg.matchAll(/cx="([^"]+)"/g)].map(([, x]) => Number(x));
-    expect(Math.min(...places)).toBeGreaterThanOrEqual(210);
-    expect(Math.max(...places)).toBeLessThanOrEqual(836);
+    expect(Math.min(...places)).toBeGreaterThanOrEqual(190);
+    expect(Math.max(...places)).toBeLessThanOrEqual(790);
   });
 
   it("takes decades where values span them, and never NaN", () => {
-    expect(stripPlot([row([0.1, 1000])], { title: "", unit: "ms" })).toContain("logarithmic");
+    expect(stripPlot([row([0.1, 1000])], { title: "", unit: "ms", grain: 0.1 })).toContain("logarithmic");
     for (const samples of [[0], [5, 5], [-3, -3], [-4000, 12], [0.001]]) {
-      expect(stripPlot([row(samples)], { title: "", unit: "ms" })).not.toMatch(/NaN|Infinity|undefined/);
+      expect(stripPlot([row(samples)], { title: "", unit: "ms", grain: 0.1 })).not.toMatch(
+        /NaN|Infinity|undefined/,
+      );
     }
-    expect(stripPlot([row([])], { title: "", unit: "ms" })).toBeNull();
+    expect(stripPlot([row([])], { title: "", unit: "ms", grain: 0.1 })).toBeNull();
   });
 
   it("thins what is too much for one row", () => {
     const many = Array.from({ length: 100_000 }, (_, index) => index);
-    expect(stripPlot([row(many)], { title: "", unit: "ms" })!.match(/<circle/g)).toHaveLength(400);
+    expect(stripPlot([row(many)], { title: "", unit: "ms", grain: 0.1 })!.match(/<circle/g)).toHaveLength(
+      160,
+    );
   });
 });
 
