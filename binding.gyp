@@ -11,6 +11,7 @@
             "native/heartbeat.cc",
             "native/heartbeat_lease.cc",
             "native/heartbeat_parse.cc",
+            "native/heartbeat_stand_in.cc",
             "native/heartbeat_thread.cc",
             "native/kernel_lane.cc",
             "native/packet_port.cc",

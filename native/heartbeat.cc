@@ -16,7 +16,6 @@ namespace firsthop {
 
 namespace {
 
-constexpr int kHeartbeatPriority = 50;
 constexpr int kLanePriority = 49;
 // No socket takes longer to be opened; frames come in meanwhile.
 constexpr int64_t kOpeningNs = 1'000'000'000;
@@ -57,7 +56,8 @@ int Heartbeat::start() {
       [this](uint32_t port, const Bytes* const* frames, size_t count) { sendAll(port, frames, count); });
   if (const int error = lane_->start(); error != 0) return error;
   started_ = true;
-  return thread_.start("fh-heartbeat", kHeartbeatPriority, [this] { run(); });
+  if (const int error = thread_.start("fh-heartbeat", kPriority, [this] { run(); }); error != 0) return error;
+  return startStandIn();
 }
 
 void Heartbeat::stop() {
@@ -66,6 +66,7 @@ void Heartbeat::stop() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(stop_event_.get(), &one, sizeof(one));
   thread_.join();
+  stand_in_.join();
   lane_->stop(kStopLimitMs);
 }
 

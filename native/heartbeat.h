@@ -2,12 +2,13 @@
 // until the next deadline or frame, carries out the transition that belongs to it, and tells JavaScript
 // afterwards.
 //
-// Threads: `run` and everything it calls are the heartbeat thread's; public functions are called by
-// JavaScript. What both touch is guarded by `mutex_`, which lends priority (PiMutex) and is held for
-// microseconds: programs are built before it is taken and freed after it is released. A command queue instead
+// Threads: turns are the heartbeat thread's, or its stand-in's on another processor when it is kept from running
+// (heartbeat_stand_in.cc); public functions are called by JavaScript. What they share is guarded by `mutex_`, which
+// lends priority (PiMutex) and is held for microseconds: programs are built before it is taken and freed after it is released. A command queue instead
 // would make a refused `load` known only a wake-up later, and JavaScript would have to undo what it did
 // meanwhile.
 #pragma once
+#include <sched.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -38,6 +39,8 @@ struct EngineTiming {
   int64_t lateness_max_ns = 0;
   std::array<uint64_t, 13> lateness_counts{};
   uint64_t skipped_periods = 0;
+  // Turns that the stand-in took.
+  uint64_t stand_ins = 0;
   bool realtime = false;
   bool memory_locked = false;
 };
@@ -149,6 +152,7 @@ class Heartbeat {
   bool hasReports() { return !reports_.empty(); }
 
  private:
+  static constexpr int kPriority = 50;
   // What epoll says for descriptors that are no ports; ports go by their numbers.
   static constexpr uint64_t kTimerEvent = UINT64_MAX;
   static constexpr uint64_t kStopEvent = UINT64_MAX - 1;
@@ -200,12 +204,29 @@ class Heartbeat {
 
   enum class Heard : uint8_t { All, ReadMore, Behind };
 
+  // How the thread waits for its next turn.
+  struct Waiting {
+    // Deadline that is awaited without sleeping; kNever for none.
+    int64_t watch_until_ns = kNever;
+    // Frames come in by the thousands, and wait for the end of a pause.
+    bool hurried = false;
+  };
+
   void run();
   // Waits for something to do; returns the number of ports that have frames.
-  int wait(epoll_event* events, int room);
+  int wait(const Waiting& how, epoll_event* events, int room);
+  // Does what is due, for `count` ports that have frames.
+  void takeTurn(const epoll_event* events, int count);
+  int startStandIn();
+  void standIn();
+  // What the stand-in finds; returns when it looks again.
+  int64_t lookAfterThread();
+  void callStandIn();
   void watch(int64_t now_ns);
   bool decides(const Timer& timer) const;
   void armWakeup();
+  // At an absolute time; never at kNever.
+  static void setTimer(int timer, int64_t at_ns);
   void pace(int64_t now_ns);
   void readPort(uint32_t id, Port& port);
   bool matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
@@ -302,18 +323,21 @@ class Heartbeat {
   // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each
   // frame.
   int64_t rest_until_ns_ = kNever;
-  // Deadline that the thread awaits without sleeping; kNever for none. The thread's own.
-  int64_t watch_until_ns_ = kNever;
+  Waiting waiting_;
   uint64_t frames_read_ = 0;
   uint64_t paced_frames_ = 0;
   int64_t paced_ns_ = 0;
-  // Only the heartbeat thread's.
-  bool hurried_ = false;
   ReceiveBatch batch_;
+  // The processors that the threads may use, that of the thread's last turn, and when its stand-in looks next.
+  cpu_set_t processors_{};
+  int runs_on_ = -1;
+  int64_t stand_in_looks_ns_ = kNever;
+  UniqueFd stand_in_timer_;
 
   std::unique_ptr<KernelLane> lane_;
-  // Last: its destruction joins the thread, which uses all of the above.
+  // Last: their destruction joins the threads, which use all of the above.
   RealtimeThread thread_;
+  RealtimeThread stand_in_;
 };
 
 }  // namespace firsthop

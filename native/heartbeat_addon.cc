@@ -433,6 +433,7 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     object.Set("latenessBoundsUs", bounds);
     object.Set("latenessCounts", counts);
     object.Set("skippedPeriods", static_cast<double>(timing.skipped_periods));
+    object.Set("standIns", static_cast<double>(timing.stand_ins));
     object.Set("realtime", timing.realtime);
     object.Set("memoryLocked", timing.memory_locked);
     return object;

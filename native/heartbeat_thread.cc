@@ -1,5 +1,6 @@
-// The heartbeat thread: everything here runs on it with the lock held, but `wait`. `load` and `stop` share the
-// carrying out of operations.
+// What the heartbeat thread does, or its stand-in: everything here runs with the lock held, but `wait`. `load` and
+// `stop` share the carrying out of operations.
+#include <sched.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -72,43 +73,51 @@ int64_t slackOf(const Transition& transition, int timer) {
 
 void Heartbeat::run() {
   epoll_event events[32];
+  Waiting how;
   while (!stopping_.load()) {
-    const int count = wait(events, 32);
+    const int count = wait(how, events, 32);
     std::lock_guard<PiMutex> lock(mutex_);
-    timing_.wakeups++;
-    noteAbsence(nowNs());
-    checkYields(nowNs());
-    for (int i = 0; i < count; i++) {
-      if (events[i].data.u64 >= kStopEvent) continue;
-      auto port = ports_.find(static_cast<uint32_t>(events[i].data.u64));
-      if (port != ports_.end()) readPort(port->first, *port->second);
-    }
-    const int64_t now_ns = nowNs();
-    fireTimers(now_ns);
-    checkControl(now_ns);
-    if (now_ns >= check_ports_ns_) checkPorts(now_ns);
-    flush();
-    publishFrames(kNever);
-    pace(now_ns);
-    armWakeup();
-    watch(now_ns);
-    if (woke_) options_.wake();
-    woke_ = false;
+    runs_on_ = ::sched_getcpu();
+    takeTurn(events, count);
+    how = waiting_;
   }
   std::lock_guard<PiMutex> lock(mutex_);
   if (!control_lost_) loseControl(nowNs());
   flush();
 }
 
-int Heartbeat::wait(epoll_event* events, int room) {
-  if (watch_until_ns_ != kNever) {
+void Heartbeat::takeTurn(const epoll_event* events, int count) {
+  const int64_t begun_ns = nowNs();
+  timing_.wakeups++;
+  noteAbsence(begun_ns);
+  checkYields(begun_ns);
+  for (int i = 0; i < count; i++) {
+    if (events[i].data.u64 >= kStopEvent) continue;
+    auto port = ports_.find(static_cast<uint32_t>(events[i].data.u64));
+    if (port != ports_.end()) readPort(port->first, *port->second);
+  }
+  const int64_t now_ns = nowNs();
+  fireTimers(now_ns);
+  checkControl(now_ns);
+  if (now_ns >= check_ports_ns_) checkPorts(now_ns);
+  flush();
+  publishFrames(kNever);
+  pace(now_ns);
+  armWakeup();
+  watch(now_ns);
+  if (woke_) options_.wake();
+  woke_ = false;
+}
+
+int Heartbeat::wait(const Waiting& how, epoll_event* events, int room) {
+  if (how.watch_until_ns != kNever) {
     int count = 0;
     do {
-      count = ::epoll_wait(hurried_ ? quiet_epoll_.get() : epoll_.get(), events, room, 0);
-    } while (count == 0 && nowNs() < watch_until_ns_);
-    return hurried_ ? ::epoll_wait(epoll_.get(), events, room, 0) : count;
+      count = ::epoll_wait(how.hurried ? quiet_epoll_.get() : epoll_.get(), events, room, 0);
+    } while (count == 0 && nowNs() < how.watch_until_ns);
+    return how.hurried ? ::epoll_wait(epoll_.get(), events, room, 0) : count;
   }
-  if (!hurried_) return ::epoll_wait(epoll_.get(), events, room, -1);
+  if (!how.hurried) return ::epoll_wait(epoll_.get(), events, room, -1);
   ::epoll_wait(quiet_epoll_.get(), events, room, -1);
   return ::epoll_wait(epoll_.get(), events, room, 0);
 }
@@ -117,11 +126,21 @@ int Heartbeat::wait(epoll_event* events, int room) {
 void Heartbeat::pace(int64_t now_ns) {
   const int64_t elapsed_ns = now_ns - paced_ns_;
   if (elapsed_ns >= kPaceNs) {
-    hurried_ = static_cast<int64_t>(frames_read_ - paced_frames_) * 1'000'000'000 > kPauseFromRate * elapsed_ns;
+    waiting_.hurried = static_cast<int64_t>(frames_read_ - paced_frames_) * 1'000'000'000 > kPauseFromRate * elapsed_ns;
     paced_frames_ = frames_read_;
     paced_ns_ = now_ns;
   }
-  rest_until_ns_ = hurried_ ? now_ns + kPauseNs : kNever;
+  rest_until_ns_ = waiting_.hurried ? now_ns + kPauseNs : kNever;
+}
+
+void Heartbeat::setTimer(int timer, int64_t at_ns) {
+  itimerspec when{};
+  if (at_ns != kNever) {
+    // Zero would disarm: a deadline in the past is due at once.
+    when.it_value.tv_sec = std::max<int64_t>(at_ns, 1) / 1'000'000'000;
+    when.it_value.tv_nsec = std::max<int64_t>(at_ns, 1) % 1'000'000'000;
+  }
+  ::timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
 void Heartbeat::armWakeup() {
@@ -138,14 +157,8 @@ void Heartbeat::armWakeup() {
   if (next_ns >= timer_set_ns_ && timer_set_ns_ > nowNs()) return;
   timer_set_ns_ = next_ns;
   timer_armed_ns_ = nowNs();
-  itimerspec when{};
-  if (next_ns != kNever) {
-    // Zero would disarm: a deadline in the past is due at once.
-    const int64_t at_ns = std::max<int64_t>(next_ns, 1);
-    when.it_value.tv_sec = at_ns / 1'000'000'000;
-    when.it_value.tv_nsec = at_ns % 1'000'000'000;
-  }
-  ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+  setTimer(timer_.get(), next_ns);
+  callStandIn();
 }
 
 void Heartbeat::readPort(uint32_t id, Port& port) {
@@ -269,10 +282,10 @@ bool Heartbeat::decides(const Timer& timer) const {
 
 // Decides whether the next wait is one with open eyes.
 void Heartbeat::watch(int64_t now_ns) {
-  watch_until_ns_ = kNever;
+  waiting_.watch_until_ns = kNever;
   const Timer* first = heap_.first();
   if (first == nullptr || !decides(*first) || first->deadline_ns > now_ns + kWatchNs) return;
-  watch_until_ns_ = first->deadline_ns;
+  waiting_.watch_until_ns = first->deadline_ns;
   lane_->expectUntil(first->deadline_ns + kLaneAwakeNs);
 }
 

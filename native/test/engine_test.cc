@@ -7,7 +7,10 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "check.h"
@@ -383,7 +386,7 @@ void aSessionThatWasSucceededLearnsItBeforeItSpeaks() {
   const Table table;
   const uint32_t session = engine.createSession();
   CHECK(engine.bindLease(session, table.place()));
-  CHECK(engine.load(session, leased(ports.a, 20 * kMs), 0, {lease(true), arm(0, 20 * kMs)}, Heartbeat::nowNs(), 0) ==
+  CHECK(engine.load(session, leased(ports.a, 500 * kMs), 0, {lease(true), arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
         Heartbeat::LoadResult::Loaded);
   double counters[kCounters] = {};
   while (counters[0] < 1) CHECK(engine.counters(session, counters));
@@ -419,6 +422,60 @@ bool inOwnNamespace() {
   return std::system("ip link add fh-a type veth peer name fh-b && ip link set fh-a up && ip link set fh-b up") == 0;
 }
 
+// The thread of this process that has this name; -1 for none.
+int threadNamed(const std::string& name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string found;
+    std::ifstream(entry.path() / "comm") >> found;
+    if (found == name) return std::stoi(entry.path().filename());
+  }
+  return -1;
+}
+
+void aThreadThatIsKeptFromRunningIsStoodInFor() {
+  cpu_set_t before;
+  CHECK(sched_getaffinity(0, sizeof(before), &before) == 0);
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const int thread = threadNamed("fh-heartbeat");
+  CHECK(thread > 0);
+  if (CPU_COUNT(&before) < 2 || !engine.timing().realtime) {
+    std::fprintf(stderr, "not tried: a stand-in needs two processors and real-time priority\n");
+    return;
+  }
+  const Pair ports(engine);
+  const Table table;
+  const uint32_t session = engine.createSession();
+  CHECK(engine.bindLease(session, table.place()));
+  CHECK(engine.load(session, leased(ports.a, kMs), 0, {lease(true), arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  // One processor, which is this thread's as soon as it wants to run.
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  CHECK(sched_setaffinity(0, sizeof(one), &one) == 0 && sched_setaffinity(thread, sizeof(one), &one) == 0);
+  // The stand-in learns from a turn where the thread is.
+  const auto turned = static_cast<fh_u64>(Heartbeat::nowNs() + 20 * kMs);
+  while (table.renewed() < turned) std::this_thread::sleep_for(milliseconds(1));
+  const sched_param usual{};
+  sched_param urgent{};
+  urgent.sched_priority = 80;
+  // A thread that loses its processor in the middle of a turn keeps the lock; the next time it will not.
+  bool went_on = false;
+  for (int attempt = 0; attempt < 10 && !went_on; attempt++) {
+    CHECK(sched_setscheduler(0, SCHED_FIFO, &urgent) == 0);
+    const int64_t from_ns = Heartbeat::nowNs();
+    while (!went_on && Heartbeat::nowNs() < from_ns + 100 * kMs) {
+      went_on = table.renewed() >= static_cast<fh_u64>(from_ns + 20 * kMs);
+    }
+    CHECK(sched_setscheduler(0, SCHED_OTHER, &usual) == 0);
+  }
+  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+  CHECK(went_on);
+  CHECK(engine.timing().stand_ins > 0);
+}
+
 }  // namespace
 
 int main() {
@@ -439,5 +496,6 @@ int main() {
   TEST(whatLeavesRenewsALeaseAndWhatDoesNotDoesNot);
   TEST(aSessionThatWasSucceededLearnsItBeforeItSpeaks);
   TEST(aLoadFindsThatTheSessionWasSucceeded);
+  TEST(aThreadThatIsKeptFromRunningIsStoodInFor);
   return 0;
 }

@@ -95,6 +95,8 @@ export interface EngineTiming {
   readonly latenessCounts: readonly number[];
   /** Periods left out because the thread came more than one period late. */
   readonly skippedPeriods: number;
+  /** Turns that a second thread took because the first one was kept from running. */
+  readonly standIns: number;
   readonly realtime: boolean;
   readonly memoryLocked: boolean;
 }

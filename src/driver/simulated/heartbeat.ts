@@ -111,6 +111,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     latenessMaxUs: 0,
     latenessCounts: new Array<number>(LATENESS_BOUNDS_US.length + 1).fill(0),
     skippedPeriods: 0,
+    standIns: 0,
   };
 
   constructor(options: HeartbeatOptions, host: HeartbeatHost) {

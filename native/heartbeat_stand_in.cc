@@ -1,0 +1,81 @@
+// The heartbeat thread's stand-in. A thread that waits for its processor can't help itself: a kernel that is not
+// preempted there, or a host that gave that processor to somebody else, holds it up for tens of milliseconds while
+// another processor is free. So a second thread looks from another one, a moment after each time at which the first
+// one should have run, and takes the turn if it did not. Who comes second finds nothing left to do.
+#include <poll.h>
+#include <sched.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+
+#include "heartbeat.h"
+
+namespace firsthop {
+
+namespace {
+
+// More than a thread needs to wake up where nothing is wrong, less than anybody who listens would notice.
+constexpr int64_t kGraceNs = 400'000;
+// The stand-in looks no more often than this, however much there is to do.
+constexpr int64_t kPauseNs = 600'000;
+// A look is brought forward only when it would come this much later than it should.
+constexpr int64_t kTardyNs = 2 * kPauseNs;
+
+// Leaves a processor for the others that this thread may use.
+void leaveProcessor(cpu_set_t allowed, int processor) {
+  CPU_CLR(static_cast<size_t>(processor), &allowed);
+  if (CPU_COUNT(&allowed) > 0) ::sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
+}  // namespace
+
+// One processor has no room for a stand-in.
+int Heartbeat::startStandIn() {
+  if (::sched_getaffinity(0, sizeof(processors_), &processors_) != 0 || CPU_COUNT(&processors_) < 2) return 0;
+  stand_in_timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!stand_in_timer_.valid()) return errno;
+  {
+    std::lock_guard<PiMutex> lock(mutex_);
+    stand_in_looks_ns_ = nowNs() + kPauseNs;
+    setTimer(stand_in_timer_.get(), stand_in_looks_ns_);
+  }
+  return stand_in_.start("fh-stand-in", kPriority, [this] { standIn(); });
+}
+
+void Heartbeat::standIn() {
+  pollfd waits[] = {{stand_in_timer_.get(), POLLIN, 0}, {stop_event_.get(), POLLIN, 0}};
+  while (!stopping_.load()) {
+    ::poll(waits, 2, -1);
+    int64_t next_ns = nowNs() + kPauseNs;
+    int avoided = -1;
+    // Whoever has the lock is at work.
+    if (std::unique_lock<PiMutex> lock(mutex_, std::try_to_lock); lock.owns_lock()) {
+      next_ns = lookAfterThread();
+      avoided = runs_on_;
+    }
+    setTimer(stand_in_timer_.get(), next_ns);
+    // Never with the lock: the move takes as long as the other processor is busy.
+    if (::sched_getcpu() == avoided) leaveProcessor(processors_, avoided);
+  }
+}
+
+int64_t Heartbeat::lookAfterThread() {
+  if (const int64_t now_ns = nowNs(); now_ns - kGraceNs >= timer_set_ns_) {
+    epoll_event events[32];
+    const int count = ::epoll_wait(epoll_.get(), events, 32, 0);
+    takeTurn(events, count);
+    timing_.stand_ins++;
+  }
+  stand_in_looks_ns_ = timer_set_ns_ == kNever ? kNever : std::max(timer_set_ns_ + kGraceNs, nowNs() + kPauseNs);
+  return stand_in_looks_ns_;
+}
+
+void Heartbeat::callStandIn() {
+  if (!stand_in_timer_.valid() || timer_set_ns_ >= stand_in_looks_ns_ - kTardyNs) return;
+  stand_in_looks_ns_ = timer_set_ns_ + kGraceNs;
+  setTimer(stand_in_timer_.get(), stand_in_looks_ns_);
+}
+
+}  // namespace firsthop
