@@ -269,13 +269,16 @@ void framesThatNobodyKnowsReachJavaScriptButNoFloodDoes() {
   Heartbeat engine(listener.options(10'000 * kMs));
   CHECK(engine.start() == 0);
   const Pair ports(engine);
+  const int64_t from_ns = Heartbeat::nowNs();
   for (int i = 0; i < 2000; i++) CHECK(engine.send(ports.a, frameOf(3)));
   PortCounters counters;
   do {
     std::this_thread::sleep_for(milliseconds(1));
     CHECK(engine.portCounters(ports.b, &counters));
   } while (counters.received + counters.dropped_by_kernel < 2000);
-  CHECK(counters.delivered >= 64 && counters.delivered < 200);
+  // A burst of 64, and 200 a second.
+  const auto most = static_cast<uint64_t>(65 + (Heartbeat::nowNs() - from_ns) / (5 * kMs));
+  CHECK(counters.delivered >= 64 && counters.delivered <= most);
   CHECK(counters.delivered + counters.dropped_unread >= counters.received);
 }
 
@@ -450,28 +453,29 @@ void aThreadThatIsKeptFromRunningIsStoodInFor() {
   CHECK(engine.bindLease(session, table.place()));
   CHECK(engine.load(session, leased(ports.a, kMs), 0, {lease(true), arm(0, kMs)}, Heartbeat::nowNs(), 0) ==
         Heartbeat::LoadResult::Loaded);
-  // One processor, which is this thread's as soon as it wants to run.
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(sched_getcpu(), &one);
-  CHECK(sched_setaffinity(0, sizeof(one), &one) == 0 && sched_setaffinity(thread, sizeof(one), &one) == 0);
-  // The stand-in learns from a turn where the thread is.
-  const auto turned = static_cast<fh_u64>(Heartbeat::nowNs() + 20 * kMs);
-  while (table.renewed() < turned) std::this_thread::sleep_for(milliseconds(1));
+  // One processor, which is this thread's whenever it wants to run. It has the priority first: an ordinary thread that
+  // shares a processor with a real-time one may have to wait for seconds.
   const sched_param usual{};
   sched_param urgent{};
   urgent.sched_priority = 80;
-  // A thread that loses its processor in the middle of a turn keeps the lock; the next time it will not.
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<size_t>(sched_getcpu()), &one);
+  CHECK(sched_setscheduler(0, SCHED_FIFO, &urgent) == 0);
+  CHECK(sched_setaffinity(0, sizeof(one), &one) == 0 && sched_setaffinity(thread, sizeof(one), &one) == 0);
   bool went_on = false;
+  // A thread that loses its processor in the middle of a turn keeps the lock; the next time it will not.
   for (int attempt = 0; attempt < 10 && !went_on; attempt++) {
-    CHECK(sched_setscheduler(0, SCHED_FIFO, &urgent) == 0);
+    // The stand-in learns from a turn where the thread is.
+    const auto turned = static_cast<fh_u64>(Heartbeat::nowNs() + 5 * kMs);
+    while (table.renewed() < turned) std::this_thread::sleep_for(milliseconds(1));
     const int64_t from_ns = Heartbeat::nowNs();
     while (!went_on && Heartbeat::nowNs() < from_ns + 100 * kMs) {
       went_on = table.renewed() >= static_cast<fh_u64>(from_ns + 20 * kMs);
     }
-    CHECK(sched_setscheduler(0, SCHED_OTHER, &usual) == 0);
   }
   CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+  CHECK(sched_setscheduler(0, SCHED_OTHER, &usual) == 0);
   CHECK(went_on);
   CHECK(engine.timing().stand_ins > 0);
 }
