@@ -110,6 +110,7 @@ function machine(modules: Modules, one: One): MicroBenchmark[] {
     settings: SETTINGS,
     vrid: 7,
     mac: virtualMac("ipv4", 7),
+    interfaceMac: "02:00:00:00:00:01",
     checksumForms: ["message-only"],
     authType: 0,
     authData: new Uint8Array(8),

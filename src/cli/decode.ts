@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { canonicalIp, familyOf } from "../core/address.js";
 import { diagnosticText } from "../core/bfd/fields.js";
+import { MESSAGE_TYPE } from "../core/vrrp/packet.js";
 import { FirsthopError } from "../errors.js";
 import {
   type Capture,
@@ -242,7 +243,7 @@ function messageLines(vrrp: Readonly<Record<string, unknown>>): string[] {
   const announced = addresses.length === count ? "" : ` (${count} announced)`;
   const auth = version === 3 ? "" : `, authentication type ${vrrp.authType}`;
   return [
-    `vrrp  version ${version}, type ${type}, VRID ${vrid}, priority ${priority}${priorityNote(priority)}`,
+    `vrrp  version ${version}, type ${type}${typeNote(type)}, VRID ${vrid}, priority ${priority}${priorityNote(priority)}`,
     `      every ${intervalText(vrrp)}, checksum ${vrrp.checksum} (${checksumText(vrrp)})${auth}`,
     `      addresses ${listed}${announced}`,
   ];
@@ -259,6 +260,10 @@ function controlLines(bfd: Readonly<Record<string, unknown>>): string[] {
     `      sends every ${ms(bfd.desiredMinTxUs)} x ${bfd.detectMult}, receives every ${ms(bfd.requiredMinRxUs)}, ` +
       `echo ${bfd.requiredMinEchoRxUs === 0 ? "none" : ms(bfd.requiredMinEchoRxUs)}`,
   ];
+}
+
+function typeNote(type: unknown): string {
+  return type === MESSAGE_TYPE.backupAdvertisement ? " (backup advertisement)" : "";
 }
 
 function priorityNote(priority: unknown): string {

@@ -248,5 +248,6 @@ function receiverFor(message: RawMessage | null, family: IpFamily, given: Assume
     checkAddressList: given.addresses !== undefined,
     ipv4Checksum: given.ipv4Checksum ?? "either",
     ownerReceive: "process",
+    backupAdvertisements: true,
   };
 }

@@ -326,6 +326,7 @@ function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): strin
     ["virtual MAC", router.virtualMac ? `${router.virtualMac} on ${router.virtualInterface ?? "-"}` : "off"],
     ["preempt", router.preempt ? "yes" : "no"],
     ["checksum", `${router.checksum.configured}, sent ${router.checksum.sent.join(" and ")}`],
+    ...bfdText(router),
     ["interval", intervalText(router)],
     ["down after", `${shortDuration(router.activeDownIntervalMs)}, skew ${shortDuration(router.skewTimeMs)}`],
   ];
@@ -333,6 +334,19 @@ function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): strin
     ([leaf, count]) => [`  ${leaf}`, String(count)] as const,
   );
   return `${details(pairs)}\n${color.dim("statistics")}\n${details(statistics)}`;
+}
+
+function bfdText({ bfd }: VirtualRouterStatus): (readonly [string, string])[] {
+  if (!bfd) return [];
+  const { turn, backups } = bfd;
+  const when = turn && (turn.afterMs === 0 ? "at once" : `after ${shortDuration(turn.afterMs)} more`);
+  const own = turn && `rank ${turn.rank}: when the Active fails, it takes over ${when}`;
+  return [
+    ["BFD", own ?? "nobody is followed"],
+    ...backups.map(
+      ({ address, priority }, at) => [at === 0 ? "Backups" : "", `${address} (${priority})`] as const,
+    ),
+  ];
 }
 
 function intervalText(router: VirtualRouterStatus): string {

@@ -36,6 +36,8 @@ export interface BfdConfig {
   readonly multiplier: number;
   /** Which Backup takes over first: 1, 2, … */
   readonly rank: number;
+  /** The Backups find out by themselves who takes over first. */
+  readonly backupAdvertisements: boolean;
   readonly authentication: BfdAuthenticationConfig | null;
 }
 

@@ -132,6 +132,11 @@ const virtualRouterSchema = z.strictObject(
               "Order of the Backups: rank 1 takes over at once, rank n after n-1 times interval x multiplier.",
             examples: [2],
           }).default(1),
+          backupAdvertisements: yesNo({
+            description:
+              "Whether Backups show themselves to each other (VRRP packet type 2 of draft-ietf-rtgwg-vrrp-bfd-p2p), so that their priorities, then their addresses decide who takes over at once, without ranks. VRRPv3 only. Sent to 224.0.0.254 or ff02::114, so that other routers never see them; with unicast, to the peers.",
+            examples: [true],
+          }).default(false),
           authentication: bfdAuthentication,
         },
         { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
@@ -229,8 +234,7 @@ function checkOne(one: Parts, written: Readonly<Record<string, unknown>>, at: At
     const message = "no security: every host on the LAN can read it; it only guards against mistakes";
     report("warning", at("authentication"), message);
   }
-  if (isBlock(written.bfd))
-    checkBfdAuthentication(written.bfd.authentication, at("bfd", "authentication"), report);
+  if (isBlock(written.bfd)) checkBfd(written.bfd, version, at, report);
   if (version !== undefined && one.advertisementInterval !== undefined)
     checkInterval(version, one.advertisementInterval, at("advertisementInterval"), report);
   checkUnicast(one, at, report);
@@ -250,6 +254,22 @@ function checkOne(one: Parts, written: Readonly<Record<string, unknown>>, at: At
     const reason = version === 2 ? "VRRPv2" : "IPv6";
     report("warning", at("checksum"), `no effect: ${reason} knows one form of checksum only`);
   }
+}
+
+function checkBfd(
+  written: Readonly<Record<string, unknown>>,
+  version: 2 | 3 | undefined,
+  at: At,
+  report: Report,
+): void {
+  checkBfdAuthentication(written.authentication, at("bfd", "authentication"), report);
+  if (written.backupAdvertisements !== true) return;
+  if (version === 2) {
+    const message = "VRRPv2 has no backup advertisements: leave it out, or use version 3";
+    report("error", at("bfd", "backupAdvertisements"), message);
+  }
+  if (written.rank !== undefined)
+    report("warning", at("bfd", "rank"), "no effect: with backupAdvertisements, priorities decide");
 }
 
 function checkAddresses(one: Parts, at: At, report: Report): void {
@@ -425,6 +445,7 @@ function normalizeOne(
           intervalUs: parseDuration(one.bfd.interval) as number,
           multiplier: one.bfd.multiplier,
           rank: one.bfd.rank,
+          backupAdvertisements: one.bfd.backupAdvertisements,
           authentication: normalizeBfdAuthentication(one.bfd.authentication),
         }
       : null,

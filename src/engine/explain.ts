@@ -62,6 +62,21 @@ function priorityText(status: VirtualRouterStatus): string {
   return `${priority}: ${configuredPriority} configured, ${[...ordered, ...parts].join(", ")}`;
 }
 
+/** Whose turn it is when BFD says that the Active failed. */
+function turnText({ bfd, priority, primaryAddress }: VirtualRouterStatus, active: string): string[] {
+  if (!bfd?.turn) return [];
+  const { rank, afterMs } = bfd.turn;
+  if (afterMs === 0) return [`when BFD finds ${active} silent, it becomes Active at once: it is of rank 1`];
+  const before = bfd.backups.slice(0, rank - 1).map((one) => `${one.address} (${one.priority})`);
+  const why =
+    bfd.rankFrom === "configuration"
+      ? `it is of rank ${rank}, as configured`
+      : `${before.join(", ")} before it, ${primaryAddress} (${priority}), by priority and address`;
+  return [
+    `when BFD finds ${active} silent, it becomes Active ${describeDuration(afterMs * 1000)} later: ${why}`,
+  ];
+}
+
 function explainBackup(
   status: VirtualRouterStatus,
   history: readonly string[],
@@ -90,6 +105,9 @@ function explainBackup(
             ? `${active.priority} is below ${status.priority}: it is being preempted, or the preempt delay runs`
             : `${active.priority} is below ${status.priority}, but preempt is off`,
     ],
-    next: [`it becomes Active when ${active.address} is silent for ${downInterval} (Active_Down_Interval)`],
+    next: [
+      `it becomes Active when ${active.address} is silent for ${downInterval} (Active_Down_Interval)`,
+      ...turnText(status, active.address),
+    ],
   };
 }

@@ -10,8 +10,8 @@ import type { PortId } from "../core/automaton.js";
 import { type BfdFrame, readBfdFrame } from "../core/bfd/packet.js";
 import type { IpPacket } from "../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../core/nd.js";
-import { GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
-import { familyOfPacket, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
+import { BACKUP_GROUP_ADDRESS, GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
+import { familyOfPacket, MESSAGE_TYPE, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
 import {
   REJECT_REASONS,
   type RejectCounter,
@@ -151,13 +151,15 @@ export class FrameIntake {
     switch (verdict.verdict) {
       case "accept":
         // An octet copy: the frame outlives the batch that it came in.
-        router?.onAdvertisement(
-          verdict.advertisement,
-          verdict.source,
-          verdict.checksumForm,
-          frame.slice(),
-          atUs,
-        );
+        if (verdict.fromBackup) router?.peers.hear(verdict, frame.slice(), atUs);
+        else
+          router?.onAdvertisement(
+            verdict.advertisement,
+            verdict.source,
+            verdict.checksumForm,
+            frame.slice(),
+            atUs,
+          );
         if (router) this.#judgeInterval(router, source, verdict.advertisement.intervalUs, atUs);
         for (const warning of verdict.warnings) {
           if (warning === "legacy-pseudo-header-checksum") continue;
@@ -172,6 +174,7 @@ export class FrameIntake {
           this.#meet(interfaceName, message.vrid, source);
           break;
         }
+        if (isUnwantedBackupAdvertisement(verdict.reason, message)) break;
         this.#notice(
           router,
           verdict.reason,
@@ -246,10 +249,16 @@ export class FrameIntake {
   }
 }
 
-/** To the group; or, where unicast peers are configured, from one of them. The RFCs leave this open. */
+/** Not for this router, but nothing is wrong with it, and the next one comes within the interval. */
+function isUnwantedBackupAdvertisement(reason: RejectReason, message: RawMessage | null): boolean {
+  return reason === "type" && message?.version === 3 && message.type === MESSAGE_TYPE.backupAdvertisement;
+}
+
+/** To one of the groups; or, where unicast peers are configured, from one of them. The RFCs leave this open. */
 function isAddressedTo(router: VirtualRouter, source: string, destination: string): boolean {
   const { unicast, family } = router.config;
-  return unicast ? unicast.peers.includes(source) : destination === GROUP_ADDRESS[family];
+  if (unicast) return unicast.peers.includes(source);
+  return destination === GROUP_ADDRESS[family] || destination === BACKUP_GROUP_ADDRESS[family];
 }
 
 function isOfNode(counter: RejectCounter): counter is Countable {

@@ -7,9 +7,10 @@ export interface LanFacts {
   /** Without accept mode the kernel has no address to answer for, so this router answers ARP and ND itself. */
   readonly answered: readonly string[];
   readonly bfd: boolean;
+  readonly backupAdvertisements: boolean;
 }
 
-const NOTHING: LanFacts = { borrowed: new Set(), answered: [], bfd: false };
+const NOTHING: LanFacts = { borrowed: new Set(), answered: [], bfd: false, backupAdvertisements: false };
 
 /** By name of the interface. */
 export function lanFactsOf(config: Config): (name: string) => LanFacts {
@@ -29,5 +30,6 @@ function factsOf(routers: readonly VirtualRouterConfig[]): LanFacts {
     borrowed: new Set(routers.filter((one) => one.priority !== 255).flatMap(addresses)),
     answered: routers.filter((one) => !one.accept).flatMap(addresses),
     bfd: routers.some((one) => one.bfd !== null),
+    backupAdvertisements: routers.some((one) => one.bfd?.backupAdvertisements === true),
   };
 }

@@ -23,6 +23,7 @@ export interface LanNeeds {
   /** Addresses that this router answers ARP and ND for itself. */
   readonly answered: readonly string[];
   readonly bfd: boolean;
+  readonly backupAdvertisements: boolean;
 }
 
 export interface PortsHost {
@@ -46,8 +47,8 @@ export class Ports {
 
   /** Null: the interface went away, and the news of it is on its way. */
   lan(link: LinkInfo): PortId | null {
-    const { answered, bfd } = this.#host.needs(link.name);
-    const key = [...answered, ...(bfd ? ["bfd"] : [])].join();
+    const { answered, bfd, backupAdvertisements } = this.#host.needs(link.name);
+    const key = [...answered, ...(bfd ? ["bfd"] : []), ...(backupAdvertisements ? ["backup"] : [])].join();
     const known = this.#lan.get(link.name);
     if (known && known.ifindex === link.ifindex && known.key === key) return known.port;
     if (known) this.dropLan(link.name);
@@ -55,7 +56,7 @@ export class Ports {
       kind: "packet",
       ifindex: link.ifindex,
       filter: lanPortFilter(answered, { bfd }),
-      ...socketGroups(answered),
+      ...socketGroups(answered, { backupAdvertisements }),
       ...(bfd ? { udpPorts: [BFD_CONTROL_PORT] } : {}),
     });
     if (port === null) return null;

@@ -19,6 +19,7 @@ export function receiverOf(config: VirtualRouterConfig, settings: VrrpSettings):
     checkAddressList: settings.version === 3,
     ipv4Checksum: "either",
     ownerReceive: "process",
+    backupAdvertisements: settings.backupAdvertisements === true,
     ...(unicast ? { minimumTtl: 1 } : {}),
   };
 }

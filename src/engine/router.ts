@@ -455,6 +455,7 @@ export class Router {
       needs: (name) => ({
         answered: this.#lan(name).answered,
         bfd: this.#lan(name).bfd || this.#bfd.interfaces().has(name),
+        backupAdvertisements: this.#lan(name).backupAdvertisements,
       }),
       opened: (port, name) => this.#intake.setPort(port, name),
       closing: (port) => this.#intake.removePort(port),
@@ -493,6 +494,8 @@ export class Router {
       lanPort: (link) => this.#ports.lan(link),
       datagramPort: (family, ifindex) => this.#ports.datagram(family, ifindex),
       bfd: () => this.#bfd,
+      adopt: (session, one) => this.#bySession.set(session, one),
+      release: (session) => this.#bySession.delete(session),
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
       schedule: (run) => this.#jobs.add(run),

@@ -17,6 +17,9 @@ export interface VirtualRouterStatistics {
   readonly intervalErrors: number;
   readonly priorityZeroPktsRcvd: number;
   readonly priorityZeroPktsSent: number;
+  /** Packets of type 2 (draft-ietf-rtgwg-vrrp-bfd-p2p), which no standard counts. */
+  readonly backupAdvertisementRcvd: number;
+  readonly backupAdvertisementSent: number;
   readonly invalidTypePktsRcvd: number;
   readonly addressListErrors: number;
   readonly packetLengthErrors: number;
@@ -82,8 +85,23 @@ export interface VirtualRouterStatus {
   readonly activeDownIntervalMs: number;
   readonly skewTimeMs: number;
   readonly preempt: boolean;
+  /** Null without `bfd` in its configuration. */
+  readonly bfd: VirtualRouterBfdStatus | null;
   readonly lastChange: StateChange | null;
   readonly statistics: VirtualRouterStatistics;
+}
+
+/** Who takes over when BFD says that the Active failed. */
+export interface VirtualRouterBfdStatus {
+  readonly rankFrom: "configuration" | "backup-advertisements";
+  /** When this Backup would; null while it is no Backup, or BFD is not asked. */
+  readonly turn: { readonly rank: number; readonly afterMs: number } | null;
+  /** The other Backups, by their backup advertisements; who takes over first is first. */
+  readonly backups: readonly {
+    readonly address: string;
+    readonly priority: number;
+    readonly advertisementIntervalMs: number;
+  }[];
 }
 
 /** How a virtual router follows a tracker, and what that makes now. */

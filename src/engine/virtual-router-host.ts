@@ -6,6 +6,7 @@ import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from ".
 import type { BfdSessions } from "./bfd/sessions.js";
 import type { FormsStore } from "./checksum-forms.js";
 import type { FrozenMachine } from "./machine-session.js";
+import type { FrozenPeerTable } from "./peer-table.js";
 import type { StandingRecord } from "./standing.js";
 import type { GlobalStatistics, StateChange } from "./status.js";
 import type { VirtualRouter } from "./virtual-router.js";
@@ -17,6 +18,9 @@ export interface VirtualRouterHost extends FormsStore {
   /** The LAN port of an interface, opened on first use; null when the interface is gone already. */
   lanPort(link: LinkInfo): PortId | null;
   bfd(): BfdSessions;
+  /** Reports of another session are this virtual router's, too; until it is released. */
+  adopt(session: SessionId, one: VirtualRouter): void;
+  release(session: SessionId): void;
   /** The port for unicast peers. */
   datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null;
   wallClockMs(): number;
@@ -72,4 +76,6 @@ export interface FrozenVirtualRouter {
   readonly standing: StandingRecord;
   readonly rejected: Readonly<Record<OwnCounter, number>>;
   readonly controlLost: boolean;
+  /** Missing where the process before knew of none. */
+  readonly peers?: FrozenPeerTable;
 }

@@ -11,6 +11,7 @@ import {
   type VrrpState,
 } from "../core/vrrp/machine.js";
 import type { Orders } from "./orders.js";
+import type { PeerRecord } from "./peer-table.js";
 import type { FaultCause } from "./reasons.js";
 import type {
   StateChange,
@@ -37,6 +38,9 @@ export interface StatusParts {
   /** By VRRP_COUNTERS. */
   readonly counters: Float64Array;
   readonly rejected: Readonly<Record<string, number>>;
+  readonly peers: readonly PeerRecord[];
+  readonly backupAdvertisementRcvd: number;
+  readonly bfdTurn: { readonly rank: number; readonly waitUs: number } | null;
 }
 
 export function virtualRouterStatus(parts: StatusParts): VirtualRouterStatus {
@@ -68,8 +72,21 @@ export function virtualRouterStatus(parts: StatusParts): VirtualRouterStatus {
     activeDownIntervalMs: currentActiveDownIntervalUs(settings, learnedUs) / 1000,
     skewTimeMs: currentSkewTimeUs(settings, learnedUs) / 1000,
     preempt: config.preempt,
+    bfd: bfdOf(parts),
     lastChange: parts.lastChange,
     statistics: statisticsOf(parts),
+  };
+}
+
+function bfdOf({ config, bfdTurn, peers }: StatusParts): VirtualRouterStatus["bfd"] {
+  if (!config.bfd) return null;
+  return {
+    rankFrom: config.bfd.backupAdvertisements ? "backup-advertisements" : "configuration",
+    turn: bfdTurn && { rank: bfdTurn.rank, afterMs: bfdTurn.waitUs / 1000 },
+    backups: peers.map(({ intervalUs, ...peer }) => ({
+      ...peer,
+      advertisementIntervalMs: intervalUs / 1000,
+    })),
   };
 }
 
@@ -78,9 +95,9 @@ function activeAsKnown(settings: VrrpSettings, state: VrrpState): VirtualRouterS
   return state.name === "backup" ? state.active : null;
 }
 
-function statisticsOf({ counters, rejected }: StatusParts): VirtualRouterStatistics {
+function statisticsOf({ counters, rejected, backupAdvertisementRcvd }: StatusParts): VirtualRouterStatistics {
   const moved = Object.fromEntries(VRRP_COUNTERS.map((name, index) => [name, counters[index] ?? 0]));
-  return { ...moved, ...rejected } as unknown as VirtualRouterStatistics;
+  return { ...moved, backupAdvertisementRcvd, ...rejected } as unknown as VirtualRouterStatistics;
 }
 
 /** How a virtual router stands in its sync group. `fault`: something of its own keeps it from running. */

@@ -25,6 +25,7 @@ import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import { MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
+import { PeerTable } from "./peer-table.js";
 import { leaseTerms, Placement, placeRequest } from "./placement.js";
 import {
   describeCauses,
@@ -56,6 +57,7 @@ export class VirtualRouter {
   #network: NetworkView = { link: null, primaryAddress: null };
   readonly #placement: Placement;
   readonly #bfd: BfdBinding;
+  readonly peers: PeerTable;
   #controlLost = false;
   #stopping = false;
   readonly #start: Start;
@@ -120,6 +122,14 @@ export class VirtualRouter {
         this.#plan = null;
         this.#machine.reload();
       },
+    });
+    this.peers = new PeerTable({
+      heartbeat: host.heartbeat,
+      lanPort: () => (this.#network.link ? host.lanPort(this.#network.link) : null),
+      adopt: (session) => host.adopt(session, this),
+      release: (session) => host.release(session),
+      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
+      changed: () => this.#bindBfd(),
     });
     this.#forms = new ChecksumForms(config.name, host);
     this.#placement = new Placement({
@@ -284,6 +294,7 @@ export class VirtualRouter {
     this.#plan = null;
     this.#host.setTimer(0, () => {
       if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
+      this.peers.reload();
     });
   }
 
@@ -330,7 +341,7 @@ export class VirtualRouter {
 
   /** The engine carried out a transition that was foreseen. */
   onTransition(report: TransitionReport): void {
-    this.#machine.onTransition(report);
+    if (!this.peers.onTransition(report)) this.#machine.onTransition(report);
   }
 
   /**
@@ -358,10 +369,13 @@ export class VirtualRouter {
 
   /** Takes over a configuration that needs no restart of the machine. */
   applyLive(config: VirtualRouterConfig): void {
+    const showed = this.#settings().backupAdvertisements;
     this.#config = config;
     this.#receiver = null;
     this.#plan = null;
     this.#machine.reload();
+    if (showed !== this.#settings().backupAdvertisements && this.state.name === "backup")
+      this.#machine.dispatch({ type: "priority" }, this.#host.heartbeat.now());
     this.#bindBfd();
   }
 
@@ -396,6 +410,7 @@ export class VirtualRouter {
       standing: this.#standing.record,
       rejected: { ...this.#rejected },
       controlLost: this.#controlLost,
+      peers: this.peers.look(),
     };
   }
 
@@ -407,6 +422,7 @@ export class VirtualRouter {
     this.#standing.inherit(from.standing);
     Object.assign(this.#rejected, from.rejected);
     this.#controlLost = from.controlLost;
+    if (from.peers) this.peers.resume(from.peers);
     this.#suspended = false;
     // The engine may have moved on in the moment in which it was frozen.
     if (this.state.name !== "initialize")
@@ -417,6 +433,7 @@ export class VirtualRouter {
 
   dispose(): void {
     this.#bfd.close();
+    this.peers.clear();
     this.#machine.dispose();
   }
 
@@ -436,6 +453,9 @@ export class VirtualRouter {
       lastChange: this.#standing.lastChange,
       counters: this.#machine.counters(),
       rejected: this.#rejected,
+      peers: this.peers.backups(this.#heardActive),
+      backupAdvertisementRcvd: this.peers.received(),
+      bfdTurn: this.#bfd.turn,
     });
   }
 
@@ -454,6 +474,7 @@ export class VirtualRouter {
       preemptDelayUs: config.preemptDelayUs,
       yieldsAloud: !config.virtualMac || config.unicast !== null,
       waits: this.#orders.waits,
+      backupAdvertisements: config.bfd?.backupAdvertisements === true,
     };
   }
 
@@ -479,6 +500,7 @@ export class VirtualRouter {
       settings: this.#settings(),
       vrid: this.#config.vrid,
       mac: this.mac,
+      interfaceMac: link.mac,
       checksumForms: this.#forms.toSend(this.#config),
       authType: authentication ? 1 : 0,
       authData: authenticationData(this.#config),
@@ -593,9 +615,19 @@ export class VirtualRouter {
 
   /** Sessions follow the state: a Backup's to its Active, an Active's for its Backups. */
   #bindBfd(): void {
-    const { bfd: config, interface: name } = this.#config;
+    const { bfd: config, interface: name, advertisementIntervalUs } = this.#config;
+    const runs = this.state.name !== "initialize";
+    this.peers.keep(config?.backupAdvertisements && runs ? advertisementIntervalUs : null);
     const local = this.#network.link ? this.primaryAddress : null;
-    this.#bfd.update({ config, interface: name, local, state: this.state });
+    this.#bfd.update({ config, interface: name, local, state: this.state, rank: this.#rank() });
+  }
+
+  /** Whose turn it is when BFD says that the Active failed: 1 is the first; null while that is not known. */
+  #rank(): number | null {
+    const { bfd } = this.#config;
+    if (!bfd?.backupAdvertisements) return bfd?.rank ?? null;
+    const { priority, primaryAddress: address } = this.#settings();
+    return this.peers.rank({ priority, address }, this.#heardActive);
   }
 
   #tellChange(before: VrrpState, reason: VrrpReason, event: VrrpEvent): void {

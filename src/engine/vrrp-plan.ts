@@ -2,9 +2,14 @@
  * VRRP for the heartbeat engine: what may happen in each state without JavaScript, and how the machine's effects
  * become frames and kernel steps. The rules stay in `core/vrrp/machine.ts`; this file only translates.
  */
-import type { KernelStep, Operation, PortId } from "../core/automaton.js";
+import type { FramePattern, KernelStep, Operation, PortId } from "../core/automaton.js";
 import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
-import { GROUP_ADDRESS, GROUP_MAC } from "../core/vrrp/advertisement.js";
+import {
+  BACKUP_GROUP_ADDRESS,
+  BACKUP_GROUP_MAC,
+  GROUP_ADDRESS,
+  GROUP_MAC,
+} from "../core/vrrp/advertisement.js";
 import { announcementFrame } from "../core/vrrp/frames.js";
 import {
   step,
@@ -21,6 +26,8 @@ import {
   comparisonMask,
   encodeAdvertisementDatagram,
   encodeAdvertisementFrame,
+  MESSAGE_TYPE,
+  type MessageType,
   withPriority,
 } from "../core/vrrp/packet.js";
 import { type Compiled, compile, type Foreseeable, type Foreseen, ProgramBuilder } from "./compile.js";
@@ -31,6 +38,8 @@ export interface VrrpPlanInput {
   readonly vrid: number;
   /** MAC that frames leave from and that hosts are told: the virtual MAC, or the interface's own. */
   readonly mac: string;
+  /** The interface's own: what a Backup sends must not lead switches to it. */
+  readonly interfaceMac: string;
   readonly checksumForms: readonly ChecksumForm[];
   /** v2: authentication type and data of our own advertisements. */
   readonly authType: number;
@@ -73,7 +82,7 @@ export type VrrpCompiled = Compiled<VrrpState, VrrpEvent, VrrpStep>;
 /** Builds frames once and lowers effects; lives as long as its input does not change. */
 export class VrrpPlan {
   readonly #input: VrrpPlanInput;
-  readonly #advertisements = new Map<number, readonly { port: PortId; frame: Uint8Array }[]>();
+  readonly #advertisements = new Map<string, readonly { port: PortId; frame: Uint8Array }[]>();
   readonly #announcements = new Map<string, Uint8Array>();
 
   constructor(input: VrrpPlanInput) {
@@ -93,7 +102,7 @@ export class VrrpPlan {
       step: (state, event) => step(this.#input.settings, state, event),
       key: (state) => JSON.stringify(state),
       foresee: (state) => [
-        ...timersOf(state).map(
+        ...timersOf(this.#input.settings, state).map(
           (timer): Foreseen<VrrpEvent> => ({
             event: { type: "timer", timer },
             trigger: { on: "timer", timer: VRRP_TIMERS.indexOf(timer) },
@@ -138,10 +147,17 @@ export class VrrpPlan {
           else if (!this.#input.leased) opening = [...this.#input.open];
           break;
         case "sendAdvertisement":
-          for (const { port, frame } of this.#advertisement(effect.priority)) {
+          for (const { port, frame } of this.#advertisement(effect.priority, MESSAGE_TYPE.advertisement)) {
             if (opening) opening.push({ step: "send", port, frame });
             else operations.push(builder.send(port, frame));
           }
+          break;
+        case "sendBackupAdvertisement":
+          for (const { port, frame } of this.#advertisement(
+            effect.priority,
+            MESSAGE_TYPE.backupAdvertisement,
+          ))
+            operations.push(builder.send(port, frame));
           break;
         case "announce": {
           const frame = this.#announcement(effect.address);
@@ -167,10 +183,16 @@ export class VrrpPlan {
     return operations;
   }
 
-  #advertisement(priority: number): readonly { port: PortId; frame: Uint8Array }[] {
-    const cached = this.#advertisements.get(priority);
+  #advertisement(priority: number, type: MessageType): readonly { port: PortId; frame: Uint8Array }[] {
+    const key = `${type}/${priority}`;
+    const cached = this.#advertisements.get(key);
     if (cached) return cached;
-    const { settings, vrid, authType, authData, mac, unicast, lanPort } = this.#input;
+    const { settings, vrid, authType, authData, unicast, lanPort } = this.#input;
+    const fromActive = type === MESSAGE_TYPE.advertisement;
+    const sourceMac = fromActive ? this.#input.mac : this.#input.interfaceMac;
+    const [group, groupMac] = fromActive
+      ? [GROUP_ADDRESS, GROUP_MAC]
+      : [BACKUP_GROUP_ADDRESS, BACKUP_GROUP_MAC];
     const advertisement = {
       version: settings.version,
       family: settings.family,
@@ -186,23 +208,24 @@ export class VrrpPlan {
       unicast
         ? unicast.peers.map((destination) => ({
             port: unicast.port,
-            frame: encodeAdvertisementDatagram({ advertisement, source, destination, checksumForm }),
+            frame: encodeAdvertisementDatagram({ advertisement, source, destination, checksumForm, type }),
           }))
         : [
             {
               port: lanPort,
               frame: encodeAdvertisementFrame({
                 advertisement,
-                sourceMac: mac,
-                destinationMac: GROUP_MAC[settings.family],
+                sourceMac,
+                destinationMac: groupMac[settings.family],
                 source,
-                destination: GROUP_ADDRESS[settings.family],
+                destination: group[settings.family],
                 checksumForm,
+                type,
               }),
             },
           ],
     );
-    this.#advertisements.set(priority, built);
+    this.#advertisements.set(key, built);
     return built;
   }
 
@@ -242,22 +265,26 @@ function answersClaim(outcome: VrrpStep): boolean {
   );
 }
 
-/** Each known frame again, and the release that its sender would send: the same with priority 0. */
 function foreseeFrames(known: readonly KnownFrame[], port: PortId): Foreseen<VrrpEvent>[] {
-  const foreseen: Foreseen<VrrpEvent>[] = [];
-  for (const { frame, source, priority, intervalUs } of known) {
-    const mask = comparisonMask(frame);
-    foreseen.push({
-      event: { type: "advertisement", source, priority, intervalUs },
-      trigger: { on: "pattern", pattern: { port, bytes: frame, mask } },
-    });
-    const release = withPriority(frame, 0);
-    if (priority !== 0 && release !== null) {
-      foreseen.push({
-        event: { type: "advertisement", source, priority: 0, intervalUs },
-        trigger: { on: "pattern", pattern: { port, bytes: release, mask } },
-      });
-    }
-  }
-  return foreseen;
+  return known.flatMap((frame) =>
+    knownPatterns(frame, port).map(
+      ({ pattern, priority, intervalUs }): Foreseen<VrrpEvent> => ({
+        event: { type: "advertisement", source: frame.source, priority, intervalUs },
+        trigger: { on: "pattern", pattern },
+      }),
+    ),
+  );
+}
+
+/** A known frame again, and the release that its sender would send: the same with priority 0. */
+export function knownPatterns(
+  { frame, priority, intervalUs }: KnownFrame,
+  port: PortId,
+): { readonly pattern: FramePattern; readonly priority: number; readonly intervalUs: number }[] {
+  const mask = comparisonMask(frame);
+  const again = { pattern: { port, bytes: frame, mask }, priority, intervalUs };
+  const release = priority === 0 ? null : withPriority(frame, 0);
+  return release === null
+    ? [again]
+    : [again, { pattern: { port, bytes: release, mask }, priority: 0, intervalUs }];
 }

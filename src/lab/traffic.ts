@@ -186,6 +186,8 @@ export interface SeenAdvert {
   readonly outgoing: boolean;
   readonly family: LabFamily;
   readonly version: number;
+  /** 1: an advertisement; 2: a backup advertisement. */
+  readonly type: number;
   readonly vrid: number;
   readonly priority: number;
 }
@@ -204,6 +206,7 @@ export function readAdverts(frames: readonly SeenFrame[]): SeenAdvert[] {
         outgoing,
         family: ipv6 ? "ipv6" : "ipv4",
         version: octets[payload]! >> 4,
+        type: octets[payload]! & 0x0f,
         vrid: octets[payload + 1]!,
         priority: octets[payload + 2]!,
       },

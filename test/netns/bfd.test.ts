@@ -5,6 +5,7 @@
 import { describe, expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
 import { firstArrivalAfter, median } from "../../src/lab/statistics.js";
+import { firsthop } from "../cli/command.js";
 import {
   eventually,
   type Lab,
@@ -25,8 +26,14 @@ interface Member {
   readonly daemon: LabDaemon;
 }
 
-/** Routers 1 … n with falling priorities and rising ranks; all sessions are up. */
-async function start(lab: Lab, bfd: { interval: string; multiplier: number }): Promise<Member[]> {
+interface Bfd {
+  readonly interval: string;
+  readonly multiplier: number;
+  readonly backupAdvertisements?: boolean;
+}
+
+/** Routers 1 … n with falling priorities and, where they are needed, rising ranks; all sessions are up. */
+async function start(lab: Lab, bfd: Bfd): Promise<Member[]> {
   const members: Member[] = [];
   for (const [index, router] of lab.routers.entries()) {
     const config = daemonConfig({
@@ -35,7 +42,7 @@ async function start(lab: Lab, bfd: { interval: string; multiplier: number }): P
       version: 3,
       priority: 200 - 10 * index,
       intervalMs: 1000,
-      more: { bfd: { ...bfd, rank: Math.max(1, index) } },
+      more: { bfd: bfd.backupAdvertisements ? bfd : { ...bfd, rank: Math.max(1, index) } },
     });
     const daemon = await startDaemon(lab, router, config);
     await daemon.reach(index === 0 ? "active" : "backup", BOUND_MS);
@@ -64,6 +71,17 @@ async function ready(members: readonly Member[], active: Member): Promise<void> 
     };
     await eventually("the session is up and fast", BOUND_MS, settled, () => JSON.stringify(seen));
   }
+}
+
+/** Everybody knows its turn; null: it is no Backup. */
+async function turns(members: readonly Member[], wanted: readonly (number | null)[]): Promise<void> {
+  let seen: readonly (number | null)[] = [];
+  const settled = async (): Promise<boolean> => {
+    const all = await Promise.all(members.map(({ daemon }) => daemon.virtualRouter()));
+    seen = all.map((one) => one?.bfd?.turn?.rank ?? null);
+    return JSON.stringify(seen) === JSON.stringify(wanted);
+  };
+  await eventually("the Backups know their turns", BOUND_MS, settled, () => JSON.stringify(seen));
 }
 
 interface Takeover {
@@ -188,6 +206,47 @@ describe("BFD bound to the Active router", () => {
         expect(changes.slice(again)).toEqual(["r2 bfd-down"]);
         await ready([second, third], second);
         for (const { daemon } of [second, third]) await daemon.stop();
+      });
+    },
+    120_000,
+  );
+
+  netnsTest(
+    "without ranks the Backups know whose turn it is, also once another one is the best",
+    [],
+    async () => {
+      await withLab({ routers: 3 }, async (lab) => {
+        const members = await start(lab, { interval: "20ms", multiplier: 3, backupAdvertisements: true });
+        const [first, second, third] = members as [Member, Member, Member];
+        const changes: string[] = [];
+        for (const [index, { daemon }] of members.entries()) {
+          await daemon.follow((event) => {
+            if (event.type === "stateChange" && event.to === "active")
+              changes.push(`r${index + 1} ${event.reason}`);
+          });
+        }
+        await eventually("the history is read", BOUND_MS, () => changes.length > 0);
+        await turns(members, [null, 1, 2]);
+        const before = changes.length;
+        await lab.cut(first.router, "both", "silent");
+        await second.daemon.reach("active", BOUND_MS);
+        await pause(300);
+        expect(changes.slice(before)).toEqual(["r2 bfd-down"]);
+        await pause(UNREFUTED_MS);
+        await lab.restore(first.router, "both", "silent");
+        await ready(members, first);
+        const order = ["priority", "lan0/10", "195", "--socket", third.daemon.socket];
+        expect((await firsthop(order, {})).code).toBe(0);
+        await turns(members, [null, 2, 1]);
+        const again = changes.length;
+        await lab.cut(first.router, "both", "silent");
+        await third.daemon.reach("active", BOUND_MS);
+        await pause(300);
+        expect(changes.slice(again)).toEqual(["r3 bfd-down"]);
+        expect((await second.daemon.virtualRouter())?.state).toBe("backup");
+        await pause(UNREFUTED_MS);
+        await lab.restore(first.router, "both", "silent");
+        for (const { daemon } of members) await daemon.stop();
       });
     },
     120_000,

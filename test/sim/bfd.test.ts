@@ -51,7 +51,9 @@ async function stage(count: number, bfd: Record<string, unknown> | null, more: o
           vrid: 10,
           priority: 200 - 10 * index,
           addresses: ["192.0.2.1/24"],
-          ...(bfd ? { bfd: { ...bfd, rank: Math.max(1, index) } } : {}),
+          ...(bfd
+            ? { bfd: { ...(bfd.backupAdvertisements ? {} : { rank: Math.max(1, index) }), ...bfd } }
+            : {}),
           ...more,
         },
       ],
@@ -181,6 +183,53 @@ describe("BFD bound to the Active router", () => {
     expect(next?.afterUs).toBeGreaterThan(50_000);
     expect(next?.afterUs).toBeLessThan(65_000);
     expect(others).toEqual([]);
+  });
+
+  it("with backup advertisements they find out by themselves whose turn it is", async () => {
+    const { world, members, run, tookOver } = await stage(4, {
+      interval: "10ms",
+      backupAdvertisements: true,
+    });
+    const turns = () => members.map((one) => one.router.status().virtualRouters[0]?.bfd?.turn?.rank ?? null);
+    expect(turns()).toEqual([null, 1, 2, 3]);
+    const table = members[3]?.router.status().virtualRouters[0]?.bfd;
+    expect(table).toMatchObject({
+      rankFrom: "backup-advertisements",
+      turn: { rank: 3, afterMs: 60 },
+      backups: [
+        { address: "192.0.2.12", priority: 190, advertisementIntervalMs: 1000 },
+        { address: "192.0.2.13", priority: 180, advertisementIntervalMs: 1000 },
+      ],
+    });
+    // Another priority at run time is another order, known at once.
+    (members[3] as Member).router.operations.setPriority("eth0/10", 195);
+    await run(SECOND / 100);
+    expect(turns()).toEqual([null, 2, 3, 1]);
+    const cutUs = world.nowUs;
+    cableOf(members[0]).carrier = false;
+    await run(SECOND / 2);
+    expect(tookOver(cutUs)).toMatchObject([{ name: "r4", reason: "bfd-down" }]);
+    expect(tookOver(cutUs)[0]?.afterUs).toBeLessThan(35_000);
+    // A Backup that is gone without a word is waited for until it is forgotten, one that leaves no longer.
+    await run(5 * SECOND);
+    expect(turns().slice(1)).toEqual([1, 2, null]);
+    const leaving = (members[1] as Member).router.close();
+    await run(SECOND / 100);
+    await leaving;
+    expect(turns().slice(2)).toEqual([1, null]);
+  });
+
+  it("a Backup that vanished is forgotten after three intervals", async () => {
+    const { members, run } = await stage(3, { interval: "10ms", backupAdvertisements: true });
+    const third = () => members[2]?.router.status().virtualRouters[0]?.bfd;
+    expect(third()?.turn?.rank).toBe(2);
+    (members[1] as Member).machine.powerOff();
+    await run(1.9 * SECOND);
+    expect(third()?.turn?.rank).toBe(2);
+    await run(1.2 * SECOND);
+    expect(third()).toMatchObject({ turn: { rank: 1, afterMs: 0 }, backups: [] });
+    const { backupAdvertisementRcvd } = members[2]?.router.status().virtualRouters[0]?.statistics ?? {};
+    expect(backupAdvertisementRcvd).toBeGreaterThan(5);
   });
 
   it("follows the role: after a take-over the sessions go to the new Active", async () => {

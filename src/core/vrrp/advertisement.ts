@@ -37,6 +37,18 @@ export const GROUP_MAC: Readonly<Record<IpFamily, string>> = {
   ipv4: "01:00:5e:00:00:12",
   ipv6: "33:33:00:00:00:12",
 };
+/**
+ * Where backup advertisements go: the groups for experiments (RFC 4727 sections 2.4 and 3.4). The type is not assigned,
+ * and keepalived writes a line into its log for each packet of it that comes to VRRP's own group.
+ */
+export const BACKUP_GROUP_ADDRESS: Readonly<Record<IpFamily, string>> = {
+  ipv4: "224.0.0.254",
+  ipv6: "ff02::114",
+};
+export const BACKUP_GROUP_MAC: Readonly<Record<IpFamily, string>> = {
+  ipv4: "01:00:5e:00:00:fe",
+  ipv6: "33:33:00:00:01:14",
+};
 
 /** 00-00-5E-00-01-{VRID} for IPv4, 00-00-5E-00-02-{VRID} for IPv6. RFC 9568 section 7.3. */
 export function virtualMac(family: IpFamily, vrid: number): string {

@@ -12,13 +12,17 @@
  * speaker claim its virtual router announces its addresses again once it is alone; where its advertisements alone
  * can't lead the hosts back, who yields makes itself heard before), and the way given by the kernel (this router was
  * silent for so long that the kernel's filter let a successor have the virtual router); an Active says another
- * priority of its own at once; an Active may be seen to fail by BFD before its advertisements are missed; and orders: `resign` hands over like a leaving Active but stays in the election,
- * `takeOver` is an Active_Down_Timer that fires now, and a router that `waits` (for the others of its sync group) takes
- * note of that timer instead of following it.
+ * priority of its own at once; an Active may be seen to fail by BFD before its advertisements are missed, and Backups
+ * may show themselves to each other for that (backup advertisements); and orders: `resign` hands over like a leaving
+ * Active but stays in the election, `takeOver` is an Active_Down_Timer that fires now, and a router that `waits` (for
+ * the others of its sync group) takes note of that timer instead of following it.
  */
 import { compareAddresses } from "../address.js";
 import { type IpFamily, PRIORITY_OWNER, PRIORITY_RELEASE, type VrrpVersion } from "./advertisement.js";
+import { arm, cancel, count, type VrrpEffect, type VrrpTimer } from "./effects.js";
 import { activeDownIntervalUs, skewTimeUs } from "./timing.js";
+
+export * from "./effects.js";
 
 /** What one router knows about itself. Priority is the effective one, after tracking. */
 export interface VrrpSettings {
@@ -41,6 +45,8 @@ export interface VrrpSettings {
   readonly yieldsAloud?: boolean;
   /** Does not become Active by itself: somebody else tells it when (`takeOver`). */
   readonly waits?: boolean;
+  /** A Backup shows itself to the others as the Active does (draft-ietf-rtgwg-vrrp-bfd-p2p). */
+  readonly backupAdvertisements?: boolean;
 }
 
 export interface InitializeState {
@@ -82,27 +88,6 @@ export type VrrpState = InitializeState | BackupState | ActiveState;
 
 export const INITIAL_STATE: InitializeState = { name: "initialize", handingOver: false };
 
-export const VRRP_TIMERS = [
-  "adver",
-  "activeDown",
-  "preemptDelay",
-  "announce",
-  "refresh",
-  "handOver",
-  "rank",
-] as const;
-export type VrrpTimer = (typeof VRRP_TIMERS)[number];
-
-/** Counters of ietf-vrrp that a step itself moves. */
-export const VRRP_COUNTERS = [
-  "masterTransitions",
-  "advertisementRcvd",
-  "advertisementSent",
-  "priorityZeroPktsRcvd",
-  "priorityZeroPktsSent",
-] as const;
-export type VrrpCounter = (typeof VRRP_COUNTERS)[number];
-
 export type VrrpEvent =
   | { readonly type: "startup" }
   /** `handOver`: the line works and others may follow, so say priority 0 and forward until one does. */
@@ -128,17 +113,6 @@ export type VrrpEvent =
       readonly priority: number;
       readonly intervalUs: number;
     };
-
-export type VrrpEffect =
-  /** Become, or cease to be, the router that forwards and answers for the virtual addresses. */
-  | { readonly effect: "ownership"; readonly open: boolean }
-  | { readonly effect: "sendAdvertisement"; readonly priority: number }
-  /** Gratuitous ARP (IPv4) or unsolicited neighbour advertisement (IPv6) for one virtual address. */
-  | { readonly effect: "announce"; readonly address: string }
-  /** `afterUs` counts from the event: the passed deadline, or the frame's arrival. */
-  | { readonly effect: "arm"; readonly timer: VrrpTimer; readonly afterUs: number }
-  | { readonly effect: "cancel"; readonly timer: VrrpTimer }
-  | { readonly effect: "count"; readonly counter: VrrpCounter };
 
 /** Why a state was left; the words that `events` and `explain` build on. */
 export type VrrpReason =
@@ -170,9 +144,6 @@ const CONTEST_REFRESH_US = 20_000;
 /** What a leaving Active grants beyond the largest Skew_Time (that of priority 1) to a successor. */
 const HAND_OVER_MARGIN_US = 100_000;
 
-const arm = (timer: VrrpTimer, afterUs: number): VrrpEffect => ({ effect: "arm", timer, afterUs });
-const cancel = (timer: VrrpTimer): VrrpEffect => ({ effect: "cancel", timer });
-const count = (counter: VrrpCounter): VrrpEffect => ({ effect: "count", counter });
 const stay = (state: VrrpState, effects: readonly VrrpEffect[] = []): VrrpStep => ({
   state,
   effects,
@@ -182,6 +153,13 @@ const stay = (state: VrrpState, effects: readonly VrrpEffect[] = []): VrrpStep =
 function advertise(priority: number): VrrpEffect[] {
   const effects = [{ effect: "sendAdvertisement", priority } as const, count("advertisementSent")];
   return priority === PRIORITY_RELEASE ? [...effects, count("priorityZeroPktsSent")] : effects;
+}
+
+/** Says that this Backup is there, and when it will say so again. */
+function advertiseAsBackup(settings: VrrpSettings, priority = settings.priority): VrrpEffect[] {
+  if (!settings.backupAdvertisements) return [];
+  const sent = [{ effect: "sendBackupAdvertisement", priority } as const, count("backupAdvertisementSent")];
+  return [...sent, priority === PRIORITY_RELEASE ? cancel("adver") : arm("adver", settings.intervalUs)];
 }
 
 function announceAll(settings: VrrpSettings): VrrpEffect[] {
@@ -210,7 +188,7 @@ export function handsOver(state: VrrpState): boolean {
 }
 
 /** Timers that may be running in a state: what the machine can be woken by. */
-export function timersOf(state: VrrpState): readonly VrrpTimer[] {
+export function timersOf(settings: VrrpSettings, state: VrrpState): readonly VrrpTimer[] {
   switch (state.name) {
     case "initialize":
       return state.handingOver ? ["handOver"] : [];
@@ -219,6 +197,7 @@ export function timersOf(state: VrrpState): readonly VrrpTimer[] {
         ...(state.wants ? [] : (["activeDown"] as const)),
         ...(state.preemptHold === "running" ? (["preemptDelay"] as const) : []),
         ...(state.activeFailed ? (["rank"] as const) : []),
+        ...(settings.backupAdvertisements ? (["adver"] as const) : []),
       ];
     case "active":
       if (state.resigning) return ["handOver"];
@@ -253,13 +232,7 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
       if (settings.priority === PRIORITY_OWNER) {
         return becomeActive(settings, "startup-owner", state.handingOver ? [cancel("handOver")] : []);
       }
-      return {
-        ...becomeBackup(settings, { activeAdverIntervalUs: settings.intervalUs, active: null }, "startup"),
-        effects: [
-          ...ceaseForwarding,
-          arm("activeDown", currentActiveDownIntervalUs(settings, settings.intervalUs)),
-        ],
-      };
+      return startAsBackup(settings, ceaseForwarding);
     case "advertisement":
       // Row 3: ignored by the RFC. While handing over (ours): the successor is there, so stop forwarding.
       return state.handingOver && event.priority !== PRIORITY_RELEASE
@@ -282,13 +255,27 @@ function stepInitialize(settings: VrrpSettings, state: InitializeState, event: V
   }
 }
 
+function startAsBackup(settings: VrrpSettings, before: readonly VrrpEffect[]): VrrpStep {
+  const backup = becomeBackup(
+    settings,
+    { activeAdverIntervalUs: settings.intervalUs, active: null },
+    "startup",
+  );
+  return { ...backup, effects: [...before, ...backup.effects] };
+}
+
 // Section 6.4.2: Backup
 function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent): VrrpStep {
   switch (event.type) {
     case "shutdown": // Row 4
       return {
         state: INITIAL_STATE,
-        effects: [cancel("activeDown"), ...cancelHold(state)],
+        effects: [
+          cancel("activeDown"),
+          ...cancelHold(state),
+          // As an Active's release: whoever comes next is the first of the Backups from now on.
+          ...advertiseAsBackup(settings, PRIORITY_RELEASE),
+        ],
         reason: "shutdown",
       };
     case "timer":
@@ -298,6 +285,7 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
       }
       if (event.timer === "rank" && state.activeFailed) return followFailed(settings, trusted(state));
       if (event.timer === "preemptDelay") return stay({ ...state, preemptHold: "over" });
+      if (event.timer === "adver") return stay(state, advertiseAsBackup(settings));
       return stay(state);
     case "advertisement":
       return withoutRank(state, hearAsBackup(settings, trusted(state), event));
@@ -308,8 +296,9 @@ function stepBackup(settings: VrrpSettings, state: BackupState, event: VrrpEvent
     case "gaveWay":
     case "startup":
     case "resign":
-    case "priority": // It counts from the next advertisement on, which re-arms the timer with its Skew_Time.
       return stay(state);
+    case "priority": // It counts from the next advertisement on, which re-arms the timer with its Skew_Time.
+      return stay(state, advertiseAsBackup(settings));
   }
 }
 
@@ -463,7 +452,7 @@ function resign(settings: VrrpSettings, state: ActiveState, resigning: "returns"
   if (state.resigning) return stay({ ...state, resigning });
   const announced = ANNOUNCE_REPEATS_US.length;
   return stay({ name: "active", announced, contest: "none", contenderIntervalUs: 0, resigning }, [
-    ...cancelActiveTimers(state),
+    ...cancelActiveTimers(settings, state),
     ...advertise(PRIORITY_RELEASE),
     arm("handOver", handOverLimitUs(settings)),
   ]);
@@ -535,7 +524,7 @@ function hearAsActive(
       ...backup,
       effects: [
         received,
-        ...cancelActiveTimers(state),
+        ...cancelActiveTimers(settings, state),
         // Ours: often the loser is the first to hear, and the winner would never know that hosts were led away.
         ...(settings.yieldsAloud ? advertise(settings.priority) : []),
         { effect: "ownership", open: false },
@@ -566,8 +555,8 @@ function contest(
   return { state: { ...state, contest: "fresh", contenderIntervalUs }, effects: [arm("refresh", afterUs)] };
 }
 
-function cancelActiveTimers(state: ActiveState): VrrpEffect[] {
-  return timersOf(state).map(cancel);
+function cancelActiveTimers(settings: VrrpSettings, state: ActiveState): VrrpEffect[] {
+  return timersOf(settings, state).map(cancel);
 }
 
 /** Not in the RFC: there is a successor, whose advertisements tell more. Until then it is waited for as at the start. */
@@ -579,7 +568,11 @@ function giveWay(settings: VrrpSettings, state: ActiveState): VrrpStep {
   );
   return {
     ...backup,
-    effects: [...cancelActiveTimers(state), { effect: "ownership", open: false }, ...backup.effects],
+    effects: [
+      ...cancelActiveTimers(settings, state),
+      { effect: "ownership", open: false },
+      ...backup.effects,
+    ],
   };
 }
 
@@ -589,7 +582,7 @@ function leave(settings: VrrpSettings, state: ActiveState, handOver: boolean): V
     return {
       state: INITIAL_STATE,
       effects: [
-        ...cancelActiveTimers(state),
+        ...cancelActiveTimers(settings, state),
         ...advertise(PRIORITY_RELEASE),
         { effect: "ownership", open: false },
       ],
@@ -599,7 +592,7 @@ function leave(settings: VrrpSettings, state: ActiveState, handOver: boolean): V
   return {
     state: { name: "initialize", handingOver: true },
     effects: [
-      ...cancelActiveTimers(state),
+      ...cancelActiveTimers(settings, state),
       ...advertise(PRIORITY_RELEASE),
       arm("handOver", handOverLimitUs(settings)),
     ],
@@ -632,7 +625,10 @@ function becomeBackup(
 ): VrrpStep {
   return {
     state: { name: "backup", ...heard, preemptHold: "none" },
-    effects: [arm("activeDown", currentActiveDownIntervalUs(settings, heard.activeAdverIntervalUs))],
+    effects: [
+      arm("activeDown", currentActiveDownIntervalUs(settings, heard.activeAdverIntervalUs)),
+      ...advertiseAsBackup(settings),
+    ],
     reason,
   };
 }

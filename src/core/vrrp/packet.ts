@@ -29,7 +29,10 @@ import {
 } from "../ethernet.js";
 import { type Advertisement, type ChecksumForm, type IpFamily, VRRP_PROTOCOL } from "./advertisement.js";
 
-const TYPE_ADVERTISEMENT = 1;
+/** RFC 9568 section 5.2.2; the second one is draft-ietf-rtgwg-vrrp-bfd-p2p's and not assigned. */
+export const MESSAGE_TYPE = { advertisement: 1, backupAdvertisement: 2 } as const;
+export type MessageType = (typeof MESSAGE_TYPE)[keyof typeof MESSAGE_TYPE];
+
 const HEADER_LENGTH = 8;
 const AUTH_DATA_LENGTH = 8;
 const CENTISECOND_US = 10_000;
@@ -148,6 +151,8 @@ export interface Envelope {
   readonly destination: string;
   /** Decides only for VRRPv3 over IPv4. */
   readonly checksumForm: ChecksumForm;
+  /** Default: an advertisement. */
+  readonly type?: MessageType;
 }
 
 /**
@@ -155,10 +160,12 @@ export interface Envelope {
  * centiseconds, v2 1..255 seconds.
  * @throws RangeError
  */
-export function encodeMessage({ advertisement, source, destination, checksumForm }: Envelope): Uint8Array {
+export function encodeMessage(envelope: Envelope): Uint8Array {
+  const { advertisement, source, destination, checksumForm } = envelope;
   const { version, family, vrid, priority, addresses, intervalUs, authType, authData } = advertisement;
   const message = new Uint8Array(messageLength(version, family, addresses.length));
-  message.set([(version << 4) | TYPE_ADVERTISEMENT, vrid, priority, addresses.length], 0);
+  const type = envelope.type ?? MESSAGE_TYPE.advertisement;
+  message.set([(version << 4) | type, vrid, priority, addresses.length], 0);
   if (version === 2) {
     message.set([authType, wireInterval(intervalUs, SECOND_US, 255)], 4);
     message.set(authData.subarray(0, AUTH_DATA_LENGTH), message.length - AUTH_DATA_LENGTH);

@@ -12,7 +12,7 @@ import {
   VRRP_PROTOCOL,
   type VrrpVersion,
 } from "./advertisement.js";
-import { familyOfPacket, type RawMessage, toAdvertisement } from "./packet.js";
+import { familyOfPacket, MESSAGE_TYPE, type RawMessage, toAdvertisement } from "./packet.js";
 
 /** What the verdict depends on: the virtual router that receives. */
 export interface VrrpReceiver {
@@ -36,6 +36,8 @@ export interface VrrpReceiver {
   readonly ownerReceive: "process" | "discard";
   /** Unicast peers whose packets come through routers: their TTL may be lower. Default 255. */
   readonly minimumTtl?: number;
+  /** Whether backup advertisements (draft-ietf-rtgwg-vrrp-bfd-p2p) count; to others they are an unknown type. */
+  readonly backupAdvertisements?: boolean;
 }
 
 /** Reasons in the order of the checks. */
@@ -126,6 +128,8 @@ export type Verdict =
   | {
       readonly verdict: "accept";
       readonly advertisement: Advertisement;
+      /** It is a backup advertisement: who sent it is not Active. */
+      readonly fromBackup: boolean;
       readonly source: string;
       readonly checksumForm: ChecksumForm;
       readonly warnings: readonly ReceiveWarning[];
@@ -154,7 +158,7 @@ export function receive(ip: IpPacket, message: RawMessage | null, receiver: Vrrp
 function checkMessage(message: RawMessage, family: IpFamily, receiver: VrrpReceiver): RejectReason | null {
   // Version 2 knows IPv4 only: over IPv6 it is no version at all.
   if (message.version !== receiver.version || (message.version === 2 && family === "ipv6")) return "version";
-  if (message.type !== 1) return "type";
+  if (!isKnownType(message, receiver)) return "type";
   if (!isComplete(message)) return "length";
   if (!checksumForm(message, family, receiver.ipv4Checksum)) return "checksum";
   if (message.vrid !== receiver.vrid || family !== receiver.family) return "vrid";
@@ -164,6 +168,11 @@ function checkMessage(message: RawMessage, family: IpFamily, receiver: VrrpRecei
   if (family === "ipv6" && !isLinkLocal(message.addresses[0] as string))
     return "first-address-not-link-local";
   return message.interval === 0 ? "interval-zero" : null;
+}
+
+function isKnownType({ version, type }: RawMessage, { backupAdvertisements }: VrrpReceiver): boolean {
+  if (type === MESSAGE_TYPE.backupAdvertisement) return backupAdvertisements === true && version === 3;
+  return type === MESSAGE_TYPE.advertisement;
 }
 
 /** Everything that version and count ask for is there. Surplus octets are no error by the RFCs. */
@@ -223,7 +232,8 @@ function checkConsistency(
     if (message.version === 2) return discard("interval");
     warnings.push("interval-mismatch");
   }
-  return { verdict: "accept", advertisement, source, checksumForm: form, warnings };
+  const fromBackup = message.type === MESSAGE_TYPE.backupAdvertisement;
+  return { verdict: "accept", advertisement, fromBackup, source, checksumForm: form, warnings };
 }
 
 /** Count and list, as a set: the order should be the same everywhere, but is not checked. */

@@ -4,7 +4,7 @@
  */
 import { macToBytes } from "../../core/address.js";
 import { virtualMac } from "../../core/vrrp/advertisement.js";
-import { familyOfPacket, readVrrpFrame } from "../../core/vrrp/packet.js";
+import { familyOfPacket, MESSAGE_TYPE, readVrrpFrame } from "../../core/vrrp/packet.js";
 import type { Lease, LeaseTerms } from "../driver.js";
 
 export class SimulatedLease implements Lease {
@@ -44,7 +44,7 @@ export class SimulatedLease implements Lease {
   hear(frame: Uint8Array, nowUs: number): void {
     if (!this.#claimed || this.#gaveWay || nowUs - this.#renewedUs <= this.terms.overdueUs) return;
     const vrrp = readVrrpFrame(frame);
-    if (!vrrp?.message || vrrp.message.priority === 0) return;
+    if (vrrp?.message?.type !== MESSAGE_TYPE.advertisement || vrrp.message.priority === 0) return;
     if (virtualMac(familyOfPacket(vrrp.ip), vrrp.message.vrid) !== this.mac) return;
     this.#gaveWay = true;
     this.changed();

@@ -28,6 +28,8 @@ export interface BindingView {
   /** Source of our advertisements; null while there is none. */
   readonly local: string | null;
   readonly state: VrrpState;
+  /** This Backup's place among the Backups; null: not known yet, so advertisements alone decide. */
+  readonly rank: number | null;
 }
 
 /** An Active that lives shows it within so many of its intervals after a take-over. */
@@ -50,6 +52,7 @@ export class BfdBinding {
   #bond: BfdBond | null = null;
   #nextSignal = 0;
   #config: BfdConfig | null = null;
+  #rank: number | null = null;
   #tookOver: { readonly address: string; readonly untilUs: number } | null = null;
   #refuted: readonly { readonly address: string; readonly atUs: number }[] = [];
   /** Whose session is not believed, and how to end that. */
@@ -64,10 +67,16 @@ export class BfdBinding {
     return this.#bond;
   }
 
+  /** When it is this Backup's turn; null while it listens to no session, or does not believe it. */
+  get turn(): { readonly rank: number; readonly waitUs: number } | null {
+    return this.#bond && this.#rank !== null ? { rank: this.#rank, waitUs: this.#bond.waitUs } : null;
+  }
+
   /** The virtual router or its surroundings changed. */
   update(view: BindingView): void {
     const { config, local, state } = view;
     this.#config = config;
+    this.#rank = view.rank;
     if (!config && !this.#watch && !this.#answer) return;
     const active = state.name === "backup" && state.active?.priority !== 0 ? state.active : null;
     this.#listen(config && local && active ? { ...view, local, config, address: active.address } : null);
@@ -155,8 +164,9 @@ export class BfdBinding {
     const config = this.#config;
     const believed = this.#disbelief === null || this.#disbelief.address !== this.#watch?.address;
     const { address, signal } = this.#watch ?? { address: "", signal: 0 };
-    const waitUs = config ? (config.rank - 1) * config.intervalUs * config.multiplier : 0;
-    const bond = this.#watch && believed ? { address, signal, waitUs } : null;
+    const rank = this.#rank;
+    const waitUs = config && rank !== null ? (rank - 1) * config.intervalUs * config.multiplier : 0;
+    const bond = this.#watch && believed && rank !== null ? { address, signal, waitUs } : null;
     if (JSON.stringify(bond) === JSON.stringify(this.#bond)) return;
     this.#bond = bond;
     this.#host.changed();

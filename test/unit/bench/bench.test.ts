@@ -296,6 +296,7 @@ describe("what is read off the wire", () => {
     outgoing: false,
     family: "ipv4",
     version: 3,
+    type: 1,
     vrid,
     priority: 100,
   });

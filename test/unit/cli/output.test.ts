@@ -77,6 +77,7 @@ const ROUTER: VirtualRouterStatus = {
   activeDownIntervalMs: 361,
   skewTimeMs: 61,
   preempt: true,
+  bfd: null,
   lastChange: {
     at: "2026-01-01T00:00:00.000Z",
     from: "initialize",
@@ -91,6 +92,8 @@ const ROUTER: VirtualRouterStatus = {
     intervalErrors: 0,
     priorityZeroPktsRcvd: 0,
     priorityZeroPktsSent: 0,
+    backupAdvertisementRcvd: 0,
+    backupAdvertisementSent: 0,
     invalidTypePktsRcvd: 0,
     addressListErrors: 0,
     packetLengthErrors: 0,

@@ -55,6 +55,8 @@ function word(effect: Exclude<VrrpEffect, { effect: "count" }>): string {
   switch (effect.effect) {
     case "sendAdvertisement":
       return `send(${effect.priority})`;
+    case "sendBackupAdvertisement":
+      return `sendBackup(${effect.priority})`;
     case "announce":
       return `announce(${effect.address})`;
     case "arm":
@@ -286,14 +288,14 @@ describe("announcements", () => {
     let state = step(V3, BACKUP, { type: "timer", timer: "activeDown" }).state;
     const gaps: string[] = [];
     for (let round = 0; round < ANNOUNCE_REPEATS_US.length; round++) {
-      expect(timersOf(state)).toContain("announce");
+      expect(timersOf(V3, state)).toContain("announce");
       const result = step(V3, state, { type: "timer", timer: "announce" });
       expect(words(result.effects).slice(0, 2)).toEqual(["announce(192.0.2.1)", "announce(192.0.2.254)"]);
       gaps.push(...words(result.effects).slice(2));
       state = result.state;
     }
     expect(gaps).toEqual(["arm(announce 80000)", "arm(announce 900000)", "arm(announce 4000000)"]);
-    expect(timersOf(state)).toEqual(["adver"]);
+    expect(timersOf(V3, state)).toEqual(["adver"]);
   });
 
   it("follow a contest: soon, with each further claim, and again when the contender has been silent", () => {
@@ -351,7 +353,8 @@ describe("every state and event", () => {
   ];
 
   it("opens before it advertises, closes before it leaves, and arms nothing in Initialize but the hand-over", () => {
-    for (const settings of [V3, V2, { ...V3, priority: 255 }]) {
+    const showing = { ...V3, backupAdvertisements: true };
+    for (const settings of [V3, V2, { ...V3, priority: 255 }, showing]) {
       for (const state of states) {
         for (const event of events) {
           const result = step(settings, state, event);
@@ -366,7 +369,7 @@ describe("every state and event", () => {
             );
           }
           for (const word of said.filter((one) => one.startsWith("arm"))) {
-            expect(timersOf(result.state)).toContain(/\((\w+)/.exec(word)?.[1]);
+            expect(timersOf(settings, result.state)).toContain(/\((\w+)/.exec(word)?.[1]);
           }
         }
       }
@@ -405,6 +408,30 @@ describe("the Active's failure by BFD (draft-ietf-rtgwg-vrrp-bfd-p2p)", () => {
   });
 });
 
+describe("backup advertisements (draft-ietf-rtgwg-vrrp-bfd-p2p)", () => {
+  const showing: VrrpSettings = { ...V3, backupAdvertisements: true };
+  const shows = ["sendBackup(100)", "arm(adver 1000000)"];
+
+  it("leave when a Backup starts, then each interval, and at once with another priority", () => {
+    expect(words(step(showing, INITIAL_STATE, { type: "startup" }).effects).slice(1)).toEqual(shows);
+    expect(words(step(showing, BACKUP, { type: "timer", timer: "adver" }).effects)).toEqual(shows);
+    expect(words(step(showing, BACKUP, { type: "priority" }).effects)).toEqual(shows);
+    expect(timersOf(showing, BACKUP)).toEqual(["activeDown", "adver"]);
+    expect(timersOf(V3, BACKUP)).toEqual(["activeDown"]);
+    expect(words(step(V3, BACKUP, { type: "timer", timer: "adver" }).effects)).toEqual([]);
+  });
+
+  it("begin where an Active yields, and end where a Backup follows; who leaves says so", () => {
+    const yielded = words(step(showing, ACTIVE, heard(200)).effects);
+    expect(yielded.slice(0, 2)).toEqual(["cancel(adver)", "close"]);
+    expect(yielded.slice(-2)).toEqual(shows);
+    const followed = words(step(showing, BACKUP, { type: "timer", timer: "activeDown" }).effects);
+    expect(followed).toEqual(BECOME_ACTIVE);
+    const left = words(step(showing, BACKUP, { type: "shutdown", handOver: true }).effects);
+    expect(left).toEqual(["cancel(activeDown)", "sendBackup(0)", "cancel(adver)"]);
+  });
+});
+
 describe("orders", () => {
   const resign = (returns: boolean): VrrpEvent => ({ type: "resign", returns });
   const resigned = (returns: boolean) => step(V3, ACTIVE, resign(returns));
@@ -413,7 +440,7 @@ describe("orders", () => {
     const first = resigned(true);
     expect(words(first.effects)).toEqual(["cancel(adver)", "send(0)", "arm(handOver 1096094)"]);
     expect(first).toMatchObject({ state: { name: "active", resigning: "returns" }, reason: null });
-    expect(timersOf(first.state)).toEqual(["handOver"]);
+    expect(timersOf(V3, first.state)).toEqual(["handOver"]);
     const released = step(V3, first.state, heard(0));
     expect(words(released.effects)).toEqual([]);
     // Whatever its priority: it was asked to.
@@ -461,7 +488,7 @@ describe("orders", () => {
     const settings = { ...V3, waits: true };
     const wants = step(settings, BACKUP, { type: "timer", timer: "activeDown" });
     expect(wants).toMatchObject({ state: { name: "backup", wants: true }, effects: [], reason: null });
-    expect(timersOf(wants.state)).toEqual([]);
+    expect(timersOf(settings, wants.state)).toEqual([]);
     expect(step(settings, wants.state, heard(50)).state).toHaveProperty("wants");
     const follows = step(settings, wants.state, heard(200));
     expect(follows.state).not.toHaveProperty("wants");

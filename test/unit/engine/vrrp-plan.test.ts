@@ -1,6 +1,7 @@
 /** The automaton does what the state machine says, whatever happens in whatever order. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { formatMac } from "../../../src/core/address.js";
 import { GROUP_ADDRESS, GROUP_MAC, virtualMac } from "../../../src/core/vrrp/advertisement.js";
 import {
   INITIAL_STATE,
@@ -29,6 +30,7 @@ function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
     settings: { ...SETTINGS, ...settings },
     vrid: 7,
     mac: virtualMac("ipv4", 7),
+    interfaceMac: "02:00:00:00:00:07",
     checksumForms: ["message-only"],
     authType: 0,
     authData: new Uint8Array(8),
@@ -91,7 +93,7 @@ describe("the automaton of a virtual router", () => {
       const timers = compiled.program.postures[index]?.transitions.flatMap(({ trigger }) =>
         trigger.on === "timer" ? [VRRP_TIMERS[trigger.timer]] : [],
       );
-      expect(timers).toEqual(timersOf(state));
+      expect(timers).toEqual(timersOf(SETTINGS, state));
     });
   });
 
@@ -158,5 +160,19 @@ describe("the automaton of a virtual router", () => {
       ({ trigger }) => trigger.on === "timer" && VRRP_TIMERS[trigger.timer] === "adver",
     );
     expect(beat?.operations.filter(({ op }) => op === "send")).toHaveLength(2);
+  });
+
+  it("sends backup advertisements from the interface's own MAC: a switch must not follow them", () => {
+    const showing = { backupAdvertisements: true };
+    const { compiled } = startedAsBackup(new VrrpPlan(input(showing)), { ...SETTINGS, ...showing });
+    const backup = compiled.states.findIndex((state) => state.name === "backup");
+    const beat = compiled.program.postures[backup]?.transitions.find(
+      ({ trigger }) => trigger.on === "timer" && VRRP_TIMERS[trigger.timer] === "adver",
+    );
+    expect(beat).toMatchObject({ next: backup, report: false });
+    const send = beat?.operations.find(({ op }) => op === "send");
+    const frame = send?.op === "send" ? compiled.program.frames[send.frame] : undefined;
+    expect(formatMac((frame ?? new Uint8Array(14)).subarray(6, 12))).toBe("02:00:00:00:00:07");
+    expect(frame && readVrrpFrame(frame)?.message).toMatchObject({ type: 2, priority: 100, vrid: 7 });
   });
 });
