@@ -136,7 +136,7 @@ Failure Ownership::open(uint32_t token, std::shared_ptr<Ownership>& made) {
   auto* head = reinterpret_cast<fh_table_head*>(ownership->table_);
   head->abi = FH_ABI;
   head->token = token;
-  if (Failure failure = ownership->load()) return failure;
+  if (Failure failure = ownership->load(Program::kEgress)) return failure;
   made = std::move(ownership);
   return {};
 }
@@ -167,17 +167,22 @@ Failure Ownership::mapMemory() {
   return {};
 }
 
-Failure Ownership::load() {
-  const UniqueFd* maps = maps_.data();
+// The verifier takes some milliseconds for each, and of the two ways in most daemons use one.
+Failure Ownership::load(Program program) {
   using bpf::ProgramType;
-  if (Failure failure =
-          bpf::loadProgram(ProgramType::kXdp, "fh_xdp", link(bpf::kXdpCode, bpf::kXdpMaps, maps, kHints), xdp_))
-    return failure;
-  if (Failure failure = bpf::loadProgram(ProgramType::kSchedCls, "fh_ingress",
-                                         link(bpf::kIngressCode, bpf::kIngressMaps, maps, kHints), ingress_))
-    return failure;
-  return bpf::loadProgram(ProgramType::kSchedCls, "fh_egress",
-                          link(bpf::kEgressCode, bpf::kEgressMaps, maps, kHints), egress_);
+  const auto into = [&](UniqueFd& fd, ProgramType type, const char* name, const auto& code, const auto& maps) {
+    return fd.valid() ? Failure{} : bpf::loadProgram(type, name, link(code, maps, maps_.data(), kHints), fd);
+  };
+  switch (program) {
+    case Program::kXdp:
+      return into(xdp_, ProgramType::kXdp, "fh_xdp", bpf::kXdpCode, bpf::kXdpMaps);
+    case Program::kIngress:
+      return into(ingress_, ProgramType::kSchedCls, "fh_ingress", bpf::kIngressCode, bpf::kIngressMaps);
+    case Program::kEgress:
+      return into(egress_, ProgramType::kSchedCls, "fh_egress", bpf::kEgressCode, bpf::kEgressMaps);
+    default:
+      return {};
+  }
 }
 
 Failure Ownership::put(uint32_t ifindex, bpf::Place place, int program, const char* name) {
@@ -207,9 +212,11 @@ Failure Ownership::attach(uint32_t ifindex, Hook hook, Hook& used) {
                                  [&](const bpf::Attached& one) { return one.ifindex == ifindex; });
   if (there) return Failure::of(EEXIST, "interface " + std::to_string(ifindex));
   used = hook;
+  const bool xdp = hook == Hook::kXdpNative || hook == Hook::kXdpGeneric;
+  if (Failure failure = load(xdp ? Program::kXdp : Program::kIngress)) return failure;
   if (Failure failure = attachGuard(ifindex, hook == Hook::kClsact)) return failure;
   Failure failure;
-  if (hook == Hook::kXdpNative || hook == Hook::kXdpGeneric) {
+  if (xdp) {
     const auto place = hook == Hook::kXdpNative ? bpf::Place::kXdpNative : bpf::Place::kXdpGeneric;
     failure = put(ifindex, place, xdp_.get(), "fh_xdp");
   } else {
@@ -479,7 +486,7 @@ Failure Ownership::adopt(const FoundOwnership& found, uint32_t token, std::share
   if (Failure failure = ownership->mapMemory()) return failure;
   if (Failure failure = ownership->readGroups()) return failure;
   for (const auto& [slot, group] : ownership->groups_) ownership->slotsByHash_[hashOf(group.key)].push_back(slot);
-  if (Failure failure = ownership->load()) return failure;
+  if (Failure failure = ownership->load(Program::kEgress)) return failure;
   ownership->attached_ = found.attached;
   reinterpret_cast<fh_table_head*>(ownership->table_)->token = token;
   made = std::move(ownership);
@@ -520,7 +527,8 @@ int Ownership::programFd(Program program) const {
   }
 }
 
-Failure Ownership::testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan) const {
+Failure Ownership::testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan) {
+  if (Failure failure = load(program)) return failure;
   const bool xdp = program == Program::kXdp || program == Program::kBareXdpPass || program == Program::kBareXdpDrop;
   const auto type = xdp ? bpf::ProgramType::kXdp : bpf::ProgramType::kSchedCls;
   int fd = programFd(program);

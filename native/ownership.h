@@ -94,7 +94,7 @@ class Ownership {
   Failure close();
   bool closed() const { return closed_; }
 
-  Failure testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan) const;
+  Failure testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan);
 
  private:
   enum Map { kLeases, kGroups, kAddresses, kCounters, kHints, kMaps };
@@ -104,7 +104,8 @@ class Ownership {
   Failure openMaps(const FoundOwnership& found);
   Failure mapMemory();
   Failure readGroups();
-  Failure load();
+  // Where it is not loaded yet; the bare ones are loaded where they are used.
+  Failure load(Program program);
   Failure attachGuard(uint32_t ifindex, bool clsact);
   Failure put(uint32_t ifindex, bpf::Place place, int program, const char* name);
   Failure takeOff(const bpf::Attached& attached) const;

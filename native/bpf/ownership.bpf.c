@@ -65,8 +65,7 @@ enum {
 };
 
 struct frame {
-  fh_u64 mac;     // destination on the way in, source on the way out
-  fh_u64 source;  // on the way in, at tc
+  fh_u64 mac;  // destination on the way in, source on the way out
   // Behind the Ethernet header and all tags.
   const fh_u8* payload;
   const fh_u8* end;
@@ -271,14 +270,6 @@ INLINE int judge(struct frame* frame) {
   return next == IP_VRRP && !lease ? listenIpv6(frame) : PASS;
 }
 
-// VRRP from a group's MAC to all routers. The macvlan driver would hand it to the group's own device and to no other
-// listener, where no socket of ours is: the packet sockets have had it before tc. What the kernel would do with it there
-// grows with the number of devices, since each has a route for multicast. A tag's socket is behind this program.
-INLINE int isSpent(const struct frame* frame) {
-  fh_u32 slot;
-  return (frame->mac & 1) && frame->vlan[0] == 0 && groupOf(frame, frame->source, &slot) != 0;
-}
-
 // True: a frame in the name of a group that another router speaks for.
 INLINE int keepIn(struct frame* frame) {
   skipTags(frame);
@@ -330,15 +321,29 @@ INLINE int readTc(struct tc_context* context, struct frame* frame, fh_u32 looked
     fh_u64 macs[2] = {};
     if (loadRelative(context, 0, &macs[0], 6, 0) < 0 || loadRelative(context, 6, &macs[1], 6, 0) < 0) return 0;
     frame->mac = macs[macAt / 6];
-    frame->source = macs[1];
     if (data + ETHER_HEADER > frame->end || readMac(data) != macs[0] || readMac(data + 6) != macs[1]) return 1;
   }
   if (data + ETHER_HEADER > frame->end) return 0;
   frame->mac = readMac(data + macAt);
-  frame->source = readMac(data + 6);
   frame->etherType = read16(data + 12);
   frame->payload = data + ETHER_HEADER;
   return 1;
+}
+
+// VRRP from a group's MAC to all routers. The macvlan driver would hand it to the group's own device and to no other
+// listener, where no socket of ours is: the packet sockets have had it before tc. What the kernel would do with it there
+// grows with the number of devices, since each has a route for multicast. A tag's socket is behind this program.
+//
+// Zero when that is so, asked for before the frame is judged: the verifier would go through it once for each way to
+// judge one.
+INLINE fh_u64 unlessSpent(const struct tc_context* context, const struct frame* frame) {
+  const fh_u8* data = (const fh_u8*)(long)context->data;
+  if (data + ETHER_HEADER > (const fh_u8*)(long)context->data_end || !(data[0] & 1)) return 1;
+  const fh_u64 source = readMac(data + 6);
+  const struct fh_lease* lease = leaseOf(fh_hints[fh_hash(context->ifindex, source)]);
+  if (!lease) return 1;
+  const fh_u64* its = (const fh_u64*)&lease->key;
+  return (its[0] ^ context->ifindex) | (its[1] ^ source) | frame->vlan[0];
 }
 
 SECTION("fh_ingress")
@@ -346,8 +351,9 @@ int ingress(struct tc_context* context) {
   struct frame frame = {};
   if (!readTc(context, &frame, LOOKED_AT_IN, 0)) return TC_NEXT;
   skipTags(&frame);
+  const fh_u64 wanted = unlessSpent(context, &frame);
   const int fate = judge(&frame);
-  return fate == KEPT_OUT || (fate == HEARD && isSpent(&frame)) ? TC_DROP : TC_NEXT;
+  return fate == KEPT_OUT || (fate == HEARD && wanted == 0) ? TC_DROP : TC_NEXT;
 }
 
 SECTION("fh_egress")
