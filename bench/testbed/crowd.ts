@@ -53,6 +53,9 @@ function crowdOf(children: readonly LabProcess[], mark: string): Crowd {
   };
 }
 
+/** As a service has it: a shell may tell Node to read certificates at each start, which takes longer than Node itself. */
+const SERVICE_ENVIRONMENT = { NODE_EXTRA_CA_CERTS: "", NODE_OPTIONS: "" };
+
 const prepareFirsthop: Prepare = async (subject, field, node, { members, priority, intervalMs }) => {
   const base = join(field.directory, `${node.name}-firsthop`);
   const virtualRouters = members.map((member) => ({
@@ -66,10 +69,11 @@ const prepareFirsthop: Prepare = async (subject, field, node, { members, priorit
   const main = join(subject.root!, "dist/cli/main.js");
   return {
     start: async () => {
-      const child = node.spawn(`${node.name}-firsthop`, process.execPath, [
+      const args = [
         ...[main, "run", "-c", `${base}.yaml`, "--socket", `${base}.sock`],
         ...["--state-directory", `${base}-state`],
-      ]);
+      ];
+      const child = node.spawn(`${node.name}-firsthop`, process.execPath, args, SERVICE_ENVIRONMENT);
       return crowdOf([child], `${base}.yaml`);
     },
   };

@@ -3,7 +3,7 @@
  * the automaton that follows is loaded; transitions that the heartbeat engine made by itself are read from its reports.
  */
 import type { Operation } from "../core/automaton.js";
-import { PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
+import { PRIORITY_OWNER, PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
 import {
   INITIAL_STATE,
   step,
@@ -128,12 +128,14 @@ export class MachineSession {
   /**
    * Starts the machine. Who was heard last counts as heard now: an Active may advertise more rarely than this router
    * would, and would else be taken for dead before it speaks again.
+   * @param countsFromUs since when it listens; the owner of the addresses speaks now
    */
-  start(): void {
+  start(countsFromUs: number): void {
     const nowUs = this.#heartbeat.now();
     const heard = this.#overheard;
     this.#overheard = null;
-    this.dispatch({ type: "startup" }, nowUs);
+    const speaks = this.#owner.settings().priority === PRIORITY_OWNER;
+    this.dispatch({ type: "startup" }, speaks ? nowUs : countsFromUs);
     if (heard && nowUs - heard.atUs < 3 * heard.event.intervalUs) this.dispatch(heard.event, nowUs);
   }
 

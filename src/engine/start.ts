@@ -9,8 +9,10 @@ export interface StartHost {
   schedule(run: () => void): void;
   intervalUs(): number;
   startupDelayUs(): number;
-  /** Starts, if that is still allowed. */
-  start(): void;
+  /** Since when everybody on the LAN is heard; null: not yet, or there was a break. */
+  hearsSinceUs(): number | null;
+  /** Starts, if that is still allowed; its timers count from that moment. */
+  start(countsFromUs: number): void;
   /** The start-up delay is over. */
   delayOver(): void;
 }
@@ -19,6 +21,7 @@ export class Start {
   readonly #host: StartHost;
   readonly #madeAtUs: number;
   #listening = false;
+  #sinceUs = 0;
   /** The start-up delay runs. */
   #delayed = false;
   #waiters: (() => void)[] = [];
@@ -31,12 +34,24 @@ export class Start {
   /**
    * Starts after having listened for two intervals. The RFC's Backup does nothing else, but at 10 ms its three
    * intervals pass before JavaScript has read its first advertisement; heard before, it is known to the first program.
+   * What is listened while the kernel makes the device need not be listened again.
    */
   soon(): void {
     if (this.#listening || this.#isLater()) return;
     this.#listening = true;
-    const listenUs = Math.min(2 * this.#host.intervalUs(), LISTEN_MAX_US);
-    this.#host.setTimer(listenUs, () => this.#host.schedule(() => this.#now()));
+    const nowUs = this.#host.now();
+    this.#sinceUs = this.#host.hearsSinceUs() ?? nowUs;
+    const listenUs = Math.min(2 * this.#host.intervalUs(), LISTEN_MAX_US) - (nowUs - this.#sinceUs);
+    this.#host.setTimer(Math.max(0, listenUs), () => this.#host.schedule(() => this.#now()));
+  }
+
+  /**
+   * Silence that was listened to counts, where it is one interval at most: so two are left for what JavaScript has not
+   * read yet.
+   */
+  #countsFromUs(): number {
+    const nowUs = this.#host.now();
+    return this.#host.intervalUs() < LISTEN_MAX_US ? nowUs : Math.max(this.#sinceUs, nowUs - LISTEN_MAX_US);
   }
 
   /** Resolves when no start is under way. */
@@ -58,7 +73,7 @@ export class Start {
 
   #now(): void {
     this.#listening = false;
-    this.#host.start();
+    this.#host.start(this.#countsFromUs());
     for (const wake of this.#waiters.splice(0)) wake();
   }
 }

@@ -61,6 +61,8 @@ export class VirtualRouter {
   #controlLost = false;
   #stopping = false;
   readonly #start: Start;
+  /** Since when the LAN works and JavaScript reads what comes in; null: it does not, or not for sure. */
+  #hearsSinceUs: number | null = null;
 
   readonly #machine: MachineSession;
   /** Made anew when what it is made of changes. */
@@ -108,7 +110,8 @@ export class VirtualRouter {
       schedule: (run) => host.schedule(run),
       intervalUs: () => this.#config.advertisementIntervalUs,
       startupDelayUs: () => this.#config.startupDelayUs,
-      start: () => this.#startIfAllowed(),
+      hearsSinceUs: () => this.#hearsSinceUs,
+      start: (countsFromUs) => this.#startIfAllowed(countsFromUs),
       delayOver: () => this.#evaluate(),
     });
     this.#bfd = new BfdBinding({
@@ -191,6 +194,8 @@ export class VirtualRouter {
     }
     // Listen early: see onAdvertisement.
     if (network.link) this.#host.lanPort(network.link);
+    const nowUs = this.#host.heartbeat.now();
+    this.#hearsSinceUs = lanWorks(this.#causes()) ? (this.#hearsSinceUs ?? nowUs) : null;
     this.#placement.prepare();
     this.#evaluate();
     if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
@@ -292,6 +297,7 @@ export class VirtualRouter {
   /** The LAN port was closed; frames need another one. */
   portChanged(): void {
     this.#plan = null;
+    this.#hearsSinceUs = null;
     this.#host.setTimer(0, () => {
       if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
       this.peers.reload();
@@ -362,6 +368,7 @@ export class VirtualRouter {
   onControlRestored(): void {
     if (!this.#controlLost) return;
     this.#controlLost = false;
+    this.#hearsSinceUs = this.#host.heartbeat.now();
     this.#evaluate();
   }
 
@@ -572,10 +579,10 @@ export class VirtualRouter {
     }
   }
 
-  #startIfAllowed(): void {
+  #startIfAllowed(countsFromUs: number): void {
     const allowed = this.#causes().size === 0 && this.#tracking.awaited.length === 0;
     if (allowed && this.virtualInterface !== null && !this.#stopping && this.state.name === "initialize") {
-      this.#machine.start();
+      this.#machine.start(countsFromUs);
     }
   }
 
