@@ -41,7 +41,7 @@ export const namesOf = (placed: Placed): string[] => [
   }),
 ];
 
-const INTERVAL_S: Readonly<Record<2 | 3, number>> = { 2: 1, 3: 0.25 };
+const INTERVAL_S: Readonly<Record<2 | 3, number>> = { 2: 1, 3: 0.5 };
 /** Both makes' interval and timeout of scripts: to start one takes its time where processors are busy. */
 const SCRIPT_INTERVAL_S = 2;
 
@@ -117,6 +117,8 @@ export function keepalivedConfig(all: readonly Placed[], site: Site, notifyFifo:
     "  router_id lab",
     "  script_user root",
     "  enable_script_security",
+    // As firsthop's own: one that gets no processor for long falls behind, and then ever further.
+    "  vrrp_rt_priority 10",
     `  vrrp_notify_fifo ${notifyFifo}`,
     "}",
     ...all.flatMap((placed) =>
