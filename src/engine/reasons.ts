@@ -109,6 +109,8 @@ function peer(active: { readonly address: string; readonly priority: number }): 
   return `${active.address} (priority ${active.priority})`;
 }
 
+export const LEFT = "left the virtual router";
+
 /** One sentence for a change of state. */
 export function describeChange(
   reason: VrrpReason,
@@ -126,7 +128,7 @@ export function describeChange(
     case "startup-owner":
       return "started as the owner of the addresses (priority 255)";
     case "shutdown":
-      return "left the virtual router";
+      return LEFT;
     case "bfd-down":
       return describeBfdDown(before);
     case "active-down":

@@ -272,8 +272,9 @@ export class Router {
   // ---- life of virtual routers --------------------------------------------------------------------------
 
   #add(config: VirtualRouterConfig, suspended = false): VirtualRouter {
-    const one = new VirtualRouter(config, this.#host, this.#trackers.follow(config.track), suspended);
-    one.setOrders(this.#operations.ordersOf(config.name));
+    const orders = this.#operations.ordersOf(config.name);
+    const tracking = this.#trackers.follow(config.track);
+    const one = new VirtualRouter(config, this.#host, tracking, orders, suspended);
     this.#virtualRouters.set(config.name, one);
     this.#bySession.set(one.session, one);
     this.#intake.addRouter(one);

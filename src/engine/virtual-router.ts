@@ -32,6 +32,7 @@ import {
   describeChange,
   type FaultCause,
   faultCauses,
+  LEFT,
   lanWorks,
   waitingFor,
 } from "./reasons.js";
@@ -70,7 +71,7 @@ export class VirtualRouter {
   readonly #forms: ChecksumForms;
   /** What trackers make of the priority. */
   #tracking: Followed;
-  #orders: Orders = NO_ORDERS;
+  #orders: Orders;
   /** Why it was last told to move. */
   #order = "";
   /** When what the last step answered happened. */
@@ -85,8 +86,15 @@ export class VirtualRouter {
   readonly #rejected = nothingRejected();
 
   /** @param suspended it does nothing until `resume` */
-  constructor(config: VirtualRouterConfig, host: VirtualRouterHost, tracking: Followed, suspended = false) {
+  constructor(
+    config: VirtualRouterConfig,
+    host: VirtualRouterHost,
+    tracking: Followed,
+    orders: Orders = NO_ORDERS,
+    suspended = false,
+  ) {
     this.name = config.name;
+    this.#orders = orders;
     this.#suspended = suspended;
     this.#standing = new Standing(
       () => host.wallClockMs(),
@@ -400,6 +408,8 @@ export class VirtualRouter {
       await new Promise<void>((resolve) => this.#handOverWaiters.push(resolve));
     }
     await this.#placement.done();
+    // One in fault left long ago; whoever follows its state is to hear that it is no more.
+    this.#standing.show("initialize", LEFT, "shutdown");
   }
 
   /** Stops waiting for a successor. */

@@ -119,6 +119,7 @@ export function keepalivedConfig(all: readonly Placed[], site: Site, notifyFifo:
     "  enable_script_security",
     // As firsthop's own: one that gets no processor for long falls behind, and then ever further.
     "  vrrp_rt_priority 10",
+    "  vrrp_rlimit_rttime 10000000",
     `  vrrp_notify_fifo ${notifyFifo}`,
     "}",
     ...all.flatMap((placed) =>
