@@ -242,6 +242,44 @@ describe("mode any", () => {
 });
 
 describe("notify", () => {
+  it("a member that starts anew, or goes, while its group is in fault is told of each change once", async () => {
+    const one = await stage({ members: 3 });
+    const config = one.config(0);
+    const anew = (accept: boolean) => ({
+      ...config,
+      virtualRouters: config.virtualRouters.map((each, at) => (at === 0 ? { ...each, accept } : each)),
+    });
+    one.cut(0, 1);
+    await one.world.runFor(100 * MS);
+    await one.world.settle(one.routers[0]!.reload(anew(false)));
+    one.cut(0, 1, true);
+    await one.world.settle(one.routers[0]!.reload(anew(true)));
+    await one.world.runFor(3_000 * MS);
+    one.cut(0, 1);
+    await one.world.runFor(100 * MS);
+    await one.world.settle(
+      one.routers[0]!.reload({ ...config, virtualRouters: config.virtualRouters.slice(1) }),
+    );
+    await one.world.runFor(1_000 * MS);
+    const changes = one.events.flatMap(({ router, event }) =>
+      router === 0 && event.type === "stateChange" && event.name === "eth0/1" ? [event] : [],
+    );
+    changes.slice(1).forEach(({ from }, index) => {
+      expect(from).toBe(changes[index]?.to);
+    });
+    expect(changes.at(-1)).toMatchObject({
+      from: "fault",
+      to: "initialize",
+      detail: "left the virtual router",
+    });
+    const told = one.commands.flatMap(({ router, request }) =>
+      router === 0 && request.arguments[1] === "eth0/1"
+        ? [JSON.parse(request.input!).sequence as number]
+        : [],
+    );
+    expect(told).toEqual(changes.map(({ sequence }) => sequence));
+  });
+
   it("one command for each change, in order, never two at once for one, across a reload; the group's too", async () => {
     const one = await stage({ members: 10, lans: 1 });
     one.cut(0, 0);
