@@ -10,7 +10,7 @@ import { NO_ORDERS, type Orders } from "./orders.js";
 import { describeDuration } from "./reasons.js";
 import type { Outcome, SwitchoverMove, SwitchoverReport } from "./status.js";
 import type { VirtualRouter } from "./virtual-router.js";
-import type { Move } from "./virtual-router-host.js";
+import type { Move, Mover } from "./virtual-router-host.js";
 
 export interface OperationsHost {
   /** All virtual routers. */
@@ -32,7 +32,7 @@ const MOVE_MARGIN_US = 5_000_000;
 const SILENT_INTERVALS = 1.5;
 const SILENT_MIN_US = 50_000;
 
-type Watcher = (one: VirtualRouter, move: Move) => void;
+type Watcher = (one: Mover, move: Move) => void;
 
 export class Operations {
   readonly #host: OperationsHost;
@@ -72,7 +72,7 @@ export class Operations {
   }
 
   /** A virtual router made a step. */
-  moved(one: VirtualRouter, move: Move): void {
+  moved(one: Mover, move: Move): void {
     // It is the Active again, for whatever reason: what it handed over has come back.
     if (move.after.name === "active" && move.before.name !== "active" && this.ordersOf(one.name).holdsBack)
       this.order(one.name, { holdsBack: false });

@@ -16,6 +16,7 @@ import {
 import type { Orders } from "./orders.js";
 import type { GroupChange, SyncGroupStatus } from "./status.js";
 import type { VirtualRouter } from "./virtual-router.js";
+import type { Mover } from "./virtual-router-host.js";
 
 export interface SyncGroupsHost {
   all(): readonly VirtualRouter[];
@@ -72,7 +73,7 @@ export class SyncGroups {
   }
 
   /** A virtual router made a step, or what keeps it from running changed. */
-  moved(one: VirtualRouter): void {
+  moved(one: Mover): void {
     const group = this.#groups.get(one.config.syncGroup ?? "");
     const view = group && one.groupView();
     if (!group || !view) return;

@@ -1,5 +1,7 @@
 /** What surrounds a virtual router: the router that it belongs to, and what the network offers. */
+import type { VirtualRouterConfig } from "../config/index.js";
 import type { PortId } from "../core/automaton.js";
+import type { MemberView } from "../core/sync-group.js";
 import type { VrrpEvent, VrrpReason, VrrpState } from "../core/vrrp/machine.js";
 import type { RejectCounter } from "../core/vrrp/validate.js";
 import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
@@ -9,7 +11,6 @@ import type { FrozenMachine } from "./machine-session.js";
 import type { FrozenPeerTable } from "./peer-table.js";
 import type { StandingRecord } from "./standing.js";
 import type { GlobalStatistics, StateChange } from "./status.js";
-import type { VirtualRouter } from "./virtual-router.js";
 
 /** What a virtual router needs from the router it belongs to. */
 export interface VirtualRouterHost extends FormsStore {
@@ -31,7 +32,7 @@ export interface VirtualRouterHost extends FormsStore {
   schedule(run: () => void): void;
   stateChanged(name: string, change: StateChange): void;
   /** After each step of the machine, and each change of what keeps it from running. */
-  moved(one: VirtualRouter, move: Move | null): void;
+  moved(one: Mover, move: Move | null): void;
   notice(level: "warning" | "info", name: string, code: string, detail: string): void;
   /** How long the kernel goes on for a router that has fallen silent; null: for ever. */
   ownershipLimitUs(): number | null;
@@ -44,6 +45,14 @@ export interface NetworkView {
   readonly link: LinkInfo | null;
   /** Source of advertisements; null while the interface has none. */
   readonly primaryAddress: string | null;
+}
+
+/** A virtual router that moved, as those see it who follow moves. */
+export interface Mover {
+  readonly name: string;
+  readonly config: VirtualRouterConfig;
+  /** Null outside of sync groups. */
+  groupView(): MemberView | null;
 }
 
 /** A step of the machine that changed its state. */

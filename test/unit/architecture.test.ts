@@ -77,6 +77,25 @@ describe("layers", () => {
   });
 });
 
+describe("imports", () => {
+  it("go round in no circle, types included", () => {
+    const importsOf = new Map(
+      FILES.map(({ path, imports }) => [path, imports.map(({ target }) => target.replace(/\.js$/, ".ts"))]),
+    );
+    const circles: string[] = [];
+    const cleared = new Set<string>();
+    const follow = (path: string, way: readonly string[]): void => {
+      const start = way.indexOf(path);
+      if (start >= 0) circles.push([...way.slice(start), path].join(" -> "));
+      if (start >= 0 || cleared.has(path)) return;
+      for (const next of importsOf.get(path) ?? []) follow(next, [...way, path]);
+      cleared.add(path);
+    };
+    for (const path of importsOf.keys()) follow(path, []);
+    expect(circles).toEqual([]);
+  });
+});
+
 describe("the pure core", () => {
   it("has no clock, no randomness, no timer and no logging", () => {
     const impure =
