@@ -5,19 +5,10 @@
  * one after the other (`inTurn`); the steps of `perform` have a lane of their own, so that a take-over does not wait
  * for another router's removal. Preparations that are asked for together are carried out together.
  */
-import { randomInt } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KernelStep } from "../../core/automaton.js";
 import { packOctets, unpackOctets } from "../../core/octets.js";
-import { FirsthopError } from "../../errors.js";
-import type {
-  AddressRow,
-  LinkChange,
-  LinkRow,
-  NetlinkFailure,
-  NetlinkSocket,
-  NetlinkStep,
-} from "../../native/netlink.js";
+import type { LinkRow, NetlinkSocket, NetlinkStep } from "../../native/netlink.js";
 import { loadNative, type NativeAddon } from "../../native.js";
 import type {
   Kernel,
@@ -28,44 +19,26 @@ import type {
   VirtualInterfaceRequest,
 } from "../driver.js";
 import { followLinks, type LinkFollower } from "./link-news.js";
+import { removeLinks } from "./link-removal.js";
 import {
   type FilterInheritance,
   type LinuxLease,
   type OwnershipFilter,
   openOwnershipFilter,
 } from "./ownership.js";
+import { type Device, DeviceMaker, type Plan, planFor, refuseTwice, writeForPlans } from "./preparation.js";
 import { recoverLeftovers } from "./recovery.js";
-import { errnoName, refusalOf } from "./refusal.js";
+import { ALREADY_GONE, errnoName, refusalOf } from "./refusal.js";
 import { followRoutes, type RouteFollower } from "./route-watch.js";
 import { openStateFiles, type StateContents, type StateFiles, type StateInheritance } from "./state-files.js";
+import { claimsFor, type ParentNeed, restoreSysctl, type SysctlClaim, sameSetting } from "./sysctl.js";
 import {
-  claimsFor,
-  deviceFiles,
-  hasIpv6,
-  ipv4DeviceSettings,
-  type ParentNeed,
-  parentNeeds,
-  readSysctl,
-  refuseMuteArp,
-  restoreSysctl,
-  type SysctlClaim,
-  sameSetting,
-  sysctlPath,
-  writeSysctl,
-} from "./sysctl.js";
-import {
-  findParent,
-  formatTag,
   type Leftovers,
   macvlanSteps,
-  parentSteps,
   parseAddress,
   parseTag,
   routesFor,
-  type Site,
   type Steps,
-  survey,
-  tableOf,
 } from "./virtual-interface.js";
 
 /** What a virtual router has in the kernel. */
@@ -73,23 +46,10 @@ interface Held {
   readonly owner: string;
   readonly parentIfindex: number;
   readonly needs: readonly ParentNeed[];
-  readonly device: { readonly ifindex: number; readonly name: string; readonly mac: string } | null;
+  readonly device: Device | null;
   readonly steps: Steps & Leftovers;
   /** Null where the device itself is closed instead of filtered. */
   readonly lease: LinuxLease | null;
-}
-
-/** A preparation under way. */
-interface Plan {
-  readonly request: VirtualInterfaceRequest;
-  readonly parent: LinkRow;
-  readonly table: number;
-  /** Null when the addresses go on the parent itself. */
-  readonly site: (Site & { readonly mac: string }) | null;
-  /** Known beforehand for addresses on the parent, with the device for others. */
-  readonly steps: (Steps & Leftovers) | null;
-  readonly needs: readonly ParentNeed[];
-  failure: FirsthopError | null;
 }
 
 /** What another process goes on with. JSON. */
@@ -115,17 +75,12 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Errors of undoing that mean that it is undone already. */
-const ALREADY_GONE = new Set(["ENODEV", "EADDRNOTAVAIL", "ESRCH", "ENOENT", "ENXIO"]);
-/** Groups that administrators use are small numbers. */
-const FIRST_GROUP = 0x7000_0000;
-const GROUPS = 0x0fff_ffff;
-
 export class LinuxKernel implements Kernel {
   readonly #native: NativeAddon = loadNative();
   readonly #state: StateFiles;
   readonly #work = new this.#native.NetlinkSocket();
   readonly #ownSteps: NetlinkSocket | null;
+  readonly #maker: DeviceMaker;
   readonly #lane: KernelLane;
   readonly #follower: LinkFollower;
   readonly #routes: RouteFollower;
@@ -155,6 +110,7 @@ export class LinuxKernel implements Kernel {
       this.#state.close();
       throw error;
     }
+    this.#maker = new DeviceMaker(this.#native, this.#work, this.#state);
     this.#routes = followRoutes(this.#native);
     this.#follower = followLinks(this.#native, (news) => {
       this.#routes.hear(news);
@@ -214,9 +170,7 @@ export class LinuxKernel implements Kernel {
   }
 
   recover(): Promise<readonly string[]> {
-    const remove = (leaving: readonly LinkRow[], links: readonly LinkRow[]) =>
-      this.#removeLinks(leaving, links);
-    return this.#inTurn(() => recoverLeftovers(this.#native, this.#work, this.#state, remove));
+    return this.#inTurn(() => recoverLeftovers(this.#native, this.#work, this.#state));
   }
 
   perform(steps: readonly KernelStep[]): ReturnType<Kernel["perform"]> {
@@ -266,7 +220,7 @@ export class LinuxKernel implements Kernel {
     const sites = new Map<string, Plan>();
     for (const one of batch) {
       try {
-        const plan = this.#planFor(one.request, links, addresses);
+        const plan = planFor(this.#native, this.#state, one.request, links, addresses);
         refuseTwice(plan, sites);
         plans.set(one, plan);
       } catch (error) {
@@ -276,7 +230,7 @@ export class LinuxKernel implements Kernel {
     if (plans.size === 0) return;
     const all = [...plans.values()];
     await this.#borrowSettings(all);
-    const devices = await this.#makeDevices(all.filter((plan) => plan.site && !plan.failure));
+    const devices = await this.#maker.make(all.filter((plan) => plan.site && !plan.failure));
     for (const plan of all) {
       if (plan.failure) continue;
       const { request, parent, table } = plan;
@@ -304,30 +258,6 @@ export class LinuxKernel implements Kernel {
     }
   }
 
-  #planFor(
-    request: VirtualInterfaceRequest,
-    links: readonly LinkRow[],
-    addresses: readonly AddressRow[],
-  ): Plan {
-    const { family, mac } = request;
-    if (family === "ipv6" && !hasIpv6()) {
-      throw new FirsthopError("KERNEL_REFUSED", "this kernel runs without IPv6 (ipv6.disable=1)");
-    }
-    const site = mac === null ? null : { ...survey({ ...request, mac }, links, this.#state), mac };
-    const parent = site?.parent ?? findParent(request.parentIfindex, links);
-    if (!site && family === "ipv6" && readSysctl("ipv6", parent.name, "disable_ipv6") === "1") {
-      throw new FirsthopError(
-        "KERNEL_REFUSED",
-        `IPv6 is off on ${parent.name}: sysctl -w net.ipv6.conf.${parent.name}.disable_ipv6=0`,
-      );
-    }
-    if (site && family === "ipv4" && request.accept) refuseMuteArp();
-    const needs = parentNeeds(family, site !== null);
-    const table = tableOf(parent, links);
-    const steps = site ? null : parentSteps(this.#native, request, parent, table, addresses);
-    return { request, parent, table, site, steps, needs, failure: null };
-  }
-
   /** Puts everything on record, then changes the parents' settings that need it. */
   #borrowSettings(plans: readonly Plan[]): Promise<void> {
     return this.#state.locked(() => {
@@ -343,95 +273,6 @@ export class LinuxKernel implements Kernel {
       this.#claims = all;
       for (const claim of fresh) writeForPlans(claim, plans);
     });
-  }
-
-  /** Makes or adopts the macvlans, parked. Failures are noted in the plans. */
-  async #makeDevices(plans: readonly Plan[]): Promise<Map<Plan, NonNullable<Held["device"]>>> {
-    const devices = new Map<Plan, NonNullable<Held["device"]>>();
-    if (plans.length === 0) return devices;
-    const addresses = plans.some((plan) => plan.site?.adopt) ? await this.#work.dump("addresses") : [];
-    const batch = new PlannedSteps(plans);
-    for (const plan of plans) {
-      const { adopt, remove, name, mac } = plan.site as NonNullable<Plan["site"]>;
-      for (const link of remove) {
-        batch.add(plan, `remove ${link.name}`, {
-          message: this.#native.encodeDeleteLink({ ifindex: link.ifindex }),
-        });
-      }
-      if (adopt) {
-        const { ifindex } = adopt;
-        const ipv6Off = { path: sysctlPath("ipv6", name, "disable_ipv6"), value: "1" };
-        if (hasIpv6()) batch.add(plan, `adopt ${name}`, ipv6Off);
-        const silence = this.#native.encodeChangeLink({ ifindex, macvlanMode: "source" });
-        batch.add(plan, `adopt ${name}`, { message: silence });
-        for (const row of addresses.filter((one) => one.ifindex === ifindex && one.family === "ipv4")) {
-          batch.add(plan, `clear ${name}`, { message: this.#native.encodeDeleteAddress(row) });
-        }
-        if (adopt.mac !== mac) {
-          batch.add(plan, `adopt ${name}`, { message: this.#native.encodeChangeLink({ ifindex, mac }) });
-        }
-      } else {
-        const request = { parentIfindex: plan.parent.ifindex, name, mac, mode: "source" as const };
-        batch.add(plan, `create ${name} on ${plan.parent.name}`, {
-          message: this.#native.encodeCreateMacvlan(request),
-        });
-      }
-      batch.add(plan, `configure ${name}`, {
-        message: this.#native.encodeChangeLink(this.#configuration(plan, name)),
-      });
-      if (plan.parent.masterIfindex !== null && adopt?.masterIfindex !== plan.parent.masterIfindex) {
-        const { masterIfindex } = plan.parent;
-        const message = this.#native.encodeChangeLink({ name, masterIfindex });
-        batch.add(plan, `put ${name} into the VRF of ${plan.parent.name}`, { message });
-      }
-    }
-    for (const plan of plans) {
-      const name = plan.site?.name as string;
-      for (const file of deviceFiles(plan.request.family, name, plan.parent.name)) {
-        batch.add(plan, `write ${file.value} to ${file.path}`, file);
-      }
-    }
-    batch.blame(await this.#work.run(batch.steps));
-    const raise = new PlannedSteps(plans);
-    for (const plan of plans) {
-      if (plan.failure) continue;
-      const name = plan.site?.name as string;
-      raise.add(plan, `set ${name} up`, { message: this.#native.encodeChangeLink({ name, up: true }) });
-    }
-    raise.blame(await this.#work.run(raise.steps));
-    await this.#collectDevices(plans, devices);
-    return devices;
-  }
-
-  #configuration(plan: Plan, name: string): LinkChange {
-    return {
-      name,
-      alias: formatTag({ token: this.#state.token, owner: plan.request.owner }),
-      ipv4: ipv4DeviceSettings(plan.request.family, plan.parent.name),
-      ...(hasIpv6() ? { addrGenMode: 1 } : {}),
-    };
-  }
-
-  /** Finds what was made by name; removes what was made in vain. */
-  async #collectDevices(
-    plans: readonly Plan[],
-    devices: Map<Plan, NonNullable<Held["device"]>>,
-  ): Promise<void> {
-    const links = new Map((await this.#work.dump("links")).map((link) => [link.name, link]));
-    const inVain: LinkRow[] = [];
-    for (const plan of plans) {
-      const { name, mac } = plan.site as NonNullable<Plan["site"]>;
-      const link = links.get(name);
-      const ours = link && parseTag(link.alias)?.token === this.#state.token;
-      if (plan.failure) {
-        if (ours) inVain.push(link);
-      } else if (ours) {
-        devices.set(plan, { ifindex: link.ifindex, name, mac });
-      } else {
-        plan.failure = refusalOf(`prepare ${name}`, "ENODEV");
-      }
-    }
-    await this.#removeLinks(inVain, [...links.values()]);
   }
 
   #placeGroup({ request, parent }: Plan, mac: string): LinuxLease | null {
@@ -472,7 +313,7 @@ export class LinuxKernel implements Kernel {
     const ours = links.filter(
       (link) => indexes.has(link.ifindex) && parseTag(link.alias)?.token === this.#state.token,
     );
-    const removing = await this.#removeLinks(ours, links);
+    const removing = await removeLinks(this.#native, this.#work, ours, links);
     this.#filter.remove(leases);
     for (const one of leaving) this.#held.delete(one.owner);
     await this.#settle(links);
@@ -480,15 +321,6 @@ export class LinuxKernel implements Kernel {
     if (notClosed) throw refusalOf(notClosed.label, notClosed.errno);
     const [left] = removing;
     if (left) throw refusalOf("remove macvlans", errnoName(left.errno), left.text);
-  }
-
-  /** All at once: each removal alone would wait for several of the kernel's grace periods. */
-  async #removeLinks(leaving: readonly LinkRow[], links: readonly LinkRow[]): Promise<NetlinkFailure[]> {
-    if (leaving.length === 0) return [];
-    const group = unusedGroup(links);
-    const messages = leaving.map((link) => this.#native.encodeChangeLink({ ifindex: link.ifindex, group }));
-    messages.push(this.#native.encodeDeleteGroup({ group }));
-    return withoutGone(await this.#work.run(messages.map((message) => ({ message }))));
   }
 
   /** Brings the record and the parents' settings in line with what is held. */
@@ -518,26 +350,6 @@ export class LinuxKernel implements Kernel {
   }
 }
 
-/** Steps of several plans in one go, and who is to blame for which. */
-class PlannedSteps {
-  readonly steps: NetlinkStep[] = [];
-  readonly #of: { readonly plan: Plan; readonly what: string }[] = [];
-  constructor(readonly plans: readonly Plan[]) {}
-
-  add(plan: Plan, what: string, step: NetlinkStep): void {
-    this.steps.push(step);
-    this.#of.push({ plan, what });
-  }
-
-  /** The first failure of a plan is its reason; those behind follow from it. */
-  blame(failures: readonly NetlinkFailure[]): void {
-    for (const failure of [...failures].sort((a, b) => a.index - b.index)) {
-      const step = this.#of[failure.index];
-      if (step) step.plan.failure ??= refusalOf(step.what, errnoName(failure.errno), failure.text);
-    }
-  }
-}
-
 /**
  * `lane` carries out steps where the programs' kernel plans are carried out, so that the two keep their order; without
  * a heartbeat engine the kernel side has one of its own.
@@ -550,31 +362,6 @@ export function openLinuxKernel(options: KernelOptions, lane?: KernelLane): Linu
 async function runSteps(socket: NetlinkSocket, steps: readonly KernelStep[]): ReturnType<KernelLane> {
   const failures = await socket.run(steps.map(toNetlinkStep));
   return failures.map((one) => ({ label: labelOf(steps[one.index]), errno: errnoName(one.errno) }));
-}
-
-/** Changes a parent's setting; the virtual routers on it fail when that fails. */
-function writeForPlans(claim: SysctlClaim, plans: readonly Plan[]): void {
-  const concerned = plans.filter((plan) => plan.parent.ifindex === claim.ifindex);
-  const name = concerned[0]?.parent.name;
-  if (name === undefined) return;
-  try {
-    writeSysctl(claim.family, name, claim.setting, claim.written);
-  } catch (error) {
-    for (const plan of concerned) plan.failure ??= error as FirsthopError;
-  }
-}
-
-function refuseTwice(plan: Plan, sites: Map<string, Plan>): void {
-  if (!plan.site) return;
-  const twin = sites.get(plan.site.name);
-  if (!twin) {
-    sites.set(plan.site.name, plan);
-    return;
-  }
-  throw new FirsthopError(
-    "INTERFACE_CONFLICT",
-    `VRID ${plan.request.vrid} is used twice on ${plan.parent.name}: by ${twin.request.owner} and ${plan.request.owner}`,
-  );
 }
 
 function contentsOf(
@@ -611,16 +398,4 @@ function toNetlinkStep(step: KernelStep): NetlinkStep {
 function labelOf(step: KernelStep | undefined): string {
   if (!step || step.step === "send") return "";
   return step.step === "netlink" ? step.label : `write ${step.value} to ${step.path}`;
-}
-
-function withoutGone(failures: readonly NetlinkFailure[]): NetlinkFailure[] {
-  return failures.filter((failure) => !ALREADY_GONE.has(errnoName(failure.errno)));
-}
-
-function unusedGroup(links: readonly LinkRow[]): number {
-  const used = new Set(links.map((link) => link.group));
-  for (;;) {
-    const group = FIRST_GROUP + randomInt(GROUPS);
-    if (!used.has(group)) return group;
-  }
 }

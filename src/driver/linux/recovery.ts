@@ -10,8 +10,9 @@ import type {
   NetlinkStep,
 } from "../../native/netlink.js";
 import type { NativeOwnershipApi } from "../../native/ownership.js";
+import { removeLinks } from "./link-removal.js";
 import { clearLeftFilters } from "./ownership.js";
-import { errnoName, refusalOf } from "./refusal.js";
+import { ALREADY_GONE, errnoName, refusalOf } from "./refusal.js";
 import type { StateContents, StateFiles, StateRecord } from "./state-files.js";
 import { hasIpv6, restoreSysctl, type SysctlClaim, sameSetting, sysctlPath } from "./sysctl.js";
 import { ORIGIN, parseTag } from "./virtual-interface.js";
@@ -19,14 +20,11 @@ import { ORIGIN, parseTag } from "./virtual-interface.js";
 const LEFT = ", left by a firsthop that did not end properly";
 const MOST_NAMED = 6;
 
-type RemoveLinks = (leaving: readonly LinkRow[], links: readonly LinkRow[]) => Promise<NetlinkFailure[]>;
-
 /** Undoes what dead daemons left, and says what it was, one line each. @throws FirsthopError PERMISSION … */
 export async function recoverLeftovers(
   native: NativeNetlinkApi & NativeOwnershipApi,
   socket: NetlinkSocket,
   state: StateFiles,
-  removeLinks: RemoveLinks,
 ): Promise<string[]> {
   const { dead, living } = await state.locked(() => ({
     dead: state.others().flatMap((one) => (one.alive ? [] : [one.record])),
@@ -41,7 +39,7 @@ export async function recoverLeftovers(
       await socket.run(orphans.flatMap((link) => silence(native, link))),
       "silence what a dead firsthop left",
     );
-    fail(await removeLinks(orphans, links), "remove what a dead firsthop left");
+    fail(await removeLinks(native, socket, orphans, links), "remove what a dead firsthop left");
     lines.push(`removed ${enumerate(orphans.map((link) => link.name))}${LEFT}`);
   }
   lines.push(...clearFilters());
@@ -141,7 +139,7 @@ function restoreSettings(
 function fail(failures: readonly NetlinkFailure[], what: string): void {
   for (const failure of failures) {
     const errno = errnoName(failure.errno);
-    if (!GONE.has(errno)) throw refusalOf(what, errno, failure.text);
+    if (!ALREADY_GONE.has(errno)) throw refusalOf(what, errno, failure.text);
   }
 }
 
@@ -151,5 +149,3 @@ function enumerate(names: readonly string[]): string {
   const rest = names.length - shown.length;
   return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
-
-const GONE = new Set(["ENODEV", "EADDRNOTAVAIL", "ESRCH", "ENOENT"]);

@@ -37,6 +37,15 @@ const ADVICE: { readonly [errno: string]: string } = {
 
 const SHORTAGES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
 
+/** Errors of undoing that mean that it is undone already. */
+export const ALREADY_GONE: ReadonlySet<string> = new Set([
+  "ENODEV",
+  "EADDRNOTAVAIL",
+  "ESRCH",
+  "ENOENT",
+  "ENXIO",
+]);
+
 /** Whether something failed because this process or machine has too few descriptors, processes or octets of memory. */
 export function isShortage(error: unknown): boolean {
   return SHORTAGES.has((error as { code?: unknown } | null)?.code);
