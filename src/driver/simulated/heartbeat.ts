@@ -35,6 +35,8 @@ import type { StepFailure } from "./kernel-lane.js";
 import type { SimulatedLease } from "./lease.js";
 import type { NetworkStack } from "./network-stack.js";
 import { Port } from "./port.js";
+import { Punctuality } from "./punctuality.js";
+import { ReportQueue } from "./report-queue.js";
 import { believes, frameToSend } from "./seal.js";
 import { NEVER, type Session, slackOf, timerTransition, transitionOn } from "./session.js";
 
@@ -61,10 +63,7 @@ export interface HeartbeatHost {
   ): void;
 }
 
-/** What the queue to JavaScript holds. */
-const WAITING_FRAMES_MAX = 4096;
 const RENEWALS_PER_TIMEOUT = 8;
-const LATENESS_BOUNDS_US = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000];
 
 /** What operations are carried out for: what their times count from, and what made them due. */
 interface Moment {
@@ -74,8 +73,6 @@ interface Moment {
   /** The timer that passed. */
   readonly timer?: number;
 }
-
-type FrameReport = Extract<HeartbeatReport, { type: "frame" }>;
 
 /** What a test may want to know of a session. */
 export interface SessionView {
@@ -94,29 +91,27 @@ export class SimulatedHeartbeat implements Heartbeat {
   readonly #ports = new Map<PortId, Port>();
   #nextSession = 1;
   #nextPort = 1;
-  #reports: HeartbeatReport[] = [];
-  /** Frames of this wake-up that are not in the queue yet. */
-  #unpublished: FrameReport[] = [];
-  #waitingFrames = 0;
+  readonly #reports: ReportQueue;
   readonly #signals: { readonly session: SessionId; readonly signal: number; readonly moment: Moment }[] = [];
   #signalling = false;
-  #deliveryAsked = false;
   #wakeUpUs = NEVER;
   #cancelWakeUp: () => void = () => undefined;
   #renewedUs: number;
   #controlLostUs: number | null = null;
   #closed = false;
-  readonly #timing = {
-    wakeups: 0,
-    latenessMaxUs: 0,
-    latenessCounts: new Array<number>(LATENESS_BOUNDS_US.length + 1).fill(0),
-    skippedPeriods: 0,
-    standIns: 0,
-  };
+  readonly #punctuality = new Punctuality();
 
   constructor(options: HeartbeatOptions, host: HeartbeatHost) {
     this.#options = options;
     this.#host = host;
+    this.#reports = new ReportQueue({
+      soon: (run) => host.javaScript.post(host.drawReportUs(), run),
+      begun: () => this.#renew(),
+      deliver: (reports) => {
+        if (reports.length > 0 && !this.#closed) options.onReports(reports);
+      },
+      counts: (port) => this.#ports.get(port)?.counts,
+    });
     this.#renewedUs = host.now();
     this.#renewRegularly();
     this.#armWakeUp();
@@ -241,13 +236,7 @@ export class SimulatedHeartbeat implements Heartbeat {
   }
 
   timing(): EngineTiming {
-    return {
-      ...this.#timing,
-      latenessBoundsUs: LATENESS_BOUNDS_US,
-      latenessCounts: [...this.#timing.latenessCounts],
-      realtime: true,
-      memoryLocked: true,
-    };
+    return this.#punctuality.timing();
   }
 
   send(port: PortId, frame: Uint8Array): void {
@@ -326,7 +315,7 @@ export class SimulatedHeartbeat implements Heartbeat {
   #wakeUp(): void {
     if (this.#closed) return;
     this.#wakeUpUs = NEVER;
-    this.#timing.wakeups++;
+    this.#punctuality.wokeUp();
     // Whoever was succeeded while it stood still learns it before it does anything else.
     for (const session of this.#sessions.values()) this.#checkYield(session);
     // What has come in is read before a deadline is acted on: the advertisement may be there already.
@@ -336,7 +325,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     if (this.#controlLostUs === null && nowUs - this.#renewedUs >= this.#options.controlTimeoutUs) {
       this.#loseControl(nowUs);
     }
-    this.#publishFrames(NEVER);
+    this.#reports.release(NEVER);
     this.#armWakeUp();
   }
 
@@ -345,7 +334,8 @@ export class SimulatedHeartbeat implements Heartbeat {
     const errno = port.takeError();
     if (errno !== null) this.#report({ type: "portError", port: id, errno, atUs: nowUs });
     for (const { frame, atUs } of port.takeReceived()) {
-      if (!this.#match(port, frame, atUs, nowUs)) this.#deliver(id, port, frame, atUs, nowUs);
+      if (this.#match(port, frame, atUs, nowUs) || !port.admits(frame, nowUs)) continue;
+      this.#reports.hold({ type: "frame", port: id, frame, atUs });
     }
   }
 
@@ -366,31 +356,6 @@ export class SimulatedHeartbeat implements Heartbeat {
       return true;
     }
     return false;
-  }
-
-  #deliver(id: PortId, port: Port, frame: Uint8Array, atUs: number, nowUs: number): void {
-    if (port.admits(frame, nowUs)) this.#unpublished.push({ type: "frame", port: id, frame, atUs });
-  }
-
-  /** Frames and transitions are told in the order in which they happened. */
-  #publishFrames(untilUs: number): void {
-    const later: FrameReport[] = [];
-    for (const report of this.#unpublished) {
-      if (report.atUs > untilUs) {
-        later.push(report);
-        continue;
-      }
-      const counts = this.#ports.get(report.port)?.counts;
-      if (!counts) continue;
-      if (this.#waitingFrames >= WAITING_FRAMES_MAX) {
-        counts.droppedUnread++;
-        continue;
-      }
-      counts.delivered++;
-      this.#waitingFrames++;
-      this.#report(report);
-    }
-    this.#unpublished = later;
   }
 
   /** Carries out timers that have passed, earliest first; unreported ones also a little early, in company. */
@@ -426,14 +391,14 @@ export class SimulatedHeartbeat implements Heartbeat {
     const index = timerTransition(session, timer);
     session.deadlines[timer] = NEVER;
     if (index < 0) return;
-    this.#noteLateness(nowUs - deadlineUs);
+    this.#punctuality.late(nowUs - deadlineUs);
     this.#fire(session, index, { cause: "timer", baseUs: deadlineUs, nowUs, timer });
   }
 
   #fire(session: Session, index: number, moment: Moment): void {
     const transition = session.program?.postures[session.posture]?.transitions[index] as Transition;
     if (transition.report) {
-      this.#publishFrames(moment.baseUs);
+      this.#reports.release(moment.baseUs);
       this.#report({
         type: "transition",
         session: session.id,
@@ -521,7 +486,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     if (moment.cause === "timer" && baseUs + afterUs <= moment.nowUs) {
       // More than a whole period late: what was missed is not made up for in a burst.
       if (timer === moment.timer && afterUs > 0) {
-        this.#timing.skippedPeriods += Math.floor((moment.nowUs - baseUs) / afterUs);
+        this.#punctuality.skipped(Math.floor((moment.nowUs - baseUs) / afterUs));
       }
       baseUs = moment.nowUs + (afterUs > 0 ? 0 : 1);
     }
@@ -537,18 +502,7 @@ export class SimulatedHeartbeat implements Heartbeat {
   // ---- JavaScript's side --------------------------------------------------------------------------------
 
   #report(report: HeartbeatReport): void {
-    if (this.#closed) return;
-    this.#reports.push(report);
-    if (this.#deliveryAsked) return;
-    this.#deliveryAsked = true;
-    this.#host.javaScript.post(this.#host.drawReportUs(), () => {
-      this.#deliveryAsked = false;
-      this.#renew();
-      const reports = this.#reports;
-      this.#reports = [];
-      this.#waitingFrames = 0;
-      if (reports.length > 0 && !this.#closed) this.#options.onReports(reports);
-    });
+    if (!this.#closed) this.#reports.push(report);
   }
 
   #renewRegularly(): void {
@@ -590,14 +544,6 @@ export class SimulatedHeartbeat implements Heartbeat {
       armed,
       awaited.sort((a, b) => a - b),
     );
-  }
-
-  #noteLateness(latenessUs: number): void {
-    const bucket = LATENESS_BOUNDS_US.findIndex((boundUs) => latenessUs <= boundUs);
-    const { latenessCounts } = this.#timing;
-    const index = bucket < 0 ? LATENESS_BOUNDS_US.length : bucket;
-    latenessCounts[index] = (latenessCounts[index] ?? 0) + 1;
-    this.#timing.latenessMaxUs = Math.max(this.#timing.latenessMaxUs, latenessUs);
   }
 
   #session(id: SessionId): Session {
