@@ -6,6 +6,8 @@ import { startTracking } from "./support.js";
 
 const HOST = "192.0.2.100";
 const MAC = "02:00:00:01:01:01";
+/** An address of the same host that is never masked: whoever is asked there is found out. */
+const UNMASKED = "192.0.2.33";
 
 describe("mask", () => {
   netnsTest(
@@ -17,7 +19,9 @@ describe("mask", () => {
         const trackers = [
           { name: "switch", arp: HOST, interface: "lan0", interval: "100ms", fall: 5, rise: 5 },
           { name: "echo", icmp: HOST, interface: "lan0", interval: "100ms", fall: 5, rise: 5 },
+          { name: "unmasked", arp: UNMASKED, interface: "lan0", interval: "100ms", fall: 5, rise: 5 },
         ];
+        await host.run("ip", "addr", "add", `${UNMASKED}/32`, "dev", "eth0");
         const daemon = await startTracking(lab, lab.routers[0]!, 150, { trackers, mask: ["192.0.2.64/26"] }, [
           "switch",
         ]);
@@ -32,9 +36,13 @@ describe("mask", () => {
         expect(await daemon.command("show", "tracks")).toMatch(
           /192\.0\.2\.64\/26\s+192\.0\.2\.100\s+-\s+echo/,
         );
+        await daemon.tracks("unmasked", "up");
         await host.run("ip", "addr", "del", `${HOST}/24`, "dev", "eth0");
-        // As long as it would take to be found out twice over.
-        await new Promise((resolve) => setTimeout(resolve, 1200));
+        await host.run("ip", "addr", "del", `${UNMASKED}/32`, "dev", "eth0");
+        // It would have been found out twice over, as the same failure was beside the mask.
+        const failures = async () => (await daemon.track("unmasked")).results.down;
+        await expect.poll(failures, { timeout: 10_000 }).toBeGreaterThanOrEqual(10);
+        expect((await daemon.track("unmasked")).state).toBe("down");
         expect((await daemon.track("switch")).state).toBe("up");
         expect((await daemon.virtualRouter())?.state).toBe("active");
 
@@ -42,7 +50,9 @@ describe("mask", () => {
           "192.0.2.64/26 is not masked any more\n",
         );
         await daemon.reach("fault", 5000);
-        const down = daemon.events.find((one) => one.type === "track" && one.to === "down");
+        const down = daemon.events.find(
+          (one) => one.type === "track" && one.name === "switch" && one.to === "down",
+        );
         expect(down).toMatchObject({ detail: `${HOST} is silent` });
         const lifted = daemon.events.find((one) => one.type === "info" && one.code === "mask");
         // The first probe leaves within a tenth of a second and has as long to be answered: one failure, not five.
