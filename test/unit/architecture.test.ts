@@ -49,6 +49,14 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
     allowed: /^(driver|core)\/|^(errors|native|make-directory|root-advice)\.js$|^node:/,
     types: /^native\//,
   },
+  { folder: "control/", allowed: /^control\/|^(errors|make-directory)\.js$|^node:/ },
+  {
+    folder: "lab/",
+    allowed: /^(lab|control|core)\/|^(errors|native)\.js$|^node:/,
+    types: /^engine\/|^native\//,
+  },
+  { folder: "native/", allowed: /^$/, types: /^(native|core|driver)\// },
+  { folder: "vectors/", allowed: /^(vectors|core|engine)\/|^node:/ },
 ];
 
 describe("layers", () => {
