@@ -495,7 +495,10 @@ export class Router {
       lanPort: (link) => this.#ports.lan(link),
       datagramPort: (family, ifindex) => this.#ports.datagram(family, ifindex),
       bfd: () => this.#bfd,
-      adopt: (session, one) => this.#bySession.set(session, one),
+      adopt: (session, own) => {
+        const one = this.#bySession.get(own);
+        if (one) this.#bySession.set(session, one);
+      },
       release: (session) => this.#bySession.delete(session),
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),

@@ -19,8 +19,8 @@ export interface VirtualRouterHost extends FormsStore {
   /** The LAN port of an interface, opened on first use; null when the interface is gone already. */
   lanPort(link: LinkInfo): PortId | null;
   bfd(): BfdSessions;
-  /** Reports of another session are this virtual router's, too; until it is released. */
-  adopt(session: SessionId, one: VirtualRouter): void;
+  /** Reports of another session concern the virtual router with session `own`, too; until it is released. */
+  adopt(session: SessionId, own: SessionId): void;
   release(session: SessionId): void;
   /** The port for unicast peers. */
   datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null;

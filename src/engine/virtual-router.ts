@@ -137,7 +137,7 @@ export class VirtualRouter {
     this.peers = new PeerTable({
       heartbeat: host.heartbeat,
       lanPort: () => (this.#network.link ? host.lanPort(this.#network.link) : null),
-      adopt: (session) => host.adopt(session, this),
+      adopt: (session) => host.adopt(session, this.session),
       release: (session) => host.release(session),
       setTimer: (afterUs, run) => host.setTimer(afterUs, run),
       changed: () => this.#bindBfd(),
