@@ -22,6 +22,7 @@ import { FirsthopError } from "../errors.js";
 import { type BfdRecord, BfdSessions } from "./bfd/sessions.js";
 import { KeptForms } from "./checksum-forms.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
+import { Devices } from "./devices.js";
 import { EventLog } from "./event-log.js";
 import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
@@ -42,7 +43,6 @@ import type {
   StateChange,
 } from "./status.js";
 import { SyncGroups } from "./sync-groups.js";
-import { tamperingWith } from "./tampering.js";
 import { trackEvent } from "./tracking/events.js";
 import { MaskTable } from "./tracking/mask-table.js";
 import { Trackers } from "./tracking/trackers.js";
@@ -69,8 +69,6 @@ export interface ReloadResult {
 
 /** Commands that still wait when the router leaves are run for so long. */
 const NOTIFY_END_US = 5_000_000;
-/** News of our own steps may come before the report of the transition that they belong to. */
-const INSPECTED_AFTER_US = 250_000;
 
 export class Router {
   readonly #driver: Driver;
@@ -100,9 +98,7 @@ export class Router {
   readonly #jobs: JobQueue;
   readonly #forms: KeptForms;
   readonly #unfiltered = new Set<number>();
-  readonly #inspections = new Map<VirtualRouter, () => void>();
-  /** By index of the device that was made for it. */
-  readonly #byDevice = new Map<number, VirtualRouter>();
+  readonly #devices: Devices;
   /** Under which name the virtual routers were shown an interface. */
   readonly #shownAs = new Map<number, string>();
   #config: Config;
@@ -142,6 +138,12 @@ export class Router {
       (name, packet, frame, atUs) => this.#bfd.frame(name, packet, frame, atUs),
     );
     this.#bfd = this.#makeBfd();
+    this.#devices = new Devices({
+      link: (ifindex) => this.#network.linkByIndex(ifindex),
+      addressesOf: (ifindex) => this.#network.addressesOf(ifindex),
+      usersOf: (ifindex) => this.#intake.routersOn(this.#shownAs.get(ifindex) ?? ""),
+      setTimer: (afterUs, run) => driver.setTimer(afterUs, () => this.#closed || run()),
+    });
     this.#forms = new KeptForms(driver);
     this.#ports = this.#makePorts();
     this.#host = this.#makeHost();
@@ -288,15 +290,11 @@ export class Router {
     for (const one of routers) {
       this.#virtualRouters.delete(one.name);
       this.#intake.removeRouter(one);
-      this.#inspections.get(one)?.();
-      this.#inspections.delete(one);
       this.#syncGroups.removed(one.name);
       this.#bySession.delete(one.session);
       one.dispose();
     }
-    for (const [ifindex, one] of this.#byDevice) {
-      if (!this.#bySession.has(one.session)) this.#byDevice.delete(ifindex);
-    }
+    this.#devices.forget(routers);
     this.#ports.closeUnused(new Set([...this.#interfaceNames(), ...this.#bfd.interfaces()]));
   }
 
@@ -392,46 +390,15 @@ export class Router {
   #onNews(news: KernelNews): void {
     if (this.#closed) return;
     const changed = this.#network.apply(news);
-    for (const one of this.#devicesOf(changed)) {
-      if (news.type === "linkGone") one.virtualInterfaceLost("was removed");
-      else this.#inspectSoon(one);
-    }
+    if (news.type === "linkGone") this.#devices.gone(changed);
+    else this.#devices.changed(changed);
     const names = new Set([this.#shownAs.get(changed), this.#network.linkByIndex(changed)?.name]);
     for (const name of names) {
       if (name !== undefined) for (const one of this.#intake.routersOn(name)) this.#showNetwork(one);
     }
-    if (news.type === "linkGone") {
-      this.#byDevice.delete(changed);
-      this.#shownAs.delete(changed);
-    }
+    if (news.type === "linkGone") this.#shownAs.delete(changed);
     this.#trackers.networkChanged();
     this.#bfd.networkChanged();
-  }
-
-  /** Whose device an interface is; without virtual MAC, all that use it. */
-  #devicesOf(ifindex: number): VirtualRouter[] {
-    const known = this.#byDevice.get(ifindex);
-    const users = [...(known ? [known] : []), ...this.#intake.routersOn(this.#shownAs.get(ifindex) ?? "")];
-    return users.filter((one) => one.virtualInterface?.ifindex === ifindex);
-  }
-
-  /** Somebody else may have changed the device; what it looks like while our own steps take effect says nothing. */
-  #inspectSoon(one: VirtualRouter): void {
-    if (!one.config.virtualMac || this.#inspections.has(one)) return;
-    const { lastChange } = one;
-    const inspect = (): void => {
-      this.#inspections.delete(one);
-      const ifindex = one.virtualInterface?.ifindex;
-      if (this.#closed || ifindex === undefined) return;
-      if (one.lastChange !== lastChange) {
-        this.#inspectSoon(one);
-        return;
-      }
-      const link = this.#network.linkByIndex(ifindex);
-      const wrong = link && tamperingWith(one, link, this.#network.addressesOf(ifindex));
-      if (wrong) one.virtualInterfaceLost(wrong);
-    };
-    this.#inspections.set(one, this.#driver.setTimer(INSPECTED_AFTER_US, inspect));
   }
 
   #showNetwork(one: VirtualRouter): void {
@@ -513,7 +480,7 @@ export class Router {
       ownershipLimitUs: () => this.#config.ownershipLimitUs,
       placed: (session, link, place) => {
         const one = this.#bySession.get(session);
-        if (one && place.ifindex !== link.ifindex) this.#byDevice.set(place.ifindex, one);
+        if (one && place.ifindex !== link.ifindex) this.#devices.made(place.ifindex, one);
         this.#tellOwnership(link, place);
       },
       loadForms: (name) => this.#forms.loadForms(name),

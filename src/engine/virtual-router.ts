@@ -23,6 +23,7 @@ import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/dri
 import type { TransitionReport } from "./automaton-session.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
+import { authenticationData, receiverOf, settingsInForce } from "./in-force.js";
 import { MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
 import { PeerTable } from "./peer-table.js";
@@ -36,7 +37,6 @@ import {
   lanWorks,
   waitingFor,
 } from "./reasons.js";
-import { authenticationData, receiverOf } from "./receiver.js";
 import { type ChangeReason, Standing } from "./standing.js";
 import { Start } from "./start.js";
 import type { VirtualRouterStateName, VirtualRouterStatus } from "./status.js";
@@ -479,20 +479,12 @@ export class VirtualRouter {
   // ---- the machine --------------------------------------------------------------------------------------
 
   #settings(): VrrpSettings {
-    const config = this.#config;
-    return {
-      version: config.version,
-      family: config.family,
+    const { primaryAddress } = this;
+    return settingsInForce(this.#config, {
       priority: this.#priority(),
-      addresses: config.addresses.map((one) => one.address),
-      primaryAddress: this.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
-      intervalUs: config.advertisementIntervalUs,
-      preempt: config.preempt && !this.#orders.holdsBack,
-      preemptDelayUs: config.preemptDelayUs,
-      yieldsAloud: !config.virtualMac || config.unicast !== null,
-      waits: this.#orders.waits,
-      backupAdvertisements: config.bfd?.backupAdvertisements === true,
-    };
+      primaryAddress,
+      orders: this.#orders,
+    });
   }
 
   #priority(): number {

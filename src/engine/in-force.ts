@@ -1,8 +1,37 @@
-/** How advertisements for one virtual router are judged: its configuration as `core/vrrp/validate` wants it. */
+/**
+ * What is in force for one virtual router: what its configuration, orders, trackers and the network come to, as the
+ * machine (`core/vrrp/machine`) wants it, and the checks of what is heard (`core/vrrp/validate`).
+ */
 import type { VirtualRouterConfig } from "../config/index.js";
 import type { VrrpSettings } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
+import type { Orders } from "./orders.js";
 
+/** `priority`: the effective one. */
+export function settingsInForce(
+  config: VirtualRouterConfig,
+  now: {
+    readonly priority: number;
+    readonly primaryAddress: string | null;
+    readonly orders: Orders;
+  },
+): VrrpSettings {
+  return {
+    version: config.version,
+    family: config.family,
+    priority: now.priority,
+    addresses: config.addresses.map((one) => one.address),
+    primaryAddress: now.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
+    intervalUs: config.advertisementIntervalUs,
+    preempt: config.preempt && !now.orders.holdsBack,
+    preemptDelayUs: config.preemptDelayUs,
+    yieldsAloud: !config.virtualMac || config.unicast !== null,
+    waits: now.orders.waits,
+    backupAdvertisements: config.bfd?.backupAdvertisements === true,
+  };
+}
+
+/** How advertisements for it are judged. */
 export function receiverOf(config: VirtualRouterConfig, settings: VrrpSettings): VrrpReceiver {
   const { authentication, unicast, vrid } = config;
   return {
