@@ -49,7 +49,7 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
     allowed: /^(driver|core)\/|^(errors|native|make-directory|root-advice)\.js$|^node:/,
     types: /^native\//,
   },
-  { folder: "control/", allowed: /^control\/|^(errors|make-directory)\.js$|^node:/ },
+  { folder: "control/", allowed: /^control\/|^(errors|make-directory|root-advice)\.js$|^node:/ },
   {
     folder: "lab/",
     allowed: /^(lab|control|core)\/|^(errors|native)\.js$|^node:/,
