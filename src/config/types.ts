@@ -38,6 +38,8 @@ export interface BfdConfig {
   readonly rank: number;
   /** The Backups find out by themselves who takes over first. */
   readonly backupAdvertisements: boolean;
+  /** One stream from the Active for all Backups (RFC 8562). */
+  readonly multipoint: boolean;
   readonly authentication: BfdAuthenticationConfig | null;
 }
 

@@ -137,6 +137,11 @@ const virtualRouterSchema = z.strictObject(
               "Whether Backups show themselves to each other (VRRP packet type 2 of draft-ietf-rtgwg-vrrp-bfd-p2p), so that their priorities, then their addresses decide who takes over at once, without ranks. VRRPv3 only. Sent to 224.0.0.254 or ff02::114, so that other routers never see them; with unicast, to the peers.",
             examples: [true],
           }).default(false),
+          multipoint: yesNo({
+            description:
+              "Multipoint BFD (RFC 8562): the Active sends one stream to VRRP's group for all Backups, which only listen. Without authentication; it sees one direction of the line.",
+            examples: [true],
+          }).default(false),
           authentication: bfdAuthentication,
         },
         { error: ({ code }) => (code === "invalid_type" ? "a block of keys is expected" : undefined) },
@@ -234,7 +239,10 @@ function checkOne(one: Parts, written: Readonly<Record<string, unknown>>, at: At
     const message = "no security: every host on the LAN can read it; it only guards against mistakes";
     report("warning", at("authentication"), message);
   }
-  if (isBlock(written.bfd)) checkBfd(written.bfd, version, at, report);
+  if (isBlock(written.bfd)) {
+    checkBfd(written.bfd, version, at, report);
+    checkMultipoint(written, written.bfd, at, report);
+  }
   if (version !== undefined && one.advertisementInterval !== undefined)
     checkInterval(version, one.advertisementInterval, at("advertisementInterval"), report);
   checkUnicast(one, at, report);
@@ -270,6 +278,24 @@ function checkBfd(
   }
   if (written.rank !== undefined)
     report("warning", at("bfd", "rank"), "no effect: with backupAdvertisements, priorities decide");
+}
+
+function checkMultipoint(
+  written: Readonly<Record<string, unknown>>,
+  bfd: Readonly<Record<string, unknown>>,
+  at: At,
+  report: Report,
+): void {
+  if (bfd.multipoint !== true) return;
+  const path = at("bfd", "multipoint");
+  if (bfd.authentication !== undefined)
+    report("error", path, "multipoint packets are not authenticated: leave out one of the two");
+  if (written.unicast !== undefined)
+    report(
+      "error",
+      path,
+      "needs multicast, and unicast is for where it does not pass: leave out one of the two",
+    );
 }
 
 function checkAddresses(one: Parts, at: At, report: Report): void {
@@ -446,6 +472,7 @@ function normalizeOne(
           multiplier: one.bfd.multiplier,
           rank: one.bfd.rank,
           backupAdvertisements: one.bfd.backupAdvertisements,
+          multipoint: one.bfd.multipoint,
           authentication: normalizeBfdAuthentication(one.bfd.authentication),
         }
       : null,

@@ -421,9 +421,8 @@ export class Router {
     return new Ports({
       heartbeat: this.#heartbeat,
       needs: (name) => ({
-        answered: this.#lan(name).answered,
+        ...this.#lan(name),
         bfd: this.#lan(name).bfd || this.#bfd.interfaces().has(name),
-        backupAdvertisements: this.#lan(name).backupAdvertisements,
       }),
       opened: (port, name) => this.#intake.setPort(port, name),
       closing: (port) => this.#intake.removePort(port),

@@ -155,8 +155,8 @@ export interface BfdSessionStatus {
   readonly diagnostic: string;
   /** What the neighbour says of itself; null while it is not heard. */
   readonly remoteState: "adminDown" | "down" | "init" | "up" | null;
-  /** `passive`: the neighbour opened it. */
-  readonly role: "active" | "passive";
+  /** `passive`: the neighbour opened it; `head`, `tail`: multipoint, the group is at the other end or at this one. */
+  readonly role: "active" | "passive" | "head" | "tail";
   /** Virtual routers and trackers. */
   readonly usedBy: readonly string[];
   readonly localDiscriminator: number;

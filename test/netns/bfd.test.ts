@@ -3,10 +3,14 @@
  * takes over of three, and whether anybody does without a reason.
  */
 import { describe, expect } from "vitest";
+import { readBfdFrame } from "../../src/core/bfd/packet.js";
+import { ETHERTYPE_IPV4 } from "../../src/core/ethernet.js";
+import { UDP_PROTOCOL } from "../../src/core/udp.js";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
 import { firstArrivalAfter, median } from "../../src/lab/statistics.js";
 import { firsthop } from "../cli/command.js";
 import {
+  captureLan,
   eventually,
   type Lab,
   type LabRouter,
@@ -30,6 +34,7 @@ interface Bfd {
   readonly interval: string;
   readonly multiplier: number;
   readonly backupAdvertisements?: boolean;
+  readonly multipoint?: boolean;
 }
 
 /** Routers 1 … n with falling priorities and, where they are needed, rising ranks; all sessions are up. */
@@ -61,7 +66,7 @@ async function ready(members: readonly Member[], active: Member): Promise<void> 
     await member.daemon.reach("backup", BOUND_MS);
     let seen: readonly unknown[] = [];
     const settled = async (): Promise<boolean> => {
-      const sessions = (await sessionsOf(member)).filter((one) => one.role === "active");
+      const sessions = (await sessionsOf(member)).filter(({ role }) => role === "active" || role === "tail");
       seen = sessions;
       const [session, ...others] = sessions;
       if (!session || others.length > 0 || session.state !== "up") return false;
@@ -247,6 +252,51 @@ describe("BFD bound to the Active router", () => {
         await pause(UNREFUTED_MS);
         await lab.restore(first.router, "both", "silent");
         for (const { daemon } of members) await daemon.stop();
+      });
+    },
+    120_000,
+  );
+
+  netnsTest(
+    "multipoint: one stream from the Active, exactly one of two Backups takes over, and leaving is no failure",
+    [],
+    async () => {
+      await withLab({ routers: 3 }, async (lab) => {
+        const bfd = { interval: "20ms", multiplier: 3, backupAdvertisements: true, multipoint: true };
+        const members = await start(lab, bfd);
+        const [first, second, third] = members as [Member, Member, Member];
+        await turns(members, [null, 1, 2]);
+        const roles = await Promise.all(members.map(sessionsOf));
+        expect(roles.map((all) => all.map((one) => one.role))).toEqual([["head"], ["tail"], ["tail"]]);
+        const changes: string[] = [];
+        for (const [index, { daemon }] of members.entries()) {
+          await daemon.follow((event) => {
+            if (event.type === "stateChange" && event.to === "active")
+              changes.push(`r${index + 1} ${event.reason}`);
+          });
+        }
+        await eventually("the history is read", BOUND_MS, () => changes.length > 0);
+        const capture = captureLan(lab, { filter: [{ etherType: ETHERTYPE_IPV4, protocol: UDP_PROTOCOL }] });
+        await pause(1000);
+        await capture.stop();
+        const packets = capture.frames().filter((one) => one.port !== "br0" && readBfdFrame(one.octets));
+        expect(new Set(packets.map((one) => one.port))).toEqual(new Set(["r1"]));
+        expect(packets.length).toBeGreaterThan(30);
+        expect(packets.length).toBeLessThan(100);
+        const before = changes.length;
+        await lab.cut(first.router, "both", "silent");
+        await second.daemon.reach("active", BOUND_MS);
+        await pause(300);
+        expect(changes.slice(before)).toEqual(["r2 bfd-down"]);
+        await pause(UNREFUTED_MS);
+        await lab.restore(first.router, "both", "silent");
+        await ready(members, first);
+        const again = changes.length;
+        await first.daemon.stop();
+        await second.daemon.reach("active", BOUND_MS);
+        await ready([second, third], second);
+        expect(changes.slice(again)).toEqual(["r2 active-released"]);
+        for (const { daemon } of [second, third]) await daemon.stop();
       });
     },
     120_000,

@@ -232,6 +232,41 @@ describe("BFD bound to the Active router", () => {
     expect(backupAdvertisementRcvd).toBeGreaterThan(5);
   });
 
+  it("multipoint: one stream serves all Backups, and exactly one takes over", async () => {
+    const both = { interval: "10ms", multipoint: true, backupAdvertisements: true };
+    const { world, members, run, tookOver, states } = await stage(4, both);
+    const brief = () => members.map((one) => sessionsOf(one).map(({ role, state }) => `${role} ${state}`));
+    expect(brief()).toEqual([["head up"], ["tail up"], ["tail up"], ["tail up"]]);
+    expect(sessionsOf(members[1])[0]).toMatchObject({ remoteAddress: "192.0.2.11", detectionTimeMs: 30 });
+    const cutUs = world.nowUs;
+    cableOf(members[0]).carrier = false;
+    await run(SECOND / 2);
+    expect(tookOver(cutUs)).toMatchObject([{ name: "r2", reason: "bfd-down" }]);
+    expect(tookOver(cutUs)[0]?.afterUs).toBeLessThan(35_000);
+    await run(5 * SECOND);
+    expect(brief().slice(1)).toEqual([["head up"], ["tail up"], ["tail up"]]);
+    const backUs = world.nowUs;
+    cableOf(members[0]).carrier = true;
+    await run(10 * SECOND);
+    expect(states()).toEqual(["active", "backup", "backup", "backup"]);
+    expect(tookOver(backUs).every((one) => one.name === "r1")).toBe(true);
+    expect(brief()).toEqual([["head up"], ["tail up"], ["tail up"], ["tail up"]]);
+    const leftUs = world.nowUs;
+    const closing = (members[0] as Member).router.close();
+    await run(2 * SECOND);
+    await closing;
+    expect(tookOver(leftUs)).toMatchObject([{ name: "r2", reason: "active-released" }]);
+  });
+
+  it("multipoint with configured ranks: the others wait their turns", async () => {
+    const { world, members, run, tookOver } = await stage(4, { interval: "10ms", multipoint: true });
+    const lostUs = world.nowUs;
+    for (const index of [0, 1]) (members[index] as Member).machine.powerOff();
+    await run(SECOND / 2);
+    expect(tookOver(lostUs)).toMatchObject([{ name: "r3", reason: "bfd-down" }]);
+    expect(tookOver(lostUs)[0]?.afterUs).toBeGreaterThan(50_000);
+  });
+
   it("follows the role: after a take-over the sessions go to the new Active", async () => {
     const { members, run, states } = await stage(3, { interval: "10ms" });
     cableOf(members[0]).carrier = false;

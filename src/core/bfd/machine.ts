@@ -8,6 +8,8 @@
  * One thing is ours: `failed` is told apart from every other way down. Only a neighbour that fell silent failed; one
  * that says Down or AdminDown lives.
  */
+
+import { headContent, headSpeaks, stepHead, stepTail } from "./multipoint.js";
 import { type BfdStateName, type ControlContent, type ControlPacket, DIAGNOSTIC } from "./packet.js";
 import { detectionTimeUs, SLOW_INTERVAL_US, transmitIntervalUs, transmitWindow } from "./timing.js";
 
@@ -21,6 +23,8 @@ export interface BfdSettings {
   readonly detectMult: number;
   /** Passive role (section 6.1): silent until the neighbour is heard. */
   readonly passive: boolean;
+  /** bfd.SessionType of RFC 8562; default: PointToPoint. */
+  readonly sessionType?: "multipointHead" | "multipointTail";
 }
 
 /** What the neighbour said last. */
@@ -46,6 +50,8 @@ export interface BfdState {
    */
   readonly txUs: number;
   readonly rxUs: number;
+  /** Of a head: see multipoint.ts. */
+  readonly settling?: true;
 }
 
 export const BFD_TIMERS = ["transmit", "detection"] as const;
@@ -129,6 +135,7 @@ function announcedTxUs(settings: BfdSettings, state: BfdState): number {
 
 /** The packet to be sent in a state; `final` answers a poll. */
 export function contentOf(settings: BfdSettings, state: BfdState, final: boolean): ControlContent {
+  if (settings.sessionType === "multipointHead") return headContent(settings, state);
   return {
     diagnostic: state.diagnostic,
     state: state.name,
@@ -145,6 +152,8 @@ export function contentOf(settings: BfdSettings, state: BfdState, final: boolean
 /** Interval of periodic packets in a state, before jitter; null: none are sent. */
 export function currentTransmitIntervalUs(settings: BfdSettings, state: BfdState): number | null {
   const { remote } = state;
+  if (settings.sessionType === "multipointTail") return null;
+  if (settings.sessionType === "multipointHead") return headSpeaks(state) ? state.txUs : null;
   if (remote === null && settings.passive) return null;
   // Demand mode of the neighbour (section 6.6): it asks when it wants to know. A poll of ours goes out all the same.
   if (remote?.demand && state.name === "up" && remote.state === "up" && !state.polling) return null;
@@ -161,11 +170,16 @@ export function currentDetectionTimeUs(state: BfdState): number | null {
 /** Timers that may be running in a state of a session that was started. */
 export function timersOf(settings: BfdSettings, state: BfdState): readonly BfdTimer[] {
   const transmits = currentTransmitIntervalUs(settings, state) !== null;
-  return [...(transmits ? (["transmit"] as const) : []), ...(state.remote ? (["detection"] as const) : [])];
+  return [
+    ...(transmits ? (["transmit"] as const) : []),
+    ...(state.remote || state.settling ? (["detection"] as const) : []),
+  ];
 }
 
 /** One step of the machine. */
 export function step(settings: BfdSettings, state: BfdState, event: BfdEvent): BfdStep {
+  if (settings.sessionType === "multipointHead") return stepHead(settings, state, event);
+  if (settings.sessionType === "multipointTail") return stepTail(settings, state, event);
   switch (event.type) {
     case "start":
       return state.name === "adminDown" ? start(settings) : stay(state);

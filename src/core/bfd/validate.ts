@@ -35,7 +35,10 @@ export const BFD_REJECT_REASONS = {
   version: { section: "RFC 5880 6.8.6", text: "the version is not 1" },
   length: { section: "RFC 5880 6.8.6", text: "the Length field and what is there do not go together" },
   "detect-mult-zero": { section: "RFC 5880 6.8.6", text: "Detect Mult is 0" },
-  "multipoint-bit": { section: "RFC 5880 6.8.6", text: "the Multipoint bit is set" },
+  "multipoint-bit": {
+    section: "RFC 5880 6.8.6",
+    text: "the Multipoint bit is set, and nobody listens to this head",
+  },
   "my-discriminator-zero": { section: "RFC 5880 6.8.6", text: "My Discriminator is 0" },
   "unknown-session": { section: "RFC 5880 6.8.6", text: "there is no such session" },
   "your-discriminator-zero": {
@@ -103,6 +106,7 @@ function select<R extends BfdReceiver>(
   const { myDiscriminator, yourDiscriminator, flags, state } = packet;
   if (flags.multipoint) {
     // RFC 8562 section 5.13.1: tails know their head by its address and discriminator, never by ours.
+    if (myDiscriminator === 0) return "my-discriminator-zero";
     return sessions.byHead(source, myDiscriminator) ?? "multipoint-bit";
   }
   if (myDiscriminator === 0) return "my-discriminator-zero";

@@ -10,6 +10,7 @@ import { formatMac, macToBytes } from "../../core/address.js";
 import { answerArp, readArp } from "../../core/arp.js";
 import { buildEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../../core/nd.js";
+import { GROUP_ADDRESS, GROUP_MAC } from "../../core/vrrp/advertisement.js";
 import type { AddressInfo, KernelNews, LinkInfo } from "../driver.js";
 import { SimulatedLease } from "./lease.js";
 import type { Cable, SimulatedSegment } from "./segment.js";
@@ -19,6 +20,12 @@ import type { SimulatedWorld } from "./world.js";
 const DAD_US = 1_000_000;
 /** What the kernel takes to answer ARP. */
 const ANSWER_US = 15;
+
+/** The Ethernet address of VRRP's group; null for another destination. */
+function groupMac(destination: string): string | null {
+  if (destination === GROUP_ADDRESS.ipv4) return GROUP_MAC.ipv4;
+  return destination === GROUP_ADDRESS.ipv6 ? GROUP_MAC.ipv6 : null;
+}
 
 /** An interface of the machine, on a segment. */
 export interface SimulatedInterface {
@@ -354,7 +361,7 @@ export class NetworkStack {
   transmitDatagram(ifindex: number, datagram: Uint8Array, destination: string): string | null {
     for (const link of this.interfaces.values()) {
       if (ifindex !== 0 && link.ifindex !== ifindex) continue;
-      const mac = link.cable.segment.neighbours.get(destination);
+      const mac = groupMac(destination) ?? link.cable.segment.neighbours.get(destination);
       if (!mac) continue;
       const etherType = destination.includes(":") ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
       const frame = buildEthernet(macToBytes(mac), macToBytes(link.mac), etherType, datagram);

@@ -1,10 +1,12 @@
 /**
  * What BFD is to one virtual router, in the sense of draft-ietf-rtgwg-vrrp-bfd-p2p: a Backup runs a session to the
  * Active that it hears, and takes that session's failure for the passing of Active_Down_Timer; the Active answers the
- * sessions of its Backups. A session that was wrong about a living Active is not believed again for a while.
+ * sessions of its Backups. Or (multipoint) the Active is a head, and its Backups are tails. A session that was wrong about a living Active is not believed again for a while.
  */
 import type { BfdConfig } from "../../config/index.js";
+import { familyOf } from "../../core/address.js";
 import { MAX_SIGNALS } from "../../core/automaton.js";
+import { GROUP_ADDRESS } from "../../core/vrrp/advertisement.js";
 import type { VrrpReason, VrrpState } from "../../core/vrrp/machine.js";
 import type { SessionId } from "../../driver/driver.js";
 import type { BfdBond } from "../vrrp-plan.js";
@@ -30,6 +32,12 @@ export interface BindingView {
   readonly state: VrrpState;
   /** This Backup's place among the Backups; null: not known yet, so advertisements alone decide. */
   readonly rank: number | null;
+}
+
+interface Wanted {
+  readonly interface: string;
+  readonly local: string;
+  readonly config: BfdConfig;
 }
 
 /** An Active that lives shows it within so many of its intervals after a take-over. */
@@ -107,7 +115,8 @@ export class BfdBinding {
     if (wanted && key) {
       // Another number for each Active: a late word about the last one is no word about this one.
       const signal = this.#nextSignal++ % MAX_SIGNALS;
-      const { interface: name, local, address, config } = wanted;
+      const { interface: name, address, config } = wanted;
+      const local = config.multipoint ? groupOf(wanted.local) : wanted.local;
       const watch: BfdWatch = this.#host
         .sessions()
         .watch(
@@ -119,19 +128,24 @@ export class BfdBinding {
     before?.end();
   }
 
-  #offer(wanted: { interface: string; local: string; config: BfdConfig } | null): void {
+  #offer(wanted: Wanted | null): void {
     const key = wanted && `${wanted.local} ${termsKey(wanted.config)}`;
     if (this.#answer?.key === key) return;
     const before = this.#answer;
     this.#answer = null;
     if (wanted && key) {
-      const { interface: name, local, config } = wanted;
-      this.#answer = {
-        key,
-        end: this.#host.sessions().answer({ interface: name, local }, this.#host.name, config),
-      };
+      this.#answer = { key, end: this.#serve(wanted) };
     }
     before?.end();
+  }
+
+  /** As Active: one stream for all Backups, or an answer for each. */
+  #serve({ interface: name, local, config }: Wanted): () => void {
+    const { name: user } = this.#host;
+    const sessions = this.#host.sessions();
+    if (!config.multipoint) return sessions.answer({ interface: name, local }, user, config);
+    const head = sessions.watch({ interface: name, local, remote: groupOf(local) }, { user, terms: config });
+    return () => head.close();
   }
 
   /** Whom we took over from by BFD's word and who is Active again at once had not failed. */
@@ -174,6 +188,10 @@ export class BfdBinding {
 }
 
 /** Other terms are another session to watch or to offer; the rank is not theirs. */
-function termsKey({ intervalUs, multiplier, authentication }: BfdConfig): string {
-  return JSON.stringify([intervalUs, multiplier, authentication]);
+function termsKey({ intervalUs, multiplier, authentication, multipoint }: BfdConfig): string {
+  return JSON.stringify([intervalUs, multiplier, authentication, multipoint]);
+}
+
+function groupOf(address: string): string {
+  return GROUP_ADDRESS[familyOf(address)];
 }

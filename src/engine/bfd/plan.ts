@@ -20,6 +20,7 @@ import {
 import {
   type BfdEndpoints,
   type ControlVariation,
+  DIAGNOSTIC,
   readBfdFrame,
   withVariation,
 } from "../../core/bfd/packet.js";
@@ -57,6 +58,11 @@ const VARIATIONS: readonly ControlVariation[] = [
   { state: "up", diagnostic: 0 },
   { state: "up", diagnostic: 0, poll: true },
   { state: "up", diagnostic: 0, final: true },
+];
+
+/** What a head says when it ends: tails must not take it for silence, however slow JavaScript is. */
+const FAREWELLS: readonly ControlVariation[] = [
+  { state: "adminDown", diagnostic: DIAGNOSTIC.administrativelyDown },
 ];
 
 /** The automaton from the state that `entry` leads to, and the operations that lead there. */
@@ -133,8 +139,10 @@ function foreseePackets(
 ): Foreseen<BfdEvent>[] {
   const byContent = new Map<string, Foreseen<BfdEvent>>();
   for (const frame of known) {
-    const isUp = readBfdFrame(frame)?.control?.state === "up";
-    for (const bytes of [frame, ...(isUp ? VARIATIONS.map((one) => withVariation(frame, one)) : [])]) {
+    const control = readBfdFrame(frame)?.control;
+    const variations = control?.flags.multipoint ? FAREWELLS : VARIATIONS;
+    const more = control?.state === "up" ? variations.map((one) => withVariation(frame, one)) : [];
+    for (const bytes of [frame, ...more]) {
       const packet = bytes && readBfdFrame(bytes)?.control;
       if (!bytes || !packet) continue;
       const pattern = patternOf(bytes, lanPort, authentication);

@@ -90,6 +90,11 @@ export class BfdSession {
     return this.#state;
   }
 
+  /** Others listen to it and never answer (RFC 8562). */
+  get isHead(): boolean {
+    return this.#settings.sessionType === "multipointHead";
+  }
+
   get settings(): BfdSettings {
     return this.#settings;
   }
@@ -139,6 +144,13 @@ export class BfdSession {
     const { sent, heard } = this.#heartbeat.sequences(this.id);
     const least = (from.sequences.sent + (ahead ? this.#settings.detectMult : 0)) >>> 0;
     if (((least - sent) | 0) > 0) this.#heartbeat.setSequences(this.id, { sent: least, heard });
+  }
+
+  /** Says that it ends on purpose, for as long as anybody may count on it. A head only. @returns microseconds */
+  retire(): number {
+    const lastsUs = this.#settings.detectMult * this.#state.txUs;
+    this.dispatch({ type: "adminDown" }, this.#heartbeat.now());
+    return lastsUs;
   }
 
   start(): void {
@@ -204,7 +216,14 @@ export class BfdSession {
   /** Ends it. Says that this is on purpose, unless `silent`: another process has the session. */
   close(silent: boolean): void {
     const ports = this.#ports();
-    if (!silent && !this.#automaton.frozen && ports && this.#state.remote !== null) {
+    const heard = this.#state.remote !== null || this.isHead;
+    if (
+      !silent &&
+      !this.#automaton.frozen &&
+      ports &&
+      heard &&
+      this.#settings.sessionType !== "multipointTail"
+    ) {
       const { state } = step(this.#settings, this.#state, { type: "adminDown" });
       // From here on nobody else numbers packets.
       this.#heartbeat.look(this.id, true);

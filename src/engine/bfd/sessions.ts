@@ -15,6 +15,7 @@ import {
   currentTransmitIntervalUs,
   INITIAL_BFD_STATE,
 } from "../../core/bfd/machine.js";
+import { isOfHead } from "../../core/bfd/multipoint.js";
 import { BFD_SOURCE_PORT_MIN, BFD_SOURCE_PORTS, type BfdFrame } from "../../core/bfd/packet.js";
 import {
   type BfdReceiver,
@@ -22,7 +23,7 @@ import {
   receive,
   type SessionSelector,
 } from "../../core/bfd/validate.js";
-import type { IpFamily } from "../../core/vrrp/advertisement.js";
+import { GROUP_ADDRESS, type IpFamily } from "../../core/vrrp/advertisement.js";
 import type { Heartbeat } from "../../driver/driver.js";
 import type { TransitionReport } from "../automaton-session.js";
 import { describeDuration } from "../reasons.js";
@@ -31,7 +32,7 @@ import { authenticationOf } from "./authentication.js";
 import type { BfdSubscriber } from "./plan.js";
 import { type BfdPorts, BfdSession, type FrozenBfdSession } from "./session.js";
 
-/** Between whom a session runs. Addresses in canonical text. */
+/** Between whom a session runs. Addresses in canonical text; VRRP's group at one end makes it multipoint. */
 export interface BfdPeer {
   readonly interface: string;
   readonly local: string;
@@ -113,6 +114,8 @@ interface Offer {
 const ANSWERED_MAX = 16;
 /** How long a session that somebody else opened may stay without being Up. */
 const ANSWERED_IDLE_US = 30_000_000;
+/** Beyond the time in which a head says that it ends. */
+const RETIRED_MARGIN_US = 100_000;
 /** A session that flaps is told this often. */
 const NOTICE_EVERY_US = 1_000_000;
 
@@ -124,6 +127,7 @@ export class BfdSessions {
   readonly #offers = new Set<Offer>();
   readonly #rejected: Partial<Record<BfdRejectReason, number>> = {};
   readonly #noticedAtUs = new Map<string, number>();
+  #closing = false;
   #nextPort = 0;
   #cancelSweep: (() => void) | null = null;
   /** Another process runs the same sessions: whoever ends here does so without a word. */
@@ -264,6 +268,7 @@ export class BfdSessions {
   }
 
   close(): void {
+    this.#closing = true;
     this.#cancelSweep?.();
     this.#offers.clear();
     for (const entry of [...this.#entries.values()]) this.#close(entry);
@@ -296,7 +301,7 @@ export class BfdSessions {
     const ports = (): BfdPorts | null => this.#portsOf(peer);
     const sourcePort = from?.sourcePort ?? BFD_SOURCE_PORT_MIN + (this.#nextPort++ % BFD_SOURCE_PORTS);
     const endpoints = { source: peer.local, sourcePort, destination: peer.remote };
-    const settings = from?.settings ?? settingsFor(this.#drawDiscriminator(), terms, passive);
+    const settings = from?.settings ?? settingsFor(this.#drawDiscriminator(), peer, terms, passive);
     const session = new BfdSession(
       this.#host.heartbeat,
       { settings, endpoints, ports, authentication: () => receiver.authentication },
@@ -328,9 +333,16 @@ export class BfdSessions {
   }
 
   #close(entry: Entry): void {
-    entry.session.close(this.#shared);
     this.#entries.delete(keyOf(entry.peer));
     this.#byDiscriminator.delete(entry.session.settings.localDiscriminator);
+    if (entry.session.isHead && entry.session.state.name === "up" && !this.#shared && !this.#closing) {
+      // Another head may begin meanwhile: its discriminator is another one.
+      this.#host.setTimer(entry.session.retire() + RETIRED_MARGIN_US, () => this.#end(entry, true));
+    } else this.#end(entry, this.#shared);
+  }
+
+  #end(entry: Entry, silent: boolean): void {
+    entry.session.close(silent);
     this.#bySession.delete(entry.session.id);
   }
 
@@ -351,7 +363,7 @@ export class BfdSessions {
       one.intervalUs * one.multiplier < best.intervalUs * best.multiplier ? one : best,
     );
     const { localDiscriminator } = session.settings;
-    const settings = settingsFor(localDiscriminator, fastest, watchers.size === 0);
+    const settings = settingsFor(localDiscriminator, entry.peer, fastest, watchers.size === 0);
     if (JSON.stringify(settings) !== JSON.stringify(session.settings)) session.retune(settings);
     const authentication = asked.find((one) => one.authentication)?.authentication ?? null;
     if (JSON.stringify(authentication) !== JSON.stringify(entry.authentication)) {
@@ -399,7 +411,11 @@ export class BfdSessions {
         const peer = { interface: interfaceName, local, remote: source };
         return here(this.#entries.get(keyOf(peer)) ?? this.#answerNew(peer));
       },
-      byHead: () => null,
+      byHead: (source, discriminator) => {
+        const tail = this.#entries.get(keyOf({ interface: interfaceName, local, remote: source }));
+        const follows = tail && isTail(tail.peer) && isOfHead(tail.session.state, discriminator);
+        return follows ? tail.receiver : null;
+      },
     };
   }
 
@@ -442,11 +458,17 @@ export class BfdSessions {
   #stepped(entry: Entry, before: BfdState, made: BfdStep, atUs: number): void {
     if (made.reason === null) return;
     if (before.name !== made.state.name) entry.sinceUs = atUs;
+    if (entry.session.isHead) return; // It is up because we say so.
     if (before.name === "up" && made.state.name !== "up") {
       entry.lastDown = describeDown(before, made);
       this.#tell("warning", entry, "bfd-down", entry.lastDown);
     } else if (made.state.name === "up") {
-      this.#tell("info", entry, "bfd-up", "up: the neighbour hears us and is heard");
+      this.#tell(
+        "info",
+        entry,
+        "bfd-up",
+        isTail(entry.peer) ? "up: the head is heard" : "up: the neighbour hears us and is heard",
+      );
     }
     for (const watcher of [...entry.watchers]) watcher.changed?.(made.state, made.reason);
   }
@@ -472,7 +494,7 @@ export class BfdSessions {
       state: state.name,
       diagnostic: diagnosticText(state.diagnostic),
       remoteState: state.remote?.state ?? null,
-      role: settings.passive ? "passive" : "active",
+      role: roleOf(settings),
       usedBy: [...watchers, ...this.#offersFor(peer)].map(({ user }) => user),
       localDiscriminator: settings.localDiscriminator,
       remoteDiscriminator: state.remote?.discriminator ?? null,
@@ -487,15 +509,31 @@ export class BfdSessions {
   }
 }
 
-function settingsFor(localDiscriminator: number, terms: BfdTerms, passive: boolean): BfdSettings {
+function settingsFor(
+  localDiscriminator: number,
+  peer: BfdPeer,
+  terms: BfdTerms,
+  passive: boolean,
+): BfdSettings {
   const { intervalUs, multiplier } = terms;
-  return {
-    localDiscriminator,
-    desiredMinTxUs: intervalUs,
-    requiredMinRxUs: intervalUs,
-    detectMult: multiplier,
-    passive,
-  };
+  const settings = { localDiscriminator, desiredMinTxUs: intervalUs, detectMult: multiplier };
+  if (isHead(peer)) return { ...settings, requiredMinRxUs: 0, passive: false, sessionType: "multipointHead" };
+  // RFC 8562 section 5.11: the head's word alone sets the pace, as far as this end can follow it.
+  if (isTail(peer))
+    return { ...settings, requiredMinRxUs: FASTEST_US, passive: true, sessionType: "multipointTail" };
+  return { ...settings, requiredMinRxUs: intervalUs, passive };
+}
+
+/** Multipoint sessions have VRRP's group at one end: a head at the far one, a tail at its own. */
+const GROUPS: ReadonlySet<string> = new Set(Object.values(GROUP_ADDRESS));
+const isHead = ({ remote }: BfdPeer): boolean => GROUPS.has(remote);
+const isTail = ({ local }: BfdPeer): boolean => GROUPS.has(local);
+/** No head is believed to be faster. */
+const FASTEST_US = 1_000;
+
+function roleOf({ sessionType, passive }: BfdSettings): BfdSessionStatus["role"] {
+  if (sessionType) return sessionType === "multipointHead" ? "head" : "tail";
+  return passive ? "passive" : "active";
 }
 
 function keyOf({ interface: name, local, remote }: BfdPeer): string {
