@@ -276,7 +276,9 @@ describe("BFD bound to the Active router", () => {
           });
         }
         await eventually("the history is read", BOUND_MS, () => changes.length > 0);
-        const capture = captureLan(lab, { filter: [{ etherType: ETHERTYPE_IPV4, protocol: UDP_PROTOCOL }] });
+        const capture = captureLan(lab, undefined, {
+          filter: [{ etherType: ETHERTYPE_IPV4, protocol: UDP_PROTOCOL }],
+        });
         await pause(1000);
         await capture.stop();
         const packets = capture.frames().filter((one) => one.port !== "br0" && readBfdFrame(one.octets));
