@@ -122,6 +122,36 @@ Failure tableOf(uint32_t programId, bpf::MapInfo& table, UniqueFd& fd) {
   return {};
 }
 
+// The kernel sends the same pages again: whoever forwarded one has changed its addresses, time to live and checksum.
+// So each frame gets its first octets anew.
+std::vector<uint64_t> floodCode(uint32_t ifindex, const std::vector<uint8_t>& frame) {
+  constexpr size_t kWords = 4;
+  const auto imm = [](uint64_t value) { return value << 32; };
+  std::vector<uint64_t> code;
+  if (frame.size() >= 8 * kWords) {
+    code = {
+        0x1261,                         // r2 = data
+        0x1361 | (4 << 16),             // r3 = data_end
+        0x24bf,                         // r4 = r2
+        imm(8 * kWords) | 0x0407,       // r4 += the octets to write
+        0x342d | ((3 * kWords) << 16),  // r4 > r3: leaves them
+    };
+    for (size_t at = 0; at < kWords; at++) {
+      uint64_t word = 0;
+      std::memcpy(&word, &frame[8 * at], sizeof word);
+      code.insert(code.end(), {imm(word & 0xffffffff) | 0x0518, imm(word >> 32),  // r5 = word
+                               0x527b | ((8 * at) << 16)});                       // *(r2 + 8 at) = r5
+    }
+  }
+  code.insert(code.end(), {
+                              imm(ifindex) | 0x1b4,  // w1 = ifindex
+                              imm(0) | 0x2b4,        // w2 = 0
+                              imm(23) | 0x85,        // bpf_redirect
+                              0x95,                  // exit
+                          });
+  return code;
+}
+
 }  // namespace
 
 Ownership::~Ownership() {
@@ -494,13 +524,7 @@ Failure Ownership::adopt(const FoundOwnership& found, uint32_t token, std::share
 }
 
 Failure Ownership::flood(uint32_t ifindex, const std::vector<uint8_t>& frame, uint32_t count, uint64_t& tookNs) {
-  const auto imm = [](uint32_t value) { return static_cast<uint64_t>(value) << 32; };
-  const std::vector<uint64_t> code = {
-      imm(ifindex) | 0x1b4,  // w1 = ifindex
-      imm(0) | 0x2b4,        // w2 = 0
-      imm(23) | 0x85,        // bpf_redirect
-      0x95,                  // exit
-  };
+  const std::vector<uint64_t> code = floodCode(ifindex, frame);
   UniqueFd program;
   if (Failure failure = bpf::loadProgram(bpf::ProgramType::kXdp, "flood", code, program)) return failure;
   const auto now = [] {

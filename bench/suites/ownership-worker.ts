@@ -1,9 +1,9 @@
 /**
  * The measuring half of the suite `ownership`: runs in a network namespace of its own, which ends with it, and prints
- * one JSON line for each sample. Argument: rounds.
+ * one JSON line for each sample. Arguments: rounds, seconds after which no further round begins.
  */
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { ipToBytes, macToBytes } from "../../src/core/address.js";
 import { buildEthernet, buildIp, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../../src/core/ethernet.js";
 import { virtualMac } from "../../src/core/vrrp/advertisement.js";
@@ -13,10 +13,13 @@ import { loadNative } from "../../src/native.js";
 const RUNS = 200_000;
 const FRAMES = 64_000;
 const FLOODS = 5;
+/** Of the packets, as many must go the way that they should. */
+const ENOUGH = 0.99;
 /** As many virtual routers as one interface can have. */
 const GROUPS = 255;
 
 const rounds = Number(process.argv[2]);
+const endMs = performance.now() + 1000 * Number(process.argv[3]);
 const { openOwnership, floodFrames } = loadNative();
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 const run = (command: string, ...args: string[]): string =>
@@ -25,9 +28,12 @@ const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 
 const HOST = "02:00:00:00:00:01";
+/** UDP from port 4000 to 4001, as long as it says: connection tracking leaves others alone. No checksum. */
+const DATAGRAM = new Uint8Array(64);
+DATAGRAM.set([0x0f, 0xa0, 0x0f, 0xa1, 0, 64, 0, 0]);
 function packet(destination: string, family: "ipv4" | "ipv6" = "ipv4"): Uint8Array {
   const [from, to] = family === "ipv4" ? ["192.0.2.9", "198.51.100.1"] : ["2001:db8::9", "2001:db8:1::1"];
-  const datagram = buildIp(ipToBytes(from), ipToBytes(to), 17, new Uint8Array(64));
+  const datagram = buildIp(ipToBytes(from), ipToBytes(to), 17, DATAGRAM);
   const etherType = family === "ipv4" ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
   return buildEthernet(macToBytes(destination), macToBytes(HOST), etherType, datagram);
 }
@@ -51,28 +57,24 @@ function testRuns(): void {
     { name: "tc", program: "ingress", pass: "bare-tc-pass", drop: "bare-tc-drop" },
     { name: "tc, the guard", program: "egress", pass: "bare-tc-pass", drop: "bare-tc-drop" },
   ] as const;
-  for (let round = 0; round < rounds; round++) {
-    for (const { name, program, pass, drop } of places) {
-      for (const [kind, frame, open, bare] of [
-        ["owned, IPv4", packet(own4), true, pass],
-        ["owned, IPv6", packet(own6, "ipv6"), true, pass],
-        ["not owned, IPv4", packet(own4), false, drop],
-        ["not owned, IPv6", packet(own6, "ipv6"), false, drop],
-        ["for anyone else, IPv4", packet(others), false, pass],
-        ["for anyone else, IPv6", packet(others, "ipv6"), false, pass],
-      ] as const) {
-        if (program === "egress") {
-          if (kind !== "for anyone else, IPv4") continue;
-        }
-        for (const slot of [10, GROUPS + 10]) tables.setLease(slot, open);
-        const bareNs = time(bare, frame);
-        say({ metric: "program", condition: `${name}, ${kind}`, value: time(program, frame) - bareNs });
-        say({
-          metric: "bare",
-          condition: `${name}, ${bare.endsWith("pass") ? "pass" : "drop"}`,
-          value: bareNs,
-        });
-      }
+  for (const { name, program, pass, drop } of places) {
+    for (const [kind, frame, open, bare] of [
+      ["owned, IPv4", packet(own4), true, pass],
+      ["owned, IPv6", packet(own6, "ipv6"), true, pass],
+      ["not owned, IPv4", packet(own4), false, drop],
+      ["not owned, IPv6", packet(own6, "ipv6"), false, drop],
+      ["for anyone else, IPv4", packet(others), false, pass],
+      ["for anyone else, IPv6", packet(others, "ipv6"), false, pass],
+    ] as const) {
+      if (program === "egress" && kind !== "for anyone else, IPv4") continue;
+      for (const slot of [10, GROUPS + 10]) tables.setLease(slot, open);
+      const bareNs = time(bare, frame);
+      say({ metric: "program", condition: `${name}, ${kind}`, value: time(program, frame) - bareNs });
+      say({
+        metric: "bare",
+        condition: `${name}, ${bare.endsWith("pass") ? "pass" : "drop"}`,
+        value: bareNs,
+      });
     }
   }
   tables.close();
@@ -80,57 +82,92 @@ function testRuns(): void {
 
 interface Filter {
   readonly name: string;
+  /** Puts it in the way; the function returned takes it away. */
   start(): () => void;
 }
 
-/** Everything is dropped that comes for the group; what is measured is what this costs. */
-function filters(ifindex: number, mac: string): Filter[] {
-  const ours = (hook: "xdp" | "xdp-generic" | "tc" | "tc-clsact") => () => {
+interface Task {
+  readonly condition: string;
+  /** What the others are held against, and the others. */
+  readonly bare: Filter;
+  readonly filters: readonly Filter[];
+}
+
+const nothing: Filter["start"] = () => () => undefined;
+
+/** firsthop's filter on each hook, with the group's lease open or closed. */
+function ours(ifindex: number, mac: string, open: boolean): Filter[] {
+  const hooks = {
+    "firsthop, native XDP": "xdp",
+    "firsthop, generic XDP": "xdp-generic",
+    "firsthop, tcx": "tc",
+    "firsthop, clsact": "tc-clsact",
+  } as const;
+  return Object.entries(hooks).map(([name, hook]) => ({
+    name,
+    start: () => {
+      const tables = openOwnership({ token: 2 });
+      tables.setGroup(1, { ifindex, mac, addresses: [], overdueUs: 15_000, limitUs: 5_000_000 });
+      tables.setLease(1, open);
+      tables.attach(ifindex, hook);
+      return () => tables.close();
+    },
+  }));
+}
+
+/** One match on the MAC address, which all packets have. */
+function nftables(mac: string, verdict: "drop" | "accept"): Filter {
+  const rules =
+    "table netdev bench { chain in { type filter hook ingress device lan0 priority 0; " +
+    `ether daddr ${mac} counter ${verdict}; }; }`;
+  return {
+    name: "nftables netdev",
+    start: () => {
+      run("nft", rules);
+      return () => void run("nft", "delete table netdev bench");
+    },
+  };
+}
+
+/** Of two nodes; all packets have one source, so it drops all of them or none. */
+function cluster(mac: string, drops: boolean): Filter {
+  const rule = (node: number): string[] => [
+    ...["-t", "mangle", "-A", "PREROUTING", "-m", "cluster", "--cluster-total-nodes", "2"],
+    ...["--cluster-local-node", String(node), "--cluster-hash-seed", "1", "-j", "DROP"],
+  ];
+  const flush = (): void => void run("iptables", "-t", "mangle", "-F");
+  return {
+    name: "xt_cluster",
+    start: () => {
+      run("iptables", ...rule(1));
+      floodFrames(ifindexOf("far0"), packet(mac), 64);
+      const list = run("iptables", "-t", "mangle", "-L", "PREROUTING", "-v", "-x", "-n");
+      if (/^\s*[1-9]\d*\s+\d+\s+DROP/m.test(list) !== drops) {
+        flush();
+        run("iptables", ...rule(2));
+      }
+      return flush;
+    },
+  };
+}
+
+function tasksOf(ifindex: number, mac: string): Task[] {
+  const bareDrop = (): (() => void) => {
     const tables = openOwnership({ token: 2 });
-    tables.setGroup(1, { ifindex, mac, addresses: [], overdueUs: 15_000, limitUs: 5_000_000 });
-    tables.attach(ifindex, hook);
+    tables.attachBare(ifindex, "xdp", "bare-xdp-drop");
     return () => tables.close();
-  };
-  const nft = (rules: string) => () => {
-    run("nft", rules);
-    return () => void run("nft", "delete table netdev bench");
-  };
-  const cluster = () => {
-    const rule = (node: number) => [
-      ...["-t", "mangle", "-A", "PREROUTING", "-m", "cluster", "--cluster-total-nodes", "2"],
-      ...["--cluster-local-node", String(node), "--cluster-hash-seed", "1", "-j", "DROP"],
-    ];
-    // All packets have one source, so one of the two nodes drops them all.
-    run("iptables", ...rule(1));
-    floodFrames(ifindexOf("far0"), packet(mac), 64);
-    const dropped = run("iptables", "-t", "mangle", "-L", "PREROUTING", "-v", "-x", "-n");
-    if (!/^\s*[1-9]\d*\s+\d+\s+DROP/m.test(dropped)) {
-      run("iptables", "-t", "mangle", "-F");
-      run("iptables", ...rule(2));
-    }
-    return () => void run("iptables", "-t", "mangle", "-F");
   };
   return [
     {
-      name: "bare XDP_DROP",
-      start: () => {
-        const tables = openOwnership({ token: 2 });
-        tables.attachBare(ifindex, "xdp", "bare-xdp-drop");
-        return () => tables.close();
-      },
+      condition: "dropped",
+      bare: { name: "bare XDP_DROP", start: bareDrop },
+      filters: [...ours(ifindex, mac, false), nftables(mac, "drop"), cluster(mac, true)],
     },
-    { name: "firsthop, native XDP", start: ours("xdp") },
-    { name: "firsthop, generic XDP", start: ours("xdp-generic") },
-    { name: "firsthop, tcx", start: ours("tc") },
-    { name: "firsthop, clsact", start: ours("tc-clsact") },
     {
-      name: "nftables netdev",
-      start: nft(
-        "table netdev bench { chain in { type filter hook ingress device lan0 priority 0; " +
-          `ether daddr ${mac} counter drop; }; }`,
-      ),
+      condition: "forwarded",
+      bare: { name: "plain kernel forwarding", start: nothing },
+      filters: [...ours(ifindex, mac, true), nftables(mac, "accept"), cluster(mac, false)],
     },
-    { name: "xt_cluster", start: cluster },
   ];
 }
 
@@ -154,52 +191,95 @@ function flood(ifindex: number, frame: Uint8Array): number {
 const ifindexOf = (device: string): number =>
   (JSON.parse(run("ip", "-j", "link", "show", "dev", device)) as { ifindex: number }[])[0]?.ifindex as number;
 
-function receivedAt(device: string): number {
-  type Statistics = { stats64: { rx: { packets: number } } };
-  const [link] = JSON.parse(run("ip", "-j", "-s", "link", "show", "dev", device)) as Statistics[];
-  return link?.stats64.rx.packets ?? 0;
+interface Passed {
+  readonly received: number;
+  readonly sent: number;
 }
 
-function endToEnd(): void {
-  const mac = virtualMac("ipv4", 10);
-  run("ip", "link", "add", "far0", "type", "veth", "peer", "name", "lan0", "address", mac);
-  for (const device of ["lo", "far0", "lan0"]) run("ip", "link", "set", device, "up");
+/** What a device took in, and what another one was given to send. */
+function passed(): Passed {
+  type Statistics = { stats64: { rx: { packets: number }; tx: { packets: number } } };
+  const of = (device: string): Statistics["stats64"] | undefined =>
+    (JSON.parse(run("ip", "-j", "-s", "link", "show", "dev", device)) as Statistics[])[0]?.stats64;
+  return { received: of("lan0")?.rx.packets ?? 0, sent: of("out0")?.tx.packets ?? 0 };
+}
+
+/** far0 - lan0, this machine, out0 - beyond0: packets come in at lan0, and leave by out0 where they are forwarded. */
+function makeRoad(mac: string): void {
+  const ip = (...words: string[]): void => void run("ip", ...words);
+  ip("link", "add", "far0", "type", "veth", "peer", "name", "lan0", "address", mac);
+  ip("link", "add", "out0", "type", "veth", "peer", "name", "beyond0");
+  for (const device of ["lo", "far0", "lan0", "out0", "beyond0"]) ip("link", "set", device, "up");
   // The receiving end polls a ring also without an XDP program: else no live frame reaches it.
   run("ethtool", "-K", "lan0", "gro", "on");
-  const far = ifindexOf("far0");
-  const frame = packet(mac);
-  const usable = filters(ifindexOf("lan0"), mac).filter(({ name, start }) => {
-    try {
-      start()();
-      return true;
-    } catch (error) {
-      say({
-        gap: `end to end, ${name}`,
-        reason: String((error as Error).message)
-          .split("\n")
-          .at(-1),
-      });
-      return false;
-    }
-  });
-  for (let round = 0; round < rounds; round++) {
-    let bareNs = Number.NaN;
-    for (const { name, start } of usable) {
-      const end = start();
-      const before = receivedAt("lan0");
-      const samples = Array.from({ length: FLOODS }, () => flood(far, frame));
-      const received = receivedAt("lan0") - before;
-      end();
-      // What the ring had no room for cost nothing: then the figure means nothing.
-      if (received < 0.99 * FLOODS * FRAMES)
-        throw new Error(`${name}: only ${received} packets came through`);
-      const ns = median(samples);
-      if (name === "bare XDP_DROP") bareNs = ns;
-      say({ metric: "packet", condition: name, value: ns });
-      if (name !== "bare XDP_DROP") say({ metric: "added", condition: name, value: ns - bareNs });
+  ip("addr", "add", "203.0.113.1/24", "dev", "out0");
+  ip("route", "add", "192.0.2.0/24", "dev", "lan0");
+  ip("route", "add", "198.51.100.0/24", "via", "203.0.113.2");
+  ip("neigh", "add", "203.0.113.2", "lladdr", "02:00:00:00:00:99", "dev", "out0");
+  writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
+}
+
+function endToEnd(tasks: readonly Task[], far: number, frame: Uint8Array): void {
+  for (const { condition, bare, filters } of tasks) {
+    const bareNs = flooded(condition, bare, far, frame);
+    for (const filter of filters) {
+      const ns = flooded(condition, filter, far, frame);
+      say({ metric: "added", condition, subject: filter.name, value: ns - bareNs });
     }
   }
 }
 
-testRuns();
-endToEnd();
+/** With the filter in their way. @returns nanoseconds of a packet. */
+function flooded(condition: string, { name, start }: Filter, far: number, frame: Uint8Array): number {
+  const end = start();
+  const before = passed();
+  const samples = Array.from({ length: FLOODS }, () => flood(far, frame));
+  const after = passed();
+  end();
+  const [received, sent] = [after.received - before.received, after.sent - before.sent];
+  const all = FLOODS * FRAMES;
+  // What the ring had no room for cost nothing: then the figure means nothing.
+  if (received < ENOUGH * all) throw new Error(`${name}: only ${received} packets came through`);
+  const right = condition === "forwarded" ? sent >= ENOUGH * all : sent <= (1 - ENOUGH) * all;
+  if (!right) throw new Error(`${name}: ${sent} of ${all} packets were forwarded`);
+  const ns = median(samples);
+  say({ metric: "packet", condition, subject: name, value: ns });
+  say({ metric: "rate", condition, subject: name, value: 1000 / ns });
+  return ns;
+}
+
+/** Those that this kernel can do; why not, of the others. */
+function usable(task: Task): Task {
+  const works = ({ name, start }: Filter): boolean => {
+    try {
+      start()();
+      return true;
+    } catch (error) {
+      const reason = String((error as Error).message)
+        .trim()
+        .split("\n")
+        .at(-1);
+      say({ gap: task.condition, subject: name, reason });
+      return false;
+    }
+  };
+  return { ...task, filters: task.filters.filter(works) };
+}
+
+function measure(): void {
+  const mac = virtualMac("ipv4", 10);
+  makeRoad(mac);
+  const tasks = tasksOf(ifindexOf("lan0"), mac).map(usable);
+  const far = ifindexOf("far0");
+  let longestMs = 0;
+  for (let round = 0; round < rounds; round++) {
+    const beganMs = performance.now();
+    if (round > 0 && beganMs + longestMs > endMs) return;
+    say({ round: round + 1 });
+    testRuns();
+    endToEnd(tasks, far, packet(mac));
+    longestMs = Math.max(longestMs, performance.now() - beganMs);
+  }
+}
+
+measure();
