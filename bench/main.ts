@@ -1,17 +1,18 @@
 /** `npm run bench -- [SUITE…] [OPTIONS]`: runs suites, writes raw samples and a report. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { removeLeftovers, requireNamespaces } from "../src/lab/namespaces.js";
-import { type BuiltRevision, buildRevision } from "./lib/against.js";
+import { buildRevision } from "./lib/against.js";
 import { type Change, compareSubjects } from "./lib/compare.js";
+import { PICTURES, writeResults } from "./lib/docs.js";
 import { machineInfo } from "./lib/machine.js";
 import type { BenchResult, SuiteResult } from "./lib/model.js";
 import { judgePromises } from "./lib/promises.js";
-import { activityLine, buildReport, promiseLine } from "./lib/report.js";
-import { firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
+import { activityLine, buildReport, promiseLine, type Report } from "./lib/report.js";
+import { BEFORE, firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
 import { runSuite, type Suite } from "./lib/suite.js";
 import { inOneLine } from "./lib/words.js";
 import { SUITES } from "./suites/index.js";
@@ -24,6 +25,8 @@ interface Options {
   readonly out?: string;
   readonly peers?: string;
   readonly against?: string;
+  readonly writeDocs?: true;
+  readonly report?: string;
 }
 
 const FIRSTHOP = "firsthop";
@@ -37,6 +40,11 @@ function command(): Command {
     .option("--out <dir>", "where the report goes (default: bench/results/TIME)")
     .option("--json", "the result on standard output too, as JSON")
     .option("--peers <list>", `who besides firsthop, by commas, or none (default: all that are installed)`)
+    .option("--write-docs", "the results into docs/benchmarks.md too, between its marks, with their pictures")
+    .option(
+      "--report <dir>",
+      "measures nothing: writes the report of an earlier run anew, from its samples.json",
+    )
     .option(
       "--against <rev>",
       "builds that revision too and compares, interleaved; exit code 1 when a median is worse by more than 20 %. " +
@@ -112,7 +120,15 @@ function endOnSignals(): void {
   for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => process.exit(code));
 }
 
+function reportAgain(dir: string, options: Options): number {
+  const file = join(resolve(dir), "samples.json");
+  if (!existsSync(file)) throw new UsageError(`there is no ${file}: --report takes the directory of a run`);
+  const result = JSON.parse(readFileSync(file, "utf8")) as BenchResult;
+  return conclude(result, resolve(dir), options);
+}
+
 async function bench(names: readonly string[], options: Options): Promise<number> {
+  if (options.report !== undefined) return reportAgain(options.report, options);
   const suites = chosenSuites(names);
   const peers = chosenPeers(options.peers, options.against !== undefined);
   requireNamespaces();
@@ -140,11 +156,11 @@ async function bench(names: readonly string[], options: Options): Promise<number
     const done: SuiteResult[] = [];
     await runSuites(suites, subjects, known.quick, (result) => {
       done.push(result);
-      write(out, { ...known, suites: done }, before); // what a later suite or Ctrl-C ends is not lost
+      write(out, { ...known, suites: done }); // what a later suite or Ctrl-C ends is not lost
     });
     const result: BenchResult = { ...known, suites: done };
     if (options.json) console.log(JSON.stringify(result));
-    return conclude(result, out, before);
+    return conclude(result, out, options);
   } finally {
     before?.remove();
   }
@@ -170,23 +186,37 @@ async function runSuites(
   }
 }
 
-const changesOf = (result: BenchResult, before: BuiltRevision | null): readonly Change[] | null =>
-  before ? compareSubjects(result, before.id, FIRSTHOP) : null;
+const changesOf = (result: BenchResult): readonly Change[] | null =>
+  result.against === null ? null : compareSubjects(result, BEFORE, FIRSTHOP);
 
-function write(out: string, result: BenchResult, before: BuiltRevision | null): void {
-  const report = buildReport(result, changesOf(result, before));
+/** The report into its directory. */
+function write(out: string, result: BenchResult): Report {
+  const report = buildReport(result, changesOf(result));
   writeFileSync(join(out, "samples.json"), `${JSON.stringify(result)}\n`);
   writeFileSync(join(out, "report.md"), report.markdown);
   for (const [name, svg] of report.plots) writeFileSync(join(out, name), svg);
+  return report;
 }
 
-/** Says how it ended. @returns the exit code. */
-function conclude(result: BenchResult, out: string, before: BuiltRevision | null): number {
+function writeDocs(result: BenchResult, report: Report): void {
+  const file = join(ROOT, "docs/benchmarks.md");
+  const { text, pictures } = writeResults(readFileSync(file, "utf8"), result, [...report.plots.keys()]);
+  const folder = join(ROOT, "docs", PICTURES);
+  mkdirSync(folder, { recursive: true });
+  for (const name of pictures) writeFileSync(join(folder, name), report.plots.get(name)!);
+  writeFileSync(file, text);
+  say(`results: ${file}`);
+}
+
+/** Writes everything, and says how it ended. @returns the exit code. */
+function conclude(result: BenchResult, out: string, options: Options): number {
+  const report = write(out, result);
+  if (options.writeDocs) writeDocs(result, report);
   const judged = judgePromises(result).filter(({ kept }) => kept !== null);
   for (const one of judged) if (one.kept === false) say(`! ${promiseLine(one)}`);
   say(`\n${judged.filter(({ kept }) => kept).length} of ${judged.length} promises met`);
   say(`report: ${join(out, "report.md")}`);
-  const changes = changesOf(result, before);
+  const changes = changesOf(result);
   const slower = changes?.filter((change) => change.verdict === "slower") ?? [];
   for (const { suite, metric, condition, worseBy } of slower) {
     say(

@@ -14,6 +14,8 @@ export interface SuiteContext {
    * another round fits into the suite's time, up to `quick` times. At least as often as revisions need to be compared.
    */
   rounds(counts: Rounds): Iterable<number>;
+  /** Whether a quick run's time for this is not over yet; a full one always has time. */
+  hasTime(untilSeconds?: number): boolean;
   /** Those that are there, in the order of the report. */
   readonly subjects: readonly Subject[];
   record(metric: string, condition: string, subject: string, ...samples: number[]): void;
@@ -60,6 +62,8 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   const context: SuiteContext = {
     quick: settings.quick,
     rounds: (counts) => roundsOf(counts, suite, settings, startedMs),
+    hasTime: (untilSeconds = suite.quickSeconds) =>
+      !settings.quick || performance.now() < startedMs + 1000 * untilSeconds,
     subjects: settings.subjects,
     record: (metric, condition, subject, ...samples) => {
       if (!known.has(metric)) throw new Error(`suite ${suite.name} has no metric ${metric}`);

@@ -82,8 +82,8 @@ interface Plan {
 
 const QUICK_SECONDS = 105;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, silent: 3, others: 1, sessions: 3, untilSeconds: 38, together: false },
-  { intervalMs: 100, rate: 20_000, silent: 3, others: 1, sessions: 3, untilSeconds: 78, together: false },
+  { intervalMs: 10, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 38, together: false },
+  { intervalMs: 100, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 78, together: false },
   { intervalMs: 1000, rate: 2_000, silent: 1, others: 1, sessions: 1, together: true },
 ];
 
@@ -132,7 +132,10 @@ export const failover: Suite = {
   },
 };
 
-/** Sessions of all subjects; one that never ran through is given another one. */
+const timeOf = ({ untilSeconds }: Plan): { untilSeconds?: number } =>
+  untilSeconds === undefined ? {} : { untilSeconds };
+
+/** Sessions of all subjects; one that never ran through is given another one, where there is time. */
 async function runPlan(context: SuiteContext, plan: Plan): Promise<void> {
   const outcomes = new Map<Subject, Outcome[]>(context.subjects.map((subject) => [subject, []]));
   const run = async (subject: Subject): Promise<void> => {
@@ -146,14 +149,11 @@ async function runPlan(context: SuiteContext, plan: Plan): Promise<void> {
     if (plan.together) await Promise.all(subjects.map(run));
     else for (const subject of subjects) await run(subject);
   };
-  for (const round of context.rounds({
-    quick: plan.sessions,
-    full: plan.sessions,
-    ...(plan.untilSeconds === undefined ? {} : { untilSeconds: plan.untilSeconds }),
-  })) {
-    await runAll(inTurn(context.subjects, round));
+  const rounds = { quick: plan.sessions, full: plan.sessions, ...timeOf(plan) };
+  for (const round of context.rounds(rounds)) await runAll(inTurn(context.subjects, round));
+  if (context.hasTime(plan.untilSeconds)) {
+    await runAll(context.subjects.filter((subject) => !outcomes.get(subject)!.includes(null)));
   }
-  await runAll(context.subjects.filter((subject) => !outcomes.get(subject)!.includes(null)));
   for (const [subject, all] of outcomes) {
     const failures = all.filter((outcome) => outcome !== null);
     const where = `${plan.intervalMs} ms`;

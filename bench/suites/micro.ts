@@ -27,7 +27,7 @@ export const micro: Suite = {
   quickSeconds: 25,
   metrics: METRICS,
   run: async (context) => {
-    for (let round = 0; round < ROUNDS; round++) {
+    for (const round of context.rounds({ quick: ROUNDS, full: ROUNDS })) {
       const cases = new Map<string, readonly MicroBenchmark[]>();
       for (const { id, root } of context.subjects) {
         if (root === null) continue;
