@@ -208,11 +208,12 @@ INLINE void hearClaim(const struct frame* frame, const fh_u8* vrrp, fh_u32 lengt
   if (head) __sync_fetch_and_add(&head->yields, 1);
 }
 
-// What is to become of a frame on its way in. HEARD: VRRP, which passes, or ends here where all that it is for had it.
-enum { PASS = 0, KEPT_OUT, HEARD };
-
 // RFC 9568 7.1, RFC 3768 7.1; with a header of AH between (RFC 2338) also.
-INLINE void readIpv4(const struct frame* frame, const fh_u8* ip, fh_u32 protocol) {
+INLINE void listenIpv4(const struct frame* frame) {
+  const fh_u8* ip = frame->payload;
+  if (ip + 20 > frame->end) return;
+  fh_u32 protocol = ip[9];
+  if (protocol != IP_VRRP && protocol != IP_AUTHENTICATION) return;
   const fh_u32 headerLength = (ip[0] & 0xf) * 4;
   if (ip[0] >> 4 != 4 || headerLength < 20) return;
   if (ip[8] != 255) return;
@@ -231,43 +232,37 @@ INLINE void readIpv4(const struct frame* frame, const fh_u8* ip, fh_u32 protocol
   hearClaim(frame, at, left, IPV4);
 }
 
-INLINE int listenIpv4(const struct frame* frame) {
-  const fh_u8* ip = frame->payload;
-  if (ip + 20 > frame->end) return PASS;
-  const fh_u32 protocol = ip[9];
-  if (protocol != IP_VRRP && protocol != IP_AUTHENTICATION) return PASS;
-  readIpv4(frame, ip, protocol);
-  return protocol == IP_VRRP ? HEARD : PASS;
-}
-
-INLINE int listenIpv6(const struct frame* frame) {
+INLINE void listenIpv6(const struct frame* frame) {
   const fh_u8* ip = frame->payload;
   const fh_u8* vrrp = ip + 40;
-  if (vrrp + VRRP_HEADER > frame->end) return PASS;
+  if (vrrp + VRRP_HEADER > frame->end) return;
   if (ip[7] == 255) hearClaim(frame, vrrp, BE16(read16(ip + 4)), IPV6);
-  return HEARD;
 }
 
-// What else is not for this router is KEPT_OUT.
-INLINE int judge(struct frame* frame) {
+// True: not for this router.
+INLINE int keepOut(struct frame* frame) {
   fh_u32 slot;
   const struct fh_lease* lease = groupOf(frame, frame->mac, &slot);
   if (lease) {
     struct fh_counters* counters = countersOf(slot);
-    if (!counters) return PASS;
+    if (!counters) return 0;
     if (!isOwner(lease, counters)) {
       counters->not_owned++;
-      return KEPT_OUT;
+      return 1;
     }
     counters->owned++;
   }
-  if (frame->etherType == ETHER_ARP) return isArpForOthers(frame) ? KEPT_OUT : PASS;
-  // VRRP that comes to a group's MAC is on its way to somewhere else, and no claim to this router.
-  if (frame->etherType == ETHER_IPV4) return lease ? PASS : listenIpv4(frame);
-  if (frame->etherType != ETHER_IPV6 || frame->payload + 40 > frame->end || frame->payload[0] >> 4 != 6) return PASS;
+  if (frame->etherType == ETHER_ARP) return isArpForOthers(frame);
+  if (frame->etherType == ETHER_IPV4) {
+    // What comes to a group's MAC is on its way to somewhere else, and no claim to this router.
+    if (!lease) listenIpv4(frame);
+    return 0;
+  }
+  if (frame->etherType != ETHER_IPV6 || frame->payload + 40 > frame->end || frame->payload[0] >> 4 != 6) return 0;
   const fh_u8 next = frame->payload[6];
-  if (next == IP_ICMPV6) return isSolicitationForOthers(frame) ? KEPT_OUT : PASS;
-  return next == IP_VRRP && !lease ? listenIpv6(frame) : PASS;
+  if (next == IP_ICMPV6) return isSolicitationForOthers(frame);
+  if (next == IP_VRRP && !lease) listenIpv6(frame);
+  return 0;
 }
 
 // True: a frame in the name of a group that another router speaks for.
@@ -291,8 +286,7 @@ int xdp(struct xdp_context* context) {
   frame.etherType = read16(data + 12);
   frame.payload = data + ETHER_HEADER;
   skipTags(&frame);
-  // Sockets come after XDP, so what was heard here passes.
-  return judge(&frame) == KEPT_OUT ? XDP_DROP : XDP_PASS;
+  return keepOut(&frame) ? XDP_DROP : XDP_PASS;
 }
 
 // Behind another's generic XDP, kernels from 6.9 on give tc a frame without its Ethernet header (the length of that is
@@ -330,12 +324,13 @@ INLINE int readTc(struct tc_context* context, struct frame* frame, fh_u32 looked
   return 1;
 }
 
-// VRRP from a group's MAC to all routers. The macvlan driver would hand it to the group's own device and to no other
-// listener, where no socket of ours is: the packet sockets have had it before tc. What the kernel would do with it there
-// grows with the number of devices, since each has a route for multicast. A tag's socket is behind this program.
+// What another router sends to all from a group's MAC: advertisements and announcements. The macvlan driver would hand it
+// to the group's own device and to nobody else, where no socket of ours is: the packet sockets have had it before tc. What
+// the kernel would do with it there grows with the number of devices, since each has a route for multicast. At XDP, which
+// comes before the sockets, it passes; so does what has a tag, whose socket is behind this program.
 //
-// Zero when that is so, asked for before the frame is judged: the verifier would go through it once for each way to
-// judge one.
+// Zero when the frame is spent in this way. Asked for before the frame is judged: the verifier would go through it once
+// for each way to judge one.
 INLINE fh_u64 unlessSpent(const struct tc_context* context, const struct frame* frame) {
   const fh_u8* data = (const fh_u8*)(long)context->data;
   if (data + ETHER_HEADER > (const fh_u8*)(long)context->data_end || !(data[0] & 1)) return 1;
@@ -352,8 +347,7 @@ int ingress(struct tc_context* context) {
   if (!readTc(context, &frame, LOOKED_AT_IN, 0)) return TC_NEXT;
   skipTags(&frame);
   const fh_u64 wanted = unlessSpent(context, &frame);
-  const int fate = judge(&frame);
-  return fate == KEPT_OUT || (fate == HEARD && wanted == 0) ? TC_DROP : TC_NEXT;
+  return keepOut(&frame) || wanted == 0 ? TC_DROP : TC_NEXT;
 }
 
 SECTION("fh_egress")

@@ -23,7 +23,9 @@ export function settle(): void {
 
 /**
  * The start is over, and what only it needed (the text of the configuration, what automata were made from) would stay
- * until V8 needs room, which in a daemon that does nothing may be never. The time this takes is JavaScript's alone.
+ * until V8 needs room, which in a daemon that does nothing may be never. The time this takes is JavaScript's alone: for
+ * a heap of thousands of virtual routers half a second, and on a processor that others use more than the control plane
+ * may be silent, so those leave it to V8, which collects piece by piece.
  */
 export function giveBackMemory(dropProgramPages: () => void): void {
   setFlagsFromString("--expose-gc");

@@ -34,7 +34,7 @@ const HURRIED_RELEASE_MS = 1000;
 /** The same after an internal error; a hand-over takes 1.1 s at the usual interval. */
 const FAILED_RELEASE_MS = 2000;
 
-/** To start more than this many virtual routers is worth optimised code. */
+/** To start more than this many virtual routers is worth optimised code, and their heap is too large for one pause. */
 const MANY = 512;
 
 export interface ServiceOptions {
@@ -110,7 +110,8 @@ class Service {
     try {
       const { Router } = await import("../engine/router.js");
       const { dropProgramPages } = await import("../driver/linux/program-pages.js");
-      if (loaded.config.virtualRouters.length > MANY) settle();
+      const many = loaded.config.virtualRouters.length > MANY;
+      if (many) settle();
       const onEvent = (event: RouterEvent): void => this.#logEvent(event);
       const router = await Router.open(loaded.config, {
         onEvent,
@@ -122,7 +123,7 @@ class Service {
       this.#started(router);
       this.#announce(router, control);
       settle();
-      giveBackMemory(dropProgramPages);
+      if (!many) giveBackMemory(dropProgramPages);
       const why = await this.#stopped;
       if (why === FOLLOWED) {
         this.#manager.close();
