@@ -1,11 +1,15 @@
 /**
  * What is in force for one virtual router: what its configuration, orders, trackers and the network come to, as the
- * machine (`core/vrrp/machine`) wants it, and the checks of what is heard (`core/vrrp/validate`).
+ * machine (`core/vrrp/machine`), the checks of what is heard (`core/vrrp/validate`) and the frames (`vrrp-plan.ts`)
+ * want it.
  */
 import type { VirtualRouterConfig } from "../config/index.js";
+import type { PortId } from "../core/automaton.js";
 import type { VrrpSettings } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
+import type { VirtualInterface } from "../driver/driver.js";
 import type { Orders } from "./orders.js";
+import { VrrpPlan, type VrrpPlanInput } from "./vrrp-plan.js";
 
 /** `priority`: the effective one. */
 export function settingsInForce(
@@ -53,8 +57,33 @@ export function receiverOf(config: VirtualRouterConfig, settings: VrrpSettings):
   };
 }
 
+/** Its frames, and what they need in the kernel. `peerPort`: where unicast copies leave. */
+export function planInForce(
+  config: VirtualRouterConfig,
+  settings: VrrpSettings,
+  { lease, open, settle, close }: VirtualInterface,
+  now: Pick<VrrpPlanInput, "mac" | "interfaceMac" | "checksumForms" | "lanPort" | "bfd"> & {
+    readonly peerPort: PortId;
+  },
+): VrrpPlan {
+  const { vrid, authentication, unicast } = config;
+  const { peerPort, ...parts } = now;
+  return new VrrpPlan({
+    ...parts,
+    settings,
+    vrid,
+    authType: authentication ? 1 : 0,
+    authData: authenticationData(config),
+    unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
+    leased: lease !== null,
+    open,
+    settle,
+    close,
+  });
+}
+
 /** 8 octets: the password of RFC 2338 type 1, or zeros. */
-export function authenticationData({ authentication }: VirtualRouterConfig): Uint8Array {
+function authenticationData({ authentication }: VirtualRouterConfig): Uint8Array {
   const octets = new Uint8Array(8);
   if (authentication) octets.set(new TextEncoder().encode(authentication.password).subarray(0, 8));
   return octets;

@@ -23,7 +23,7 @@ import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/dri
 import type { TransitionReport } from "./automaton-session.js";
 import { BfdBinding } from "./bfd/binding.js";
 import { ChecksumForms } from "./checksum-forms.js";
-import { authenticationData, receiverOf, settingsInForce } from "./in-force.js";
+import { planInForce, receiverOf, settingsInForce } from "./in-force.js";
 import { MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
 import { PeerTable } from "./peer-table.js";
@@ -49,7 +49,7 @@ import {
   type VirtualRouterHost,
 } from "./virtual-router-host.js";
 import { memberView, virtualRouterStatus } from "./virtual-router-status.js";
-import { VrrpPlan } from "./vrrp-plan.js";
+import type { VrrpPlan } from "./vrrp-plan.js";
 
 export class VirtualRouter {
   readonly name: string;
@@ -280,12 +280,8 @@ export class VirtualRouter {
   virtualInterfaceLost(how: string): void {
     const { virtualInterface } = this;
     if (!virtualInterface || this.#stopping) return;
-    this.#host.notice(
-      "warning",
-      this.name,
-      "virtual-interface-lost",
-      `${virtualInterface.name} ${how}; making it anew`,
-    );
+    const detail = `${virtualInterface.name} ${how}; making it anew`;
+    this.#host.notice("warning", this.name, "virtual-interface-lost", detail);
     this.#placement.drop();
     this.#plan = null;
     this.#evaluate();
@@ -496,30 +492,19 @@ export class VirtualRouter {
     const place = this.virtualInterface;
     if (!link || !place || this.mac === null) return null;
     if (this.#plan) return this.#plan;
-    const { unicast, family, authentication } = this.#config;
     const lanPort = this.#host.lanPort(link);
+    const { unicast, family } = this.#config;
     const peerPort = unicast ? this.#host.datagramPort(family, link.ifindex) : lanPort;
     if (lanPort === null || peerPort === null) return null;
-    this.#host.heartbeat.bindLease(
-      this.session,
-      place.lease,
-      leaseTerms(this.#config, this.#host.ownershipLimitUs()),
-    );
-    this.#plan = new VrrpPlan({
-      settings: this.#settings(),
-      vrid: this.#config.vrid,
+    const terms = leaseTerms(this.#config, this.#host.ownershipLimitUs());
+    this.#host.heartbeat.bindLease(this.session, place.lease, terms);
+    this.#plan = planInForce(this.#config, this.#settings(), place, {
       mac: this.mac,
       interfaceMac: link.mac,
       checksumForms: this.#forms.toSend(this.#config),
-      authType: authentication ? 1 : 0,
-      authData: authenticationData(this.#config),
       lanPort,
-      unicast: unicast ? { port: peerPort, peers: unicast.peers } : null,
-      leased: place.lease !== null,
+      peerPort,
       bfd: this.#bfd.bond,
-      open: place.open,
-      settle: place.settle,
-      close: place.close,
     });
     return this.#plan;
   }
@@ -532,12 +517,8 @@ export class VirtualRouter {
     const after = this.#forms.learn(this.#config, source, form, this.#heardActive);
     if (after === null) return;
     this.#plan = null;
-    this.#host.notice(
-      "info",
-      this.name,
-      "checksum-form",
-      `${source} uses ${form}; sending ${after.join()} from now on`,
-    );
+    const detail = `${source} uses ${form}; sending ${after.join()} from now on`;
+    this.#host.notice("info", this.name, "checksum-form", detail);
   }
 
   // ---- readiness ----------------------------------------------------------------------------------------
