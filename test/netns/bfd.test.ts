@@ -305,6 +305,38 @@ describe("BFD bound to the Active router", () => {
   );
 
   netnsTest(
+    "multipoint and backup advertisements over IPv6",
+    [],
+    async () => {
+      await withLab({ routers: 2 }, async (lab) => {
+        const bfd = { interval: "20ms", multipoint: true, backupAdvertisements: true };
+        const [one, two] = lab.routers as [LabRouter, LabRouter];
+        const common = { vrid: 10, family: "ipv6", version: 3, intervalMs: 1000, more: { bfd } } as const;
+        const first = await startDaemon(lab, one, daemonConfig({ ...common, priority: 200 }));
+        const second = await startDaemon(lab, two, daemonConfig({ ...common, priority: 100 }));
+        const members = [
+          { router: one, daemon: first },
+          { router: two, daemon: second },
+        ];
+        await first.reach("active", BOUND_MS);
+        await second.reach("backup", BOUND_MS);
+        const up = async (): Promise<boolean> => (await second.status()).bfdSessions[0]?.state === "up";
+        await eventually("the head is heard", BOUND_MS, up);
+        await turns(members, [null, 1]);
+        const heard = async (): Promise<boolean> =>
+          ((await first.virtualRouter())?.bfd?.backups.length ?? 0) === 1;
+        await eventually("the Backup is heard", BOUND_MS, heard);
+        await lab.cut(one, "both", "silent");
+        await second.reach("active", BOUND_MS);
+        expect((await second.virtualRouter())?.lastChange?.reason).toBe("bfd-down");
+        await lab.restore(one, "both", "silent");
+        for (const { daemon } of members) await daemon.stop();
+      });
+    },
+    60_000,
+  );
+
+  netnsTest(
     "nobody takes over without a reason, and a graceful leave is none for BFD",
     [],
     async () => {

@@ -9,6 +9,7 @@ import { age, shortDuration, table } from "../../../src/cli/output.js";
 import { missingCapabilities, realtimeWarning } from "../../../src/cli/privileges.js";
 import { render, selection } from "../../../src/cli/show.js";
 import { vrrpdConfig, writePidFile } from "../../../src/cli/vrrpd.js";
+import { explainVirtualRouter } from "../../../src/engine/explain.js";
 import type { RouterStatus, VirtualRouterStatus } from "../../../src/engine/status.js";
 import { unlessRoot } from "../../../src/root-advice.js";
 
@@ -131,6 +132,19 @@ describe("show", () => {
     expect(text).toContain("interval     1s, the Active's is 100ms");
     expect(text).toContain("down after   361ms, skew 61ms");
     expect(text).toMatch(/ {2}advertisementRcvd +2/);
+  });
+
+  it("tells whose turn it is when BFD says that the Active failed, and who comes before", () => {
+    const backups = [{ address: "192.0.2.13", priority: 120, advertisementIntervalMs: 1000 }];
+    const bfd = { rankFrom: "backup-advertisements", turn: { rank: 2, afterMs: 30 }, backups } as const;
+    const router: VirtualRouterStatus = { ...ROUTER, bfd };
+    const text = render({ ...STATUS, virtualRouters: [router] }, "eth0/10", NOW);
+    expect(text).toContain("BFD          rank 2: when the Active fails, it takes over after 30ms more");
+    expect(text).toContain("Backups      192.0.2.13 (120)");
+    const { next } = explainVirtualRouter(router);
+    expect(next.at(-1)).toMatch(/becomes Active 30 ms later: 192\.0\.2\.13 \(120\) before it/);
+    const first = { ...router, bfd: { ...bfd, turn: { rank: 1, afterMs: 0 } } };
+    expect(explainVirtualRouter(first).next.at(-1)).toMatch(/becomes Active at once: it is of rank 1/);
   });
 
   it("says so when nothing is configured, or a name is unknown", () => {

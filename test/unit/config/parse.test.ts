@@ -198,6 +198,24 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     /VRRPv3 has no authentication/,
   ],
   [
+    "backup advertisements in v2",
+    router(...GOOD, "version: 2", "bfd: { backupAdvertisements: true }"),
+    "6:34",
+    /VRRPv2 has no backup advertisements/,
+  ],
+  [
+    "multipoint packets with authentication",
+    router(...GOOD, "bfd: { multipoint: true, authentication: { type: keyed-sha1, key: secret } }"),
+    "5:24",
+    /not authenticated/,
+  ],
+  [
+    "multipoint where multicast does not pass",
+    router(...GOOD, "unicast: { peers: [192.0.2.9] }", "bfd: { multipoint: true }"),
+    "6:24",
+    /needs multicast/,
+  ],
+  [
     "a long password",
     router(...GOOD, "version: 2", "authentication: { type: simple, password: ninechars }"),
     "6:47",
@@ -369,6 +387,7 @@ describe("warnings", () => {
   it.each([
     ["version: 2", "authentication: { type: simple, password: secret }", /no security/],
     ["priority: 255", "preempt: false", /no effect: the owner/],
+    ["preempt: true", "bfd: { rank: 2, backupAdvertisements: true }", /no effect: with backupAdvertisements/],
     ["preempt: false", "preemptDelay: 1s", /no effect without preempt/],
     ["version: 2", "checksum: message-only", /no effect: VRRPv2/],
   ])("%s with %s", (one, other, message) => {
