@@ -237,11 +237,21 @@ export class Operations {
         if (!done) this.order(one.name, { holdsBack: false });
         resolve({ name: one.name, done, to, silentUs: Math.max(0, endUs - startUs) });
       };
-      const watcher: Watcher = (mover, { before, after, atUs }) => {
-        if (mover !== one || before.name !== "active") return;
-        if (after.name === "backup") end(after.active !== null, atUs, after.active);
-        else if (after.name === "initialize") end(false, atUs, null);
-        else if (before.resigning && !after.resigning) end(false, atUs, null);
+      let gaveWayUs: number | null = null;
+      const watcher: Watcher = (mover, { before, after, reason, atUs }) => {
+        if (mover !== one) return;
+        // The kernel saw a successor's claim before it was read here; whose it is, the next advertisement tells.
+        if (reason === "gave-way") gaveWayUs = atUs;
+        if (gaveWayUs !== null) {
+          if (after.name !== "backup") end(false, atUs, null);
+          else if (after.active !== null) end(true, gaveWayUs, after.active);
+        } else if (before.name !== "active") {
+          return;
+        } else if (after.name === "backup") {
+          end(after.active !== null, atUs, after.active);
+        } else if (after.name === "initialize" || (before.resigning && !after.resigning)) {
+          end(false, atUs, null);
+        }
       };
       const limitUs = 2 * one.config.advertisementIntervalUs + MOVE_MARGIN_US;
       const cancel = this.#host.setTimer(limitUs, () => end(false, this.#host.now(), null));

@@ -33,8 +33,10 @@ async function stage(inputs: readonly RouterInput[], interval = "100ms") {
       ],
     });
   const routers: Router[] = [];
+  const machines: SimulatedMachine[] = [];
   for (const [index, input] of inputs.entries()) {
     const machine = new SimulatedMachine(world, `r${index + 1}`);
+    machines.push(machine);
     machine.addInterface("eth0", lan, { addresses: [`192.0.2.${index + 2}/24`] });
     routers.push(await world.settle(Router.open(config(input), { driver: machine.openDriver() })));
     await world.runFor(1_000_000);
@@ -51,6 +53,7 @@ async function stage(inputs: readonly RouterInput[], interval = "100ms") {
   return {
     world,
     routers,
+    machines,
     config,
     one: routers[0] as Router,
     states: () => routers.map((router) => router.status().virtualRouters[0]?.state),
@@ -197,6 +200,27 @@ describe("switchover", () => {
       runtimePriority: null,
       holdsBack: false,
     });
+    expect(wrong()).toBe(0);
+  });
+
+  it("is done, too, where the kernel saw the successor's claim before JavaScript came to read it", async () => {
+    const { world, one, machines, states, wrong } = await stage([{ priority: 200 }, { priority: 100 }]);
+    const running = one.operations.switchover(NAME, 3_000_000);
+    await world.runFor(20_000);
+    machines[0]!.pauseJavaScript();
+    await world.runFor(300_000);
+    machines[0]!.resumeJavaScript();
+    await world.runFor(500_000);
+    expect(one.status().virtualRouters[0]?.lastChange?.reason).toBe("gave-way");
+    expect(states()).toEqual(["backup", "active"]);
+    const report = await world.settle(running);
+    expect(report).toMatchObject({
+      done: true,
+      moves: [{ done: true, to: { address: "192.0.2.3", priority: 100 }, outageMs: 0 }],
+      back: [{ done: true }],
+    });
+    await world.runFor(3_000_000);
+    expect(states()).toEqual(["active", "backup"]);
     expect(wrong()).toBe(0);
   });
 });
