@@ -10,6 +10,7 @@ import { type Change, compareSubjects } from "./lib/compare.js";
 import { PICTURES, writeResults } from "./lib/docs.js";
 import { machineInfo } from "./lib/machine.js";
 import type { BenchResult, SuiteResult } from "./lib/model.js";
+import { watchNoise } from "./lib/noise.js";
 import { judgePromises } from "./lib/promises.js";
 import { activityLine, buildReport, promiseLine, type Report } from "./lib/report.js";
 import { BEFORE, firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
@@ -179,7 +180,7 @@ async function runSuites(
     const startedMs = performance.now();
     const progress = (text: string): void =>
       say(`  ${((performance.now() - startedMs) / 1000).toFixed(0).padStart(4)} s  ${text}`);
-    const result = await runSuite(suite, { quick, subjects, progress });
+    const result = await runSuite(suite, { quick, subjects, progress, watchNoise });
     if (result.failed !== null) say(`✗ ${suite.name} failed: ${result.failed}`);
     say(`  ${result.tookSeconds.toFixed(0).padStart(4)} s  done: ${activityLine(result.activity)}`);
     onResult(result);

@@ -2,8 +2,7 @@
 
 import { ENOUGH_TO_COMPARE } from "./compare.js";
 import { watchActivity } from "./machine.js";
-import type { Gap, Metric, Series, SuiteResult } from "./model.js";
-import { watchNoise } from "./noise.js";
+import type { Gap, Metric, Noise, Series, SuiteResult } from "./model.js";
 import { BEFORE, type Subject } from "./subjects.js";
 import { inOneLine } from "./words.js";
 
@@ -48,6 +47,8 @@ export interface SuiteSettings {
   readonly quick: boolean;
   readonly subjects: readonly Subject[];
   readonly progress: (text: string) => void;
+  /** Begins to watch the machine's noise; the function returned says what it was. */
+  readonly watchNoise: () => () => Promise<Noise>;
 }
 
 /** Runs a suite. It does not throw: what went wrong stands in the result, beside what was measured until then. */
@@ -57,7 +58,7 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   const notes: string[] = [];
   const known = new Set(suite.metrics.map((metric) => metric.id));
   const activityNow = watchActivity();
-  const noiseNow = watchNoise();
+  const noiseNow = settings.watchNoise();
   const startedMs = performance.now();
   const context: SuiteContext = {
     quick: settings.quick,

@@ -1,12 +1,15 @@
 /** The pure parts of the benchmarks: what samples say, what counts as slower, and the report that a person reads. */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { compareSubjects } from "../../../bench/lib/compare.js";
 import { deviations, extremes, thinByRank } from "../../../bench/lib/crowd-watch.js";
+import { BEGIN, END, writeResults } from "../../../bench/lib/docs.js";
 import { readTicks } from "../../../bench/lib/machine.js";
 import type { BenchResult, Metric, Series } from "../../../bench/lib/model.js";
 import { stripPlot } from "../../../bench/lib/plot.js";
 import { judgePromises } from "../../../bench/lib/promises.js";
 import { buildReport } from "../../../bench/lib/report.js";
+import { scaleFor } from "../../../bench/lib/scales.js";
 import { inTurn, runSuite, type Suite } from "../../../bench/lib/suite.js";
 import { figure, summarise } from "../../../bench/lib/summary.js";
 import { SUITES } from "../../../bench/suites/index.js";
@@ -225,7 +228,12 @@ describe("runSuite", () => {
     metrics: [METRIC],
     run,
   });
-  const settings = { quick: true, subjects: [], progress: () => undefined };
+  const settings = {
+    quick: true,
+    subjects: [],
+    progress: () => undefined,
+    watchNoise: () => async () => ({ absent: "not watched" }),
+  };
 
   it("keeps what was measured before something went wrong", async () => {
     const result = await runSuite(
@@ -254,6 +262,68 @@ describe("runSuite", () => {
   it("has nine minutes for all quick suites together", () => {
     expect(SUITES.reduce((sum, { quickSeconds }) => sum + quickSeconds, 0)).toBeLessThanOrEqual(540);
     expect(inTurn([1, 2, 3], 4)).toEqual([2, 3, 1]);
+  });
+});
+
+describe("writeResults", () => {
+  const over: Series = {
+    suite: "failover",
+    metric: "time",
+    condition: "10 ms, silent cut",
+    subject: "firsthop",
+    samples: [1, 2],
+  };
+  const made = resultOf([over]);
+  const failover = { ...made.suites[0]!, name: "failover", metrics: [{ ...METRIC, id: "over" }] };
+  const result = { ...made, suites: [{ ...failover, series: [{ ...over, metric: "over" }] }] };
+  const document = `before\n${BEGIN}\nold\n${END}\nafter\n`;
+
+  it("replaces what stands between the marks, and nothing else", () => {
+    const { text, pictures } = writeResults(document, result, ["failover-over.svg", "failover-lost.svg"]);
+    expect(text).toMatch(/^before\n<!-- results.*\n\nfirsthop abc, 2026-01-01; quick run of 0\.1 minutes/);
+    expect(text.endsWith(`\n${END}\nafter\n`)).toBe(true);
+    expect(text).not.toContain("old");
+    expect(text).toContain("| 10 ms, silent cut | 1.50 / 2 |");
+    expect(text).toContain("(images/failover-over.svg)");
+    expect(pictures).toEqual(["failover-over.svg"]);
+    expect(writeResults(text, result, ["failover-over.svg"]).text).toBe(text);
+  });
+
+  it("does not guess where", () => {
+    expect(() => writeResults("no marks", result, [])).toThrow(/the document has no/);
+  });
+
+  it("finds the marks in the document that there is", () => {
+    const file = new URL("../../../docs/benchmarks.md", import.meta.url);
+    expect(() => writeResults(readFileSync(file, "utf8"), result, [])).not.toThrow();
+  });
+});
+
+describe("scaleFor", () => {
+  const rising = (values: readonly number[]): boolean =>
+    values.every((value, at) => at === 0 || value > values[at - 1]!);
+
+  it("keeps order and stays inside, whatever spans the axis", () => {
+    for (const values of [
+      [1, 2, 3],
+      [0.01, 1, 500],
+      [-3576, -5, 0, 0.1, 20],
+      [0, 0.001, 160],
+    ]) {
+      const scale = scaleFor(values, 0.1);
+      const places = values.map(scale.at);
+      expect(rising(places)).toBe(true);
+      expect(places[0]).toBeGreaterThanOrEqual(0);
+      expect(places.at(-1)).toBeLessThanOrEqual(1);
+      expect(rising(scale.ticks)).toBe(true);
+      expect(scale.ticks.length).toBeGreaterThan(2);
+    }
+  });
+
+  it("shows what is next to nothing and what is enormous in one picture", () => {
+    const scale = scaleFor([0, 0.01, 1, 3000], 0.1);
+    expect(scale.at(1) - scale.at(0)).toBeGreaterThan(0.3);
+    expect(scale.remark).toContain("both sides");
   });
 });
 
