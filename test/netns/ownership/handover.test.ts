@@ -152,3 +152,41 @@ netnsTest(
     }),
   120_000,
 );
+
+netnsTest(
+  "multipoint sessions and the peer table go on: no tail misses its head, and the Backup's turn stays",
+  [],
+  () =>
+    withLab({ routers: 2 }, async (lab) => {
+      const [first, second] = lab.routers as [LabRouter, LabRouter];
+      const bfd = { interval: "20ms", multipoint: true, backupAdvertisements: true };
+      const written = (priority: number): string =>
+        daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs: 1000, more: { bfd } });
+      let active = await startDaemon(lab, first, written(150));
+      await active.reach("active", 15_000);
+      let backup = await startDaemon(lab, second, written(100));
+      await backup.reach("backup", 15_000);
+      const sessionOf = async (daemon: LabDaemon) => (await daemon.status()).bfdSessions[0];
+      const turn = async () => (await backup.virtualRouter())?.bfd?.turn?.rank;
+      await eventually("the Backup knows its turn", 10_000, async () => (await turn()) === 1);
+      await eventually("the head is heard", 10_000, async () => (await sessionOf(backup))?.state === "up");
+      const head = (await sessionOf(active))?.localDiscriminator;
+      for (let round = 0; round < 2; round++) {
+        active = await follow(lab, first, active, written(150));
+        backup = await follow(lab, second, backup, written(100));
+        expect(await turn()).toBe(1);
+      }
+      expect(await sessionOf(active)).toMatchObject({ role: "head", state: "up", localDiscriminator: head });
+      const tail = await sessionOf(backup);
+      expect(tail).toMatchObject({ role: "tail", state: "up", remoteDiscriminator: head, lastDown: null });
+      expect(tail?.statistics).toMatchObject({ sessionUp: 1, sessionDown: 0 });
+      expect((await active.virtualRouter())?.bfd?.backups).toHaveLength(1);
+      await lab.cut(first, "both", "silent");
+      await backup.reach("active", 2_000);
+      expect((await backup.virtualRouter())?.lastChange?.reason).toBe("bfd-down");
+      await lab.restore(first, "both", "silent");
+      await active.stop();
+      await backup.stop();
+    }),
+  120_000,
+);
