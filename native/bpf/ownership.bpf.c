@@ -335,10 +335,17 @@ INLINE fh_u64 unlessSpent(const struct tc_context* context, const struct frame* 
   const fh_u8* data = (const fh_u8*)(long)context->data;
   if (data + ETHER_HEADER > (const fh_u8*)(long)context->data_end || !(data[0] & 1)) return 1;
   const fh_u64 source = readMac(data + 6);
-  const struct fh_lease* lease = leaseOf(fh_hints[fh_hash(context->ifindex, source)]);
+  const fh_u64 key[2] = {context->ifindex, source};
+  fh_u32 slot = fh_hints[fh_hash(key[0], key[1])];
+  if (slot == FH_HINT_MANY) {
+    const fh_u32* found = lookup(&fh_groups, key);
+    if (!found) return 1;
+    slot = *found;
+  }
+  const struct fh_lease* lease = leaseOf(slot);
   if (!lease) return 1;
   const fh_u64* its = (const fh_u64*)&lease->key;
-  return (its[0] ^ context->ifindex) | (its[1] ^ source) | frame->vlan[0];
+  return (its[0] ^ key[0]) | (its[1] ^ key[1]) | frame->vlan[0];
 }
 
 SECTION("fh_ingress")

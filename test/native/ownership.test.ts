@@ -632,6 +632,8 @@ describe.skipIf(!possible)("the ownership programs", () => {
         expect(verdict(program, packet(third))).toBe("pass");
         expect(verdict(program, packet(nobodys))).toBe("pass");
       }
+      const toAll = (source: string): unknown => verdict("ingress", packet(GROUP_MAC.ipv4, "ipv4", source));
+      expect([V4, second, third, nobodys].map(toAll)).toEqual(["drop", "drop", "drop", "pass"]);
       overdue(1);
       verdict("xdp", claim());
       expect(tables.lease(1).owner).toBe(false);
