@@ -80,10 +80,10 @@ interface Plan {
   readonly together: boolean;
 }
 
-const QUICK_SECONDS = 105;
+const QUICK_SECONDS = 100;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 38, together: false },
-  { intervalMs: 100, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 78, together: false },
+  { intervalMs: 10, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 36, together: false },
+  { intervalMs: 100, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 72, together: false },
   { intervalMs: 1000, rate: 2_000, silent: 1, others: 1, sessions: 1, together: true },
 ];
 

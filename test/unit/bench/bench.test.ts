@@ -259,8 +259,8 @@ describe("runSuite", () => {
     expect(counts).toEqual([3, 1]);
   });
 
-  it("has nine minutes for all quick suites together", () => {
-    expect(SUITES.reduce((sum, { quickSeconds }) => sum + quickSeconds, 0)).toBeLessThanOrEqual(540);
+  it("leaves a minute and more of ten to the build of a fresh clone", () => {
+    expect(SUITES.reduce((sum, { quickSeconds }) => sum + quickSeconds, 0)).toBeLessThanOrEqual(520);
     expect(inTurn([1, 2, 3], 4)).toEqual([2, 3, 1]);
   });
 });
