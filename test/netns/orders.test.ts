@@ -1,11 +1,12 @@
 /** Moves by command on a real kernel, under traffic: nothing is lost, and the report says what happened. */
 import { describe, expect } from "vitest";
-import { daemonConfig, startDaemon } from "../../src/lab/daemon.js";
+import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
 import { reportTraffic } from "../../src/lab/statistics.js";
 import { firsthop } from "../cli/command.js";
 import {
   captureLan,
   eventually,
+  LAB_ADDRESSES,
   type Lab,
   netnsTest,
   readAdverts,
@@ -104,6 +105,71 @@ describe.each([
         expect(await firsthop(["undrain", "lan0/10", "--socket", one.socket], {})).toMatchObject({ code: 0 });
         await one.reach("active", BOUND_MS);
         expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        await traffic.stop();
+      });
+    },
+    60_000,
+  );
+});
+
+describe.each([
+  { title: "IPv6 at 1 s", family: "ipv6", interval: "1s", priority: 150, members: 1 },
+  {
+    title: "the worse one, which nobody preempts",
+    family: "ipv4",
+    interval: "100ms",
+    priority: 90,
+    members: 1,
+  },
+  { title: "a sync group of 50 at 1 s", family: "ipv4", interval: "1s", priority: 150, members: 50 },
+] as const)("$title", ({ family, interval, priority, members }) => {
+  netnsTest(
+    "switchover --test --for 5s loses nothing, and says so of each member",
+    [],
+    async () => {
+      await withLab({ routers: 2 }, async (lab) => {
+        const common = { interface: "lan0", advertisementInterval: interval, preempt: priority > 100 };
+        const group = members > 1 ? { syncGroup: "edge" } : {};
+        const config = (own: number): string =>
+          JSON.stringify({
+            virtualRouters: Array.from({ length: members }, (_, at) => ({
+              ...common,
+              ...group,
+              vrid: 10 + at,
+              priority: own,
+              addresses: at === 0 ? LAB_ADDRESSES[family].virtual : [`192.0.2.${150 + at}/24`],
+            })),
+            syncGroups: members > 1 ? [{ name: "edge" }] : [],
+            log: { format: "json" },
+          });
+        const all = (daemon: LabDaemon, state: string) =>
+          eventually(`all are ${state}`, 3 * BOUND_MS, async () =>
+            (await daemon.status()).virtualRouters.every((one) => one.state === state),
+          );
+        const one = await startDaemon(lab, lab.routers[0]!, config(priority));
+        await all(one, "active");
+        const two = await startDaemon(lab, lab.routers[1]!, config(100));
+        await all(two, "backup");
+        const traffic = startTraffic(lab, { rate: 2000, family });
+        await eventually("packets flow", 5_000, () => traffic.carriedBy(lab.routers[0]!.upstreamMac) > 200);
+        const from = traffic.sent();
+        const { code, stdout, stderr } = await firsthop(
+          ["switchover", "lan0/10", "--test", "--for", "5s", "--json", "--socket", one.socket],
+          {},
+        );
+        expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+        const { done, moves, back } = JSON.parse(stdout);
+        expect({ done, moves: moves.length, back: back.length }).toEqual({
+          done: true,
+          moves: members,
+          back: members,
+        });
+        for (const move of moves) expect(move).toMatchObject({ done: true, outageMs: 0 });
+        for (const move of back) expect(move).toMatchObject({ done: true });
+        expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        expect(traffic.carriedBy(lab.routers[1]!.upstreamMac)).toBeGreaterThan(5 * 2000 * 0.9);
+        await all(one, "active");
+        await all(two, "backup");
         await traffic.stop();
       });
     },
