@@ -5,8 +5,8 @@
  * A head that is `settling` goes on at its pace for as long as tails may count on it: before it becomes slower, so that
  * they have heard so; and before it falls silent, so that they have heard that this is on purpose.
  */
-import type { BfdEffect, BfdEvent, BfdSettings, BfdState, BfdStep, HeardPacket } from "./machine.js";
 import { type ControlContent, DIAGNOSTIC } from "./packet.js";
+import type { BfdEffect, BfdEvent, BfdSettings, BfdState, BfdStep, HeardPacket } from "./session-state.js";
 import { detectionTimeUs, transmitWindow } from "./timing.js";
 
 const stay = (state: BfdState, effects: readonly BfdEffect[] = []): BfdStep => ({
