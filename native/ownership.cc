@@ -269,13 +269,39 @@ Failure Ownership::attachBare(uint32_t ifindex, bpf::Place place, Program progra
   return put(ifindex, place, fd.get(), "bare");
 }
 
-Failure Ownership::takeOff(const bpf::Attached& attached) const {
+// The descriptor of a program of ours; -1 for others.
+int Ownership::ownProgram(uint32_t programId) const {
   for (const UniqueFd* own : {&xdp_, &ingress_, &egress_}) {
     bpf::ProgramInfo info;
-    if (bpf::programInfo(own->get(), info) == 0 && info.id == attached.programId)
-      return bpf::detach(attached, own->get());
+    if (bpf::programInfo(own->get(), info) == 0 && info.id == programId) return own->get();
   }
-  return bpf::detach(attached);
+  return -1;
+}
+
+Failure Ownership::takeOff(const bpf::Attached& attached) const {
+  return bpf::detach(attached, ownProgram(attached.programId));
+}
+
+Failure Ownership::mend(uint32_t ifindex, std::vector<bpf::Attached>& lost) {
+  std::vector<bpf::Attached> there;
+  // An interface that is gone took everything along.
+  if (closed_ || bpf::list(ifindex, there)) return {};
+  Failure first;
+  // In the order of attach: the guard first.
+  for (const bpf::Attached& own : attached_) {
+    if (own.ifindex != ifindex) continue;
+    const bool stands = std::any_of(there.begin(), there.end(), [&](const bpf::Attached& one) {
+      return one.place == own.place && one.programId == own.programId;
+    });
+    const int program = stands ? -1 : ownProgram(own.programId);
+    if (program < 0) continue;
+    lost.push_back(own);
+    const bool guard = program == egress_.get();
+    const char* name = guard ? "fh_egress" : program == xdp_.get() ? "fh_xdp" : "fh_ingress";
+    Failure failure = bpf::attach(ifindex, own.place, program, name);
+    if (failure && !first) first = failure;
+  }
+  return first;
 }
 
 Failure Ownership::detach(uint32_t ifindex) {

@@ -64,6 +64,8 @@ class Ownership {
   // kClsact where the kernel has no tcx.
   Failure attach(uint32_t ifindex, Hook hook, Hook& used);
   Failure detach(uint32_t ifindex);
+  // Puts back what somebody else took off. `lost`: what was missing; `failure`: the first that could not be put back.
+  Failure mend(uint32_t ifindex, std::vector<bpf::Attached>& lost);
   // An attachment that a bench or a test compares with.
   Failure attachBare(uint32_t ifindex, bpf::Place place, Program program);
 
@@ -109,6 +111,7 @@ class Ownership {
   Failure attachGuard(uint32_t ifindex, bool clsact);
   Failure put(uint32_t ifindex, bpf::Place place, int program, const char* name);
   Failure takeOff(const bpf::Attached& attached) const;
+  int ownProgram(uint32_t programId) const;
   int programFd(Program program) const;
   void hint(uint32_t slot, const fh_group_key& key, bool in);
   Failure clearCounters(uint32_t slot);

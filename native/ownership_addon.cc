@@ -249,6 +249,7 @@ class OwnershipHandle : public Napi::ObjectWrap<OwnershipHandle> {
                            InstanceMethod<&OwnershipHandle::attachBare>("attachBare"),
                            InstanceMethod<&OwnershipHandle::detach>("detach"),
                            InstanceMethod<&OwnershipHandle::attached>("attached"),
+                           InstanceMethod<&OwnershipHandle::mend>("mend"),
                            InstanceMethod<&OwnershipHandle::setGroup>("setGroup"),
                            InstanceMethod<&OwnershipHandle::removeGroup>("removeGroup"),
                            InstanceMethod<&OwnershipHandle::groups>("groups"),
@@ -292,6 +293,14 @@ class OwnershipHandle : public Napi::ObjectWrap<OwnershipHandle> {
     uint32_t ifindex = 0;
     if (!integer(info[0], ifindex)) return throwType(info.Env(), "detach(ifindex)");
     return done(info.Env(), ownership_->detach(ifindex));
+  }
+
+  Napi::Value mend(const Napi::CallbackInfo& info) {
+    uint32_t ifindex = 0;
+    if (!integer(info[0], ifindex)) return throwType(info.Env(), "mend(ifindex)");
+    std::vector<bpf::Attached> lost;
+    if (Failure failure = ownership_->mend(ifindex, lost)) return throwFailure(info.Env(), failure);
+    return attachedArray(info.Env(), lost);
   }
 
   Napi::Value attached(const Napi::CallbackInfo& info) { return attachedArray(info.Env(), ownership_->attached()); }

@@ -289,6 +289,8 @@ export interface Kernel {
 
 export interface KernelOptions {
   readonly onNews: (news: KernelNews) => void;
+  /** Somebody else took the ownership filter off this interface; what came of it. */
+  readonly onFilterLost?: (interfaceName: string, outcome: string) => void;
   /** Which hook judges packets by ownership; "auto" finds one. */
   readonly ownership: OwnershipHook | "auto" | "off";
   /** What a predecessor bequeathed: prepared places are found there, and are this process' own from now on. */

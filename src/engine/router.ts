@@ -32,6 +32,7 @@ import { type LanFacts, lanFactsOf } from "./lan-facts.js";
 import { NetworkCache } from "./network.js";
 import { Notifier } from "./notifier.js";
 import { Operations } from "./operations.js";
+import { lostText, unfilteredText } from "./ownership-text.js";
 import { Ports } from "./ports.js";
 import { FlightRecorder } from "./recorder.js";
 import type {
@@ -128,6 +129,8 @@ export class Router {
     });
     this.#kernel = driver.openKernel({
       onNews: (news) => this.#onNews(news),
+      onFilterLost: (name, outcome) =>
+        this.#notice("warning", null, "ownership-lost", lostText(name, outcome)),
       ownership: config.ownership,
       stateDirectory,
       ...(bequest ? { inheritance: bequest.kernel } : {}),
@@ -493,13 +496,7 @@ export class Router {
     if (lease || ifindex === link.ifindex || status?.detail == null) return;
     if (this.#unfiltered.has(link.ifindex)) return;
     this.#unfiltered.add(link.ifindex);
-    this.#notice(
-      "warning",
-      null,
-      "ownership-off",
-      `${link.name}: ${status.detail}; packets are not filtered by ownership: a killed or stopped daemon goes on ` +
-        "forwarding beside its successor",
-    );
+    this.#notice("warning", null, "ownership-off", unfilteredText(link.name, status.detail));
   }
 
   #makeTrackers(): Trackers {

@@ -108,6 +108,8 @@ export interface NativeOwnership {
   attachBare(ifindex: number, place: OwnershipPlace, program: OwnershipProgram): void;
   detach(ifindex: number): void;
   attached(): OwnershipAttachment[];
+  /** Puts back what somebody else took off this interface. @returns what was missing. EBUSY: there is no place left. */
+  mend(ifindex: number): OwnershipAttachment[];
   /**
    * From the first call on, frames to this MAC are dropped until the lease is opened. A second call changes what
    * differs and leaves the lease alone, unless interface, tags or MAC differ. Slots are 1 to 8191. EEXIST: the MAC

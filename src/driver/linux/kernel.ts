@@ -75,6 +75,9 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** How often it is looked whether the filter still stands: the kernel does not tell of programs that are taken off. */
+const MEND_EVERY_MS = 2_000;
+
 export class LinuxKernel implements Kernel {
   readonly #native: NativeAddon = loadNative();
   readonly #state: StateFiles;
@@ -88,6 +91,8 @@ export class LinuxKernel implements Kernel {
   readonly #held = new Map<string, Held>();
   /** Places of a predecessor that nobody asked for yet. */
   readonly #inherited = new Map<string, VirtualInterface>();
+  readonly #mending: NodeJS.Timeout;
+  readonly #onFilterLost: KernelOptions["onFilterLost"];
   #bequeathed = false;
   #claims: readonly SysctlClaim[] = [];
   #waiting: Waiting[] = [];
@@ -97,6 +102,7 @@ export class LinuxKernel implements Kernel {
   constructor(options: KernelOptions, lane?: KernelLane) {
     this.#ownSteps = lane ? null : new this.#native.NetlinkSocket();
     this.#lane = lane ?? ((steps) => runSteps(this.#ownSteps as NetlinkSocket, steps));
+    this.#onFilterLost = options.onFilterLost;
     const inherited = (options.inheritance as Inheritance | undefined) ?? null;
     this.#state = openStateFiles(this.#native, options.stateDirectory, inherited?.state);
     try {
@@ -117,6 +123,9 @@ export class LinuxKernel implements Kernel {
       options.onNews(news);
     });
     if (inherited) this.#inherit(inherited);
+    // What fails now is tried again.
+    const mend = (): void => void this.#inTurn(() => this.#mend()).catch(() => undefined);
+    this.#mending = setInterval(mend, MEND_EVERY_MS).unref();
   }
 
   snapshot(): ReturnType<Kernel["snapshot"]> {
@@ -181,8 +190,21 @@ export class LinuxKernel implements Kernel {
     return this.#routes.watch(prefix, onRoutes);
   }
 
+  /** Other tools clear qdiscs and XDP programs without asking whose they are. */
+  async #mend(): Promise<void> {
+    if (this.#bequeathed) return;
+    const mended = this.#filter.mend();
+    if (mended.length === 0) return;
+    const links = await this.#work.dump("links");
+    for (const { ifindex, outcome } of mended) {
+      const name = links.find((link) => link.ifindex === ifindex)?.name;
+      if (name !== undefined) this.#onFilterLost?.(name, outcome);
+    }
+  }
+
   /** Closes descriptors; what is in the kernel stays (see `release`). */
   async close(): Promise<void> {
+    clearInterval(this.#mending);
     await this.#turn;
     this.#follower.close();
     this.#routes.close();

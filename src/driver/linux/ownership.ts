@@ -36,6 +36,11 @@ export interface OwnershipFilter {
   /** Takes groups out, and the filter off interfaces that have none any more. What comes in after that is not judged. */
   remove(leases: readonly LinuxLease[]): void;
   status(ifindex: number): OwnershipStatus | null;
+  /**
+   * Looks whether the filter still stands on each interface, and puts it back, where it can't be on another hook.
+   * @returns where it was missing, with what came of it
+   */
+  mend(): readonly { readonly ifindex: number; readonly outcome: string }[];
   /** For the process that is to go on with the table. */
   inheritance(): FilterInheritance;
   /** A lease of the table that was inherited. */
@@ -59,6 +64,8 @@ function candidates(wanted: KernelOptions["ownership"], hardware: boolean): read
   }
 }
 
+const NOT_YET: OwnershipStatus = { hook: "off", detail: null };
+
 function shownHook(hook: NativeHook): OwnershipHook {
   return hook === "tc-clsact" ? "tc" : hook;
 }
@@ -68,12 +75,14 @@ export interface FilterInheritance {
   readonly attachments: readonly {
     readonly ifindex: number;
     readonly status: OwnershipStatus;
+    readonly parentKind: string | null;
     readonly slots: readonly number[];
   }[];
 }
 
 interface Attachment {
-  readonly status: OwnershipStatus;
+  status: OwnershipStatus;
+  readonly parentKind: string | null;
   readonly slots: Set<number>;
 }
 
@@ -105,8 +114,8 @@ export function openOwnershipFilter(
       );
     }
     if (found) table = native.adoptOwnership(found, { token: number });
-    for (const { ifindex, status, slots } of before)
-      attachments.set(ifindex, { status, slots: new Set(slots) });
+    for (const { ifindex, slots, ...rest } of before)
+      attachments.set(ifindex, { ...rest, slots: new Set(slots) });
     const used = new Set(before.flatMap(({ slots }) => slots));
     nextSlot = Math.max(0, ...used) + 1;
     for (let slot = 1; slot < nextSlot; slot++) if (!used.has(slot)) freed.push(slot);
@@ -125,35 +134,47 @@ export function openOwnershipFilter(
     return table;
   }
 
-  function attach(filter: NativeOwnership, { parentIfindex, parentKind }: GroupRequest): Attachment {
+  function attach(filter: NativeOwnership, ifindex: number, parentKind: string | null): OwnershipStatus {
     const refusals: string[] = [];
     for (const hook of candidates(wanted, parentKind === null)) {
       try {
-        const used = filter.attach(parentIfindex, hook);
-        return { status: { hook: shownHook(used), detail: null }, slots: new Set() };
+        return { hook: shownHook(filter.attach(ifindex, hook)), detail: null };
       } catch (error) {
         refusals.push(`${hook}: ${codeOf(error)}`);
       }
     }
-    return { status: { hook: "off", detail: refusals.join("; ") }, slots: new Set() };
+    return { hook: "off", detail: refusals.join("; ") };
+  }
+
+  /** Null: everything stands. */
+  function mendOne(filter: NativeOwnership, ifindex: number, attachment: Attachment): string | null {
+    try {
+      if (attachment.status.hook !== "off") return filter.mend(ifindex).length === 0 ? null : "put back";
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      filter.detach(ifindex);
+    }
+    const before = attachment.status;
+    attachment.status = attach(filter, ifindex, attachment.parentKind);
+    const { hook, detail } = attachment.status;
+    if (hook !== "off") return `put back as ${hook}`;
+    const again = before.hook === "off" && before.detail === detail;
+    return again ? null : `it can't be put back (${detail}): a Backup forwards as well until it can`;
   }
 
   return {
-    place(request) {
+    place({ parentIfindex: ifindex, parentKind, mac, addresses }) {
       const filter = open();
       if (!filter) {
         const detail = wanted === "off" ? null : refusal;
-        attachments.set(request.parentIfindex, { status: { hook: "off", detail }, slots: new Set() });
+        attachments.set(ifindex, { status: { hook: "off", detail }, parentKind, slots: new Set() });
         return null;
       }
-      let attachment = attachments.get(request.parentIfindex);
-      if (!attachment || attachment.status.hook === "off") {
-        attachment = attach(filter, request);
-        attachments.set(request.parentIfindex, attachment);
-      }
+      const attachment = attachments.get(ifindex) ?? { status: NOT_YET, parentKind, slots: new Set() };
+      attachments.set(ifindex, attachment);
+      if (attachment.status.hook === "off") attachment.status = attach(filter, ifindex, parentKind);
       if (attachment.status.hook === "off") return null;
       const slot = freed.pop() ?? nextSlot++;
-      const { parentIfindex: ifindex, mac, addresses } = request;
       // The terms come with the lease's first use.
       filter.setGroup(slot, { ifindex, mac, addresses, overdueUs: 0, limitUs: 0 });
       attachment.slots.add(slot);
@@ -177,10 +198,20 @@ export function openOwnershipFilter(
 
     status: (ifindex) => attachments.get(ifindex)?.status ?? null,
 
+    mend() {
+      const filter = table;
+      if (!filter) return [];
+      return [...attachments].flatMap(([ifindex, attachment]) => {
+        // Without a group there is nothing that it could let through or keep out.
+        const outcome = attachment.slots.size > 0 ? mendOne(filter, ifindex, attachment) : null;
+        return outcome === null ? [] : [{ ifindex, outcome }];
+      });
+    },
+
     inheritance: () => ({
-      attachments: [...attachments].map(([ifindex, { status, slots }]) => ({
+      attachments: [...attachments].map(([ifindex, { slots, ...rest }]) => ({
         ifindex,
-        status,
+        ...rest,
         slots: [...slots],
       })),
     }),
@@ -243,6 +274,11 @@ function doingOf({ groups }: FoundOwnership): string {
     ...(expired > 0 ? [`it had ended forwarding after ownershipLimit for ${expired}`] : []),
   ];
   return parts.join(", ") || "it forwarded for none";
+}
+
+/** Of the kernel's, not of this program's. */
+function isRefusal(error: unknown): boolean {
+  return typeof (error as { code?: unknown }).code === "string" && !(error instanceof TypeError);
 }
 
 function codeOf(error: unknown): string {

@@ -148,3 +148,33 @@ describe.each([
     }),
   );
 });
+
+netnsTest("a Backup whose filter somebody takes off has it again within seconds, and says so", [], () =>
+  withLab({ routers: 2 }, async (lab) => {
+    const [first, second] = lab.routers as [LabRouter, LabRouter];
+    const active = await startDaemon(lab, first, config("ipv4", 100, 150));
+    const backup = await startDaemon(lab, second, config("ipv4", 100, 100, { ownership: "xdp-generic" }));
+    await active.reach("active", 15_000);
+    await backup.reach("backup", 15_000);
+    const hasProgram = async (): Promise<boolean> =>
+      (await second.run("ip", "link", "show", "lan0")).includes("prog/xdp");
+    expect(await hasProgram()).toBe(true);
+    await second.run("ip", "link", "set", "lan0", "xdpgeneric", "off");
+    expect(await hasProgram()).toBe(false);
+    await eventually("it is put back", 15_000, hasProgram);
+    await eventually("it is told", 5_000, () =>
+      backup.process.output().includes("lan0: somebody took the ownership filter off: put back"),
+    );
+    const traffic = startTraffic(lab, { rate: RATE, family: "ipv4" });
+    await packets(traffic, 400);
+    const floods = async (): Promise<void> => {
+      await flush(lab);
+      await packets(traffic, 400);
+    };
+    expect((await counted(traffic, floods)).duplicated).toBe(0);
+    await traffic.stop();
+    await active.stop();
+    await backup.stop();
+    expect(await hasProgram()).toBe(false);
+  }),
+);

@@ -259,6 +259,26 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
         expect(state()).toBe(before);
       });
 
+      it("is put back where somebody took it off", async () => {
+        const ifindex = cable();
+        const agent = startAgent(world, "router");
+        const handle = await agent.open(1);
+        await handle.attach(ifindex, hook);
+        await handle.setGroup(1, group(ifindex));
+        expect(await handle.mend(ifindex)).toEqual([]);
+        const [before] = await agent.find([ifindex]);
+        await agent.clear(before!);
+        expect(await agent.find([ifindex])).toEqual([]);
+        expect(await handle.mend(ifindex)).toHaveLength(2);
+        const [after] = await agent.find([ifindex]);
+        expect(after?.attached).toEqual(before?.attached);
+        await sendFrames(world, "lan", "far0", many(packet(V4)));
+        await counted(handle, 1, { notOwned: COUNT });
+        world.run("router", "ip", "link", "del", "lan0");
+        expect(await handle.mend(ifindex)).toEqual([]);
+        await handle.close();
+      });
+
       it("is adopted with all it has", async () => {
         const ifindex = cable();
         const second = cable(1);
@@ -423,6 +443,13 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
         await ours.detach(ifindex);
         await ours.removeGroup(1);
         expect(world.run("router", "ip", "link", "show", "lan0")).toContain("prog/xdp");
+        await theirs.detach(ifindex);
+        // The same when they come later, after somebody took ours off.
+        await ours.attach(ifindex, hook);
+        world.run("router", "ip", "link", "set", "lan0", hook === "xdp" ? "xdpdrv" : "xdpgeneric", "off");
+        await theirs.attachBare(ifindex, hook, "bare-xdp-pass");
+        await expect(ours.mend(ifindex)).rejects.toMatchObject({ code: "EBUSY" });
+        await ours.detach(ifindex);
         await theirs.detach(ifindex);
         expect(world.run("router", "ip", "link", "show", "lan0")).not.toContain("prog/xdp");
       }
