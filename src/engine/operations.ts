@@ -39,6 +39,8 @@ export class Operations {
   readonly #orders = new Map<string, Orders>();
   readonly #watchers = new Set<Watcher>();
   readonly #switching = new Set<string>();
+  /** Members of units that hand over in order to be drained; `undrain` takes them out. */
+  readonly #draining = new Set<string>();
 
   constructor(host: OperationsHost) {
     this.#host = host;
@@ -96,7 +98,13 @@ export class Operations {
     const why = "drained by command";
     if (unit.every((name) => this.ordersOf(name).drained))
       return unit.map((name) => ({ name, done: true, detail: "was drained already" }));
+    for (const name of unit) this.#draining.add(name);
     const moves = force ? [] : await this.#handOver(unit, why);
+    const wanted = unit.map((name) => this.#draining.delete(name)).every((still) => still);
+    if (!wanted) {
+      this.#host.takeCharge(unit, false);
+      return unit.map((name) => ({ name, done: false, detail: "not drained: undrained meanwhile" }));
+    }
     const stays = moves.find((move) => !move.done);
     if (stays) {
       this.#takeBack(unit, `nobody took ${stays.name} over`);
@@ -124,6 +132,7 @@ export class Operations {
       .flat()
       .map((name) => {
         const { drained, holdsBack } = this.ordersOf(name);
+        this.#draining.delete(name);
         this.order(name, { drained: false, holdsBack: false });
         const detail = drained
           ? "takes part in the election again"

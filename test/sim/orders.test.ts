@@ -84,6 +84,20 @@ describe("drain", () => {
     expect(wrong()).toBe(0);
   });
 
+  it("undone before its hand-over is through, it does not come after all", async () => {
+    const { world, one, states, wrong } = await stage([{ priority: 200 }, { priority: 100 }]);
+    const draining = one.operations.drain([NAME]);
+    await world.runFor(1_000);
+    expect(one.operations.undrain([NAME])).toMatchObject([{ done: true }]);
+    expect(await world.settle(draining)).toEqual([
+      { name: NAME, done: false, detail: "not drained: undrained meanwhile" },
+    ]);
+    await world.runFor(2_000_000);
+    expect(states()).toEqual(["active", "backup"]);
+    expect(wrong()).toBe(0);
+    expect(await world.settle(one.operations.drain([NAME]))).toMatchObject([{ done: true }]);
+  });
+
   it("is refused where nobody takes over, and no packet is lost over it", async () => {
     const { world, one, states, status, wrong } = await stage([{ priority: 200 }]);
     const [outcome] = await world.settle(one.operations.drain([NAME]));
