@@ -332,6 +332,7 @@ class Heartbeat {
   cpu_set_t processors_{};
   int runs_on_ = -1;
   int64_t stand_in_looks_ns_ = kNever;
+  int64_t stand_in_pause_ns_ = 0;
   UniqueFd stand_in_timer_;
 
   std::unique_ptr<KernelLane> lane_;

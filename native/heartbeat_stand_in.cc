@@ -18,10 +18,11 @@ namespace {
 
 // More than a thread needs to wake up where nothing is wrong, less than anybody who listens would notice.
 constexpr int64_t kGraceNs = 400'000;
-// The stand-in looks no more often than this, however much there is to do.
-constexpr int64_t kPauseNs = 600'000;
-// A look is brought forward only when it would come this much later than it should.
-constexpr int64_t kTardyNs = 2 * kPauseNs;
+// However much there is to do, the stand-in lets a part of the time pass that the next timer gives: to look costs a
+// wake-up of a processor.
+constexpr int64_t kPausePart = 4;
+constexpr int64_t kPauseLeastNs = 500'000;
+constexpr int64_t kPauseMostNs = 2'500'000;
 
 // Leaves a processor for the others that this thread may use.
 void leaveProcessor(cpu_set_t allowed, int processor) {
@@ -38,7 +39,7 @@ int Heartbeat::startStandIn() {
   if (!stand_in_timer_.valid()) return errno;
   {
     std::lock_guard<PiMutex> lock(mutex_);
-    stand_in_looks_ns_ = nowNs() + kPauseNs;
+    stand_in_looks_ns_ = nowNs() + kPauseMostNs;
     setTimer(stand_in_timer_.get(), stand_in_looks_ns_);
   }
   return stand_in_.start("fh-stand-in", kPriority, [this] { standIn(); });
@@ -48,7 +49,7 @@ void Heartbeat::standIn() {
   pollfd waits[] = {{stand_in_timer_.get(), POLLIN, 0}, {stop_event_.get(), POLLIN, 0}};
   while (!stopping_.load()) {
     ::poll(waits, 2, -1);
-    int64_t next_ns = nowNs() + kPauseNs;
+    int64_t next_ns = nowNs() + kPauseLeastNs;
     int avoided = -1;
     // Whoever has the lock is at work.
     if (std::unique_lock<PiMutex> lock(mutex_, std::try_to_lock); lock.owns_lock()) {
@@ -68,12 +69,16 @@ int64_t Heartbeat::lookAfterThread() {
     takeTurn(events, count);
     timing_.stand_ins++;
   }
-  stand_in_looks_ns_ = timer_set_ns_ == kNever ? kNever : std::max(timer_set_ns_ + kGraceNs, nowNs() + kPauseNs);
+  if (const Timer* first = heap_.first(); first != nullptr) {
+    stand_in_pause_ns_ = std::clamp((first->deadline_ns - first->base_ns) / kPausePart, kPauseLeastNs, kPauseMostNs);
+  }
+  stand_in_looks_ns_ = timer_set_ns_ == kNever ? kNever : std::max(timer_set_ns_ + kGraceNs, nowNs() + stand_in_pause_ns_);
   return stand_in_looks_ns_;
 }
 
+// Brings its look forward where it would come much too late for what is due now.
 void Heartbeat::callStandIn() {
-  if (!stand_in_timer_.valid() || timer_set_ns_ >= stand_in_looks_ns_ - kTardyNs) return;
+  if (!stand_in_timer_.valid() || timer_set_ns_ >= stand_in_looks_ns_ - 2 * stand_in_pause_ns_) return;
   stand_in_looks_ns_ = timer_set_ns_ + kGraceNs;
   setTimer(stand_in_timer_.get(), stand_in_looks_ns_);
 }
