@@ -22,7 +22,7 @@ constexpr int64_t kGraceNs = 400'000;
 // wake-up of a processor.
 constexpr int64_t kPausePart = 4;
 constexpr int64_t kPauseLeastNs = 500'000;
-constexpr int64_t kPauseMostNs = 2'500'000;
+constexpr int64_t kPauseMostNs = 5'000'000;
 
 // Leaves a processor for the others that this thread may use.
 void leaveProcessor(cpu_set_t allowed, int processor) {

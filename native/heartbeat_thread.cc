@@ -24,7 +24,7 @@ constexpr int64_t kSlackPart = 16;
 // From this rate of frames on, ports are read once in a while instead of at each frame. What a frame does
 // counts from its arrival, and ports are read before a deadline is acted on, so that the pause is felt by
 // nobody but a frame that JavaScript must see.
-constexpr int64_t kPauseNs = 1'000'000;
+constexpr int64_t kPauseNs = 2'000'000;
 constexpr int64_t kPauseFromRate = 2000;  // a second
 constexpr int64_t kPaceNs = 20'000'000;
 // A port is read this often before timers get their turn again, however much there is to read.
