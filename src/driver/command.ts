@@ -7,6 +7,8 @@ export interface CommandRequest {
   /** What it reads on standard input; default nothing. */
   readonly input?: string;
   readonly timeoutUs: number;
+  /** Also what left its process group ends with it. A notification may start what is to stay; a check may not. */
+  readonly leavesNothing?: boolean;
 }
 
 export interface CommandResult {

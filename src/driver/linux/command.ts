@@ -15,8 +15,8 @@ import {
 } from "node:fs";
 import { dirname, isAbsolute } from "node:path";
 import { type CommandRequest, type CommandResult, type CommandRun, DONE } from "../command.js";
-
 import { isShortage } from "./refusal.js";
+import { endMarked, type Mark, newMark } from "./remnants.js";
 
 export type { CommandRequest, CommandResult, CommandRun } from "../command.js";
 
@@ -25,6 +25,11 @@ const OUTPUT_KEPT_BYTES = 4096;
 const OUTPUT_READ_MAX_BYTES = 1024 * 1024;
 /** After the end of the process its pipes close, but for those of a descendant that left its group. */
 const PIPES_CLOSE_MS = 100;
+
+const ENVIRONMENT = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  LANG: "C.UTF-8",
+};
 
 const NOT_RUN: CommandResult = { ...DONE, code: null };
 
@@ -89,18 +94,19 @@ function writableByOthers({ mode, uid, gid }: Stats): string | null {
 export function runCommand(request: CommandRequest): CommandRun {
   const flaw = commandFlaw(request.path);
   if (flaw !== null) return refuse(flaw);
+  const mark = request.leavesNothing ? newMark() : null;
   let child: ChildProcess;
   try {
     child = spawn(request.path, request.arguments, {
       cwd: "/",
       detached: true,
-      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" },
+      env: { ...ENVIRONMENT, ...mark?.environment },
       stdio: ["pipe", "pipe", "pipe"],
     });
   } catch (error) {
     return refuse(startFailure(request.path, error), cannotStart(error));
   }
-  return follow(child, request);
+  return follow(child, request, mark);
 }
 
 function refuse(why: string, shortage = false): CommandRun {
@@ -122,20 +128,21 @@ function startFailure(path: string, error: unknown): string {
   return `${path} ${known[code ?? ""] ?? `can't be started (${code ?? String(error)})`}`;
 }
 
-function follow(child: ChildProcess, request: CommandRequest): CommandRun {
+function follow(child: ChildProcess, request: CommandRequest, mark: Mark | null): CommandRun {
   const heard = listen(child);
   let timedOut = false;
-  const endGroup = (): void => {
+  const endAll = (): void => {
     if (child.pid === undefined) return;
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
       // Nobody of the group is left.
     }
+    if (mark !== null) endMarked(mark, child.pid);
   };
   const timer = setTimeout(() => {
     timedOut = true;
-    endGroup();
+    endAll();
   }, request.timeoutUs / 1000);
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(request.input ?? "");
@@ -147,7 +154,7 @@ function follow(child: ChildProcess, request: CommandRequest): CommandRun {
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
       // What it left in the background would outlive its bound.
-      endGroup();
+      endAll();
       const hung = setTimeout(() => heard.stop(), PIPES_CLOSE_MS);
       child.on("close", () => {
         clearTimeout(hung);
@@ -155,7 +162,7 @@ function follow(child: ChildProcess, request: CommandRequest): CommandRun {
       });
     });
   });
-  return { result, cancel: endGroup };
+  return { result, cancel: endAll };
 }
 
 /** Reads both outputs, keeps their beginning. */

@@ -76,6 +76,18 @@ describe("a command", () => {
     expect(await run(script("kill -TERM $$")).result).toMatchObject({ code: null, signal: "SIGTERM" });
   });
 
+  it("leaves nobody who went into a session of his own, where nothing may be left", async () => {
+    const inOwnSession = "setsid sh -c 'setsid sleep 300 & echo $!; exec sleep 300' & echo $!";
+    for (const last of ["sleep 300", "sleep 0.2"]) {
+      const path = script(`${inOwnSession}\n${last}`);
+      const { output, timedOut } = await run(path, { timeoutUs: 500_000, leavesNothing: true }).result;
+      expect(timedOut).toBe(last === "sleep 300");
+      const started = output.split("\n").map(Number);
+      expect(started).toHaveLength(2);
+      for (const pid of started) await gone(pid);
+    }
+  });
+
   it("is ended with all that it started when its time is over", async () => {
     const path = script("sleep 300 & echo $!; sh -c 'trap \"\" TERM; echo $$; sleep 300; :'");
     const began = Date.now();

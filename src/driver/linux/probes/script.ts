@@ -29,7 +29,12 @@ export class Scripts {
       const evidence = `${name}: the run before can't be ended, the kernel holds it`;
       return { result: Promise.resolve(down(evidence)), cancel: () => {} };
     }
-    const run = runCommand({ path: request.path, arguments: request.arguments, timeoutUs: timeoutMs * 1000 });
+    const run = runCommand({
+      path: request.path,
+      arguments: request.arguments,
+      timeoutUs: timeoutMs * 1000,
+      leavesNothing: true,
+    });
     this.#running.set(key, run);
     const ended = run.result.then((result) => {
       this.#running.delete(key);
