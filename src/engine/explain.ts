@@ -1,5 +1,5 @@
 /** `firsthop explain NAME`: why a virtual router is what it is, from its status alone. */
-import { describeDuration } from "./reasons.js";
+import { describeDuration, remedies } from "./reasons.js";
 import type { Explanation, VirtualRouterStatus } from "./status.js";
 
 export function explainVirtualRouter(status: VirtualRouterStatus): Explanation {
@@ -31,12 +31,10 @@ function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "be
     case "fault":
       return {
         summary: `Fault: it takes no part in the election (${status.causes.join(", ")})`,
-        because: history,
+        because: [...status.causeTexts, ...history],
         next: [
-          `it starts as Backup when the cause is gone: ${status.causes.join(", ")}`,
-          ...(status.causes.includes("drained")
-            ? [`\`firsthop undrain ${status.name}\` lets it take part again`]
-            : []),
+          `it starts as Backup when nothing of this is left: ${status.causes.join(", ")}`,
+          ...remedies(status, status.causes),
         ],
       };
     case "initialize":

@@ -64,12 +64,35 @@ export function faultCauses(of: {
   return causes;
 }
 
-/** `forbidding`: the trackers among the causes, with their evidence; `groupFault`: that of the sync group. */
+/** What to do about a cause, where the cause itself does not tell. */
+const CAUSE_REMEDY: Readonly<Record<string, (router: { name: string; interface: string }) => string>> = {
+  "interface-down": (router) => `\`ip link set ${router.interface} up\``,
+  "no-carrier": (router) => `look after the line of ${router.interface}, and what is at its other end`,
+  "no-primary-address": (router) =>
+    `\`ip address add ADDRESS/LENGTH dev ${router.interface}\`, with an address of its own beside the virtual ones`,
+  "kernel-refused": () => "`firsthop events --history --no-follow` tells what the kernel refused",
+  drained: (router) => `\`firsthop undrain ${router.name}\` lets it take part again`,
+};
+
+/** What would end each of these causes, in sentences. */
+export function remedies(
+  router: { readonly name: string; readonly interface: string },
+  causes: readonly string[],
+): string[] {
+  const known = causes.flatMap((cause) => CAUSE_REMEDY[cause]?.(router) ?? []);
+  const tracked = causes.some((cause) => cause.startsWith("tracking:"));
+  return [...known, ...(tracked ? ["`firsthop show tracks` tells what each tracker sees"] : [])];
+}
+
+/**
+ * A sentence for each cause. `forbidding`: the trackers among them, with their evidence; `groupFault`: what the sync
+ * group suffers from.
+ */
 export function describeCauses(
   causes: Iterable<FaultCause>,
   forbidding: readonly { readonly tracker: string; readonly evidence: string }[] = [],
   groupFault: string | null = null,
-): string {
+): string[] {
   const trackers = forbidding.map(
     ({ tracker, evidence }) => [`tracking:${tracker}`, `tracker ${tracker}: ${evidence}`] as const,
   );
@@ -78,7 +101,7 @@ export function describeCauses(
     ...(groupFault === null ? {} : { "sync-group": groupFault }),
     ...Object.fromEntries(trackers),
   };
-  return [...causes].map((cause) => text[cause] ?? cause).join("; ");
+  return [...causes].map((cause) => text[cause] ?? cause);
 }
 
 /** Whether all that keeps the machine from running leaves the LAN as it is: then others can hear it hand over. */

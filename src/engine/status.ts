@@ -61,6 +61,8 @@ export interface VirtualRouterStatus {
   readonly handingOver: boolean;
   /** Why it is in fault: interface-missing, interface-down, no-carrier, no-primary-address, kernel-refused … */
   readonly causes: readonly string[];
+  /** The same in sentences, with the evidence. */
+  readonly causeTexts: readonly string[];
   /** Effective. */
   readonly priority: number;
   readonly configuredPriority: number;

@@ -12,7 +12,7 @@ import {
 } from "../core/vrrp/machine.js";
 import type { Orders } from "./orders.js";
 import type { PeerRecord } from "./peer-table.js";
-import type { FaultCause } from "./reasons.js";
+import { describeCauses, type FaultCause } from "./reasons.js";
 import type {
   StateChange,
   VirtualRouterStateName,
@@ -55,6 +55,7 @@ export function virtualRouterStatus(parts: StatusParts): VirtualRouterStatus {
     state: parts.shown,
     handingOver: handsOver(state),
     causes: [...parts.causes],
+    causeTexts: describeCauses(parts.causes, tracking.forbidding, orders.groupFault),
     priority: settings.priority,
     configuredPriority: config.priority,
     runtimePriority: orders.priority,

@@ -537,7 +537,7 @@ export class VirtualRouter {
 
   /** What is wrong, in a sentence, with the trackers' evidence. */
   #describe(causes: Iterable<FaultCause>): string {
-    return describeCauses(causes, this.#tracking.forbidding, this.#orders.groupFault);
+    return describeCauses(causes, this.#tracking.forbidding, this.#orders.groupFault).join("; ");
   }
 
   /** Starts or stops the machine as the causes have it. */

@@ -61,6 +61,7 @@ const ROUTER: VirtualRouterStatus = {
   state: "backup",
   handingOver: false,
   causes: [],
+  causeTexts: [],
   priority: 100,
   runtimePriority: null,
   holdsBack: false,

@@ -112,7 +112,10 @@ describe("a tracker without a weight", () => {
     });
     await stage.run(2000);
     expect(r1.status()).toMatchObject({ state: "fault", causes: ["tracking:wan"] });
-    expect(r1.router.explain("lan0/10").summary).toContain("tracking:wan");
+    const { summary, because, next } = r1.router.explain("lan0/10");
+    expect(summary).toContain("tracking:wan");
+    expect(because[0]).toMatch(/^tracker wan: .*nothere/);
+    expect(next.at(-1)).toBe("`firsthop show tracks` tells what each tracker sees");
   });
 
   it("reversed forbids Active while it is up", async () => {
