@@ -300,7 +300,7 @@ describe("refusals", () => {
     const before = describeKernel(world, "router");
     expect(await refusalOf(requestFor(parent, 10, "ipv4"))).toEqual({
       code: "INTERFACE_CONFLICT",
-      message: expect.stringContaining("fh10-lan0, which firsthop did not make"),
+      message: expect.stringContaining("fh10-lan0 is there, which firsthop did not make"),
     });
     expect(describeKernel(world, "router")).toBe(before);
   });
@@ -311,7 +311,7 @@ describe("refusals", () => {
     world.run("router", "ip", "link", "add", "vrrp.10", "link", "lan0", "address", mac, "type", "macvlan");
     expect(await refusalOf(requestFor(parent, 10, "ipv4"))).toEqual({
       code: "INTERFACE_CONFLICT",
-      message: expect.stringContaining("vrrp.10 has the virtual MAC address 00:00:5e:00:01:0a"),
+      message: expect.stringContaining("vrrp.10 is there with the virtual MAC address 00:00:5e:00:01:0a"),
     });
   });
 
