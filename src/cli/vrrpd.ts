@@ -3,7 +3,7 @@
  * virtual router, in the foreground; no control socket unless one is asked for, because many may run beside
  * each other.
  */
-import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { type Config, defineConfig } from "../config/index.js";
@@ -155,9 +155,7 @@ function isRunning(pid: number): boolean {
 export function writePidFile(path: string): () => void {
   for (;;) {
     try {
-      const file = openSync(path, "wx", 0o644);
-      writeSync(file, `${process.pid}\n`);
-      closeSync(file);
+      createWhole(path, `${process.pid}\n`);
       return () => removePidFile(path);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
@@ -173,6 +171,17 @@ export function writePidFile(path: string): () => void {
       }
       unlinkSync(path);
     }
+  }
+}
+
+/** Nobody finds it half written. Fails with EEXIST where there is one. */
+function createWhole(path: string, text: string): void {
+  const fresh = `${path}.${process.pid}`;
+  try {
+    writeFileSync(fresh, text, { mode: 0o644 });
+    linkSync(fresh, path);
+  } finally {
+    rmSync(fresh, { force: true });
   }
 }
 

