@@ -52,5 +52,6 @@ export function startFloor(
       await child.ended;
     },
     log: child.output,
+    standingBy: () => null,
   };
 }

@@ -238,7 +238,7 @@ interface BackupPlace {
 }
 
 /**
- * Waits until the Backup runs, and says nothing for longer than its Active_Down_Interval.
+ * Waits until all virtual routers of the Backup are that, and say nothing for longer than their Active_Down_Interval.
  * @returns null then; else what it does, when it goes on with it.
  */
 async function whyRestless(plan: Plan, { atOne, backup, quick }: BackupPlace): Promise<string | null> {
@@ -246,6 +246,10 @@ async function whyRestless(plan: Plan, { atOne, backup, quick }: BackupPlace): P
   let heard = -1;
   await pause(Math.min(5000, 500 + plan.count));
   const giveUpAt = performance.now() + boundMs(plan.count, quick);
+  while ((backup.standingBy() ?? plan.count) < plan.count) {
+    if (performance.now() > giveUpAt) return `only ${backup.standingBy()} of ${plan.count} became Backup`;
+    await pause(500);
+  }
   do {
     heard = atOne.count();
     await pause(restMs);

@@ -22,6 +22,8 @@ export interface Crowd {
   /** kill -9 for all of them, and waits until they are gone. What they left in the kernel stays. */
   crash(): Promise<void>;
   log(): string;
+  /** How many of its virtual routers have said that they are Backup; null where its log does not tell. */
+  standingBy(): number | null;
 }
 
 /** What must be done before the clock starts, and the start itself. */
@@ -38,7 +40,9 @@ type Prepare = (
 
 const END_BOUND_MS = 20_000;
 
-function crowdOf(children: readonly LabProcess[], mark: string): Crowd {
+/** `backupLine`: what its log says of each that became Backup. */
+function crowdOf(children: readonly LabProcess[], mark: string, backupLine?: string): Crowd {
+  const log = (): string => children.map((child) => child.output()).join("\n");
   return {
     processes: () => familyProcesses(mark),
     crash: async () => {
@@ -49,7 +53,8 @@ function crowdOf(children: readonly LabProcess[], mark: string): Crowd {
         return left.length === 0 && children.every((child) => !child.running());
       });
     },
-    log: () => children.map((child) => child.output()).join("\n"),
+    log,
+    standingBy: () => (backupLine === undefined ? null : log().split(backupLine).length - 1),
   };
 }
 
@@ -74,7 +79,7 @@ const prepareFirsthop: Prepare = async (subject, field, node, { members, priorit
         ...["--state-directory", `${base}-state`],
       ];
       const child = node.spawn(`${node.name}-firsthop`, process.execPath, args, SERVICE_ENVIRONMENT);
-      return crowdOf([child], `${base}.yaml`);
+      return crowdOf([child], `${base}.yaml`, '"to":"backup"');
     },
   };
 };
@@ -118,7 +123,7 @@ const prepareKeepalived: Prepare = async (subject, field, node, options) => {
         ...["--dont-fork", "--log-console", "--vrrp", "--use-file", `${base}.conf`],
         ...["--pid", `${base}.pid`, "--vrrp_pid", `${base}-vrrp.pid`],
       ]);
-      return crowdOf([child], base);
+      return crowdOf([child], base, "Entering BACKUP STATE");
     },
   };
 };
