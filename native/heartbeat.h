@@ -219,8 +219,8 @@ class Heartbeat {
   void takeTurn(const epoll_event* events, int count);
   int startStandIn();
   void standIn();
-  // What the stand-in finds; returns when it looks again.
-  int64_t lookAfterThread();
+  // Takes the turn if it is overdue, and sets when the stand-in looks again.
+  void lookAfterThread();
   void callStandIn();
   void watch(int64_t now_ns);
   bool decides(const Timer& timer) const;

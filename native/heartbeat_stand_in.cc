@@ -49,20 +49,20 @@ void Heartbeat::standIn() {
   pollfd waits[] = {{stand_in_timer_.get(), POLLIN, 0}, {stop_event_.get(), POLLIN, 0}};
   while (!stopping_.load()) {
     ::poll(waits, 2, -1);
-    int64_t next_ns = nowNs() + kPauseLeastNs;
     int avoided = -1;
-    // Whoever has the lock is at work.
     if (std::unique_lock<PiMutex> lock(mutex_, std::try_to_lock); lock.owns_lock()) {
-      next_ns = lookAfterThread();
+      lookAfterThread();
       avoided = runs_on_;
+    } else {
+      // Whoever has the lock is at work.
+      setTimer(stand_in_timer_.get(), nowNs() + kPauseLeastNs);
     }
-    setTimer(stand_in_timer_.get(), next_ns);
     // Never with the lock: the move takes as long as the other processor is busy.
     if (::sched_getcpu() == avoided) leaveProcessor(processors_, avoided);
   }
 }
 
-int64_t Heartbeat::lookAfterThread() {
+void Heartbeat::lookAfterThread() {
   if (const int64_t now_ns = nowNs(); now_ns - kGraceNs >= timer_set_ns_) {
     epoll_event events[32];
     const int count = ::epoll_wait(epoll_.get(), events, 32, 0);
@@ -72,8 +72,10 @@ int64_t Heartbeat::lookAfterThread() {
   if (const Timer* first = heap_.first(); first != nullptr) {
     stand_in_pause_ns_ = std::clamp((first->deadline_ns - first->base_ns) / kPausePart, kPauseLeastNs, kPauseMostNs);
   }
-  stand_in_looks_ns_ = timer_set_ns_ == kNever ? kNever : std::max(timer_set_ns_ + kGraceNs, nowNs() + stand_in_pause_ns_);
-  return stand_in_looks_ns_;
+  const int64_t after_ns = nowNs() + stand_in_pause_ns_;
+  stand_in_looks_ns_ = timer_set_ns_ == kNever ? kNever : std::max(timer_set_ns_ + kGraceNs, after_ns);
+  // With the lock: the thread may bring the look forward as soon as it has it.
+  setTimer(stand_in_timer_.get(), stand_in_looks_ns_);
 }
 
 // Brings its look forward where it would come much too late for what is due now.
