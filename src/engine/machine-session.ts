@@ -5,6 +5,7 @@
 import type { Operation } from "../core/automaton.js";
 import { PRIORITY_OWNER, PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
 import {
+  type AdvertisementEvent,
   INITIAL_STATE,
   step,
   VRRP_TIMERS,
@@ -23,8 +24,6 @@ import {
   type TransitionReport,
 } from "./automaton-session.js";
 import type { KnownFrame, VrrpPlan } from "./vrrp-plan.js";
-
-export type AdvertisementEvent = Extract<VrrpEvent, { type: "advertisement" }>;
 
 /** Whose machine it is. */
 export interface MachineOwner {
