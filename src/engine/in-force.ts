@@ -5,38 +5,143 @@
  */
 import type { VirtualRouterConfig } from "../config/index.js";
 import type { PortId } from "../core/automaton.js";
+import type { ChecksumForm } from "../core/vrrp/advertisement.js";
 import type { VrrpSettings } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { VirtualInterface } from "../driver/driver.js";
+import type { SessionId, VirtualInterface } from "../driver/driver.js";
+import { ChecksumForms } from "./checksum-forms.js";
 import type { Orders } from "./orders.js";
-import { VrrpPlan, type VrrpPlanInput } from "./vrrp-plan.js";
+import { leaseTerms } from "./placement.js";
+import type { Followed } from "./tracking/followed.js";
+import type { NetworkView, VirtualRouterHost } from "./virtual-router-host.js";
+import { type BfdBond, VrrpPlan, type VrrpPlanInput } from "./vrrp-plan.js";
 
-/** `priority`: the effective one. */
-export function settingsInForce(
-  config: VirtualRouterConfig,
-  now: {
-    readonly priority: number;
-    readonly primaryAddress: string | null;
-    readonly orders: Orders;
-  },
-): VrrpSettings {
+/** What it follows from. */
+export interface InForceFacts {
+  readonly config: VirtualRouterConfig;
+  readonly orders: Orders;
+  readonly tracking: Followed;
+  readonly network: NetworkView;
+  /** MAC that hosts know the virtual addresses by. */
+  readonly mac: string | null;
+  /** What stands for it in the kernel. */
+  readonly place: VirtualInterface | null;
+  readonly bond: BfdBond | null;
+  /** Who is Active, as this Backup heard. */
+  readonly heardActive: string | null;
+}
+
+/** Keeps what is costly to make until what it is made of changes. */
+export class InForce {
+  readonly #name: string;
+  readonly #session: SessionId;
+  readonly #host: VirtualRouterHost;
+  readonly #facts: () => InForceFacts;
+  readonly #forms: ChecksumForms;
+  #plan: VrrpPlan | null = null;
+  #receiver: VrrpReceiver | null = null;
+
+  /** `session`: whose lease the plans open and close. */
+  constructor(name: string, session: SessionId, host: VirtualRouterHost, facts: () => InForceFacts) {
+    this.#name = name;
+    this.#session = session;
+    this.#host = host;
+    this.#facts = facts;
+    this.#forms = new ChecksumForms(name, host);
+  }
+
+  /** The effective priority. */
+  priority(): number {
+    return effectivePriority(this.#facts());
+  }
+
+  settings(): VrrpSettings {
+    return settingsInForce(this.#facts());
+  }
+
+  /** How advertisements for it are judged. */
+  get receiver(): VrrpReceiver {
+    this.#receiver ??= receiverOf(this.#facts().config, this.settings());
+    return this.#receiver;
+  }
+
+  /** Its frames and kernel plans; null while nothing stands on the interface. Another object means other frames. */
+  plan(): VrrpPlan | null {
+    const facts = this.#facts();
+    const { config, place, mac } = facts;
+    const { link } = facts.network;
+    if (!link || !place || mac === null) return null;
+    if (this.#plan) return this.#plan;
+    const lanPort = this.#host.lanPort(link);
+    const peerPort = config.unicast ? this.#host.datagramPort(config.family, link.ifindex) : lanPort;
+    if (lanPort === null || peerPort === null) return null;
+    const terms = leaseTerms(config, this.#host.ownershipLimitUs());
+    this.#host.heartbeat.bindLease(this.#session, place.lease, terms);
+    this.#plan = planInForce(config, settingsInForce(facts), place, {
+      mac,
+      interfaceMac: link.mac,
+      checksumForms: this.checksumForms(),
+      lanPort,
+      peerPort,
+      bfd: facts.bond,
+    });
+    return this.#plan;
+  }
+
+  /** Whether the plan has to be made anew. */
+  get outdated(): boolean {
+    return this.#plan === null;
+  }
+
+  /** The frames, or what they need in the kernel, are other ones from now on. */
+  outdate(): void {
+    this.#plan = null;
+  }
+
+  /** Advertisements are judged in another way from now on. */
+  outdateReceiver(): void {
+    this.#receiver = null;
+  }
+
+  /** The checksum forms that it sends. */
+  checksumForms(): readonly ChecksumForm[] {
+    return this.#forms.toSend(this.#facts().config);
+  }
+
+  /** A peer used this checksum form. */
+  learn(source: string, form: ChecksumForm): void {
+    const { config, heardActive } = this.#facts();
+    const after = this.#forms.learn(config, source, form, heardActive);
+    if (after === null) return;
+    this.outdate();
+    const detail = `${source} uses ${form}; sending ${after.join()} from now on`;
+    this.#host.notice("info", this.#name, "checksum-form", detail);
+  }
+}
+
+function effectivePriority({ config, orders, tracking }: InForceFacts): number {
+  return tracking.priority(orders.priority ?? config.priority);
+}
+
+function settingsInForce(facts: InForceFacts): VrrpSettings {
+  const { config, orders } = facts;
   return {
     version: config.version,
     family: config.family,
-    priority: now.priority,
+    priority: effectivePriority(facts),
     addresses: config.addresses.map((one) => one.address),
-    primaryAddress: now.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
+    primaryAddress: facts.network.primaryAddress ?? (config.family === "ipv4" ? "0.0.0.0" : "::"),
     intervalUs: config.advertisementIntervalUs,
-    preempt: config.preempt && !now.orders.holdsBack,
+    preempt: config.preempt && !orders.holdsBack,
     preemptDelayUs: config.preemptDelayUs,
     yieldsAloud: !config.virtualMac || config.unicast !== null,
-    waits: now.orders.waits,
+    waits: orders.waits,
     backupAdvertisements: config.bfd?.backupAdvertisements === true,
   };
 }
 
 /** How advertisements for it are judged. */
-export function receiverOf(config: VirtualRouterConfig, settings: VrrpSettings): VrrpReceiver {
+function receiverOf(config: VirtualRouterConfig, settings: VrrpSettings): VrrpReceiver {
   const { authentication, unicast, vrid } = config;
   return {
     version: settings.version,
@@ -58,7 +163,7 @@ export function receiverOf(config: VirtualRouterConfig, settings: VrrpSettings):
 }
 
 /** Its frames, and what they need in the kernel. `peerPort`: where unicast copies leave. */
-export function planInForce(
+function planInForce(
   config: VirtualRouterConfig,
   settings: VrrpSettings,
   { lease, open, settle, close }: VirtualInterface,

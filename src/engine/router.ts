@@ -9,40 +9,26 @@ import { diffConfig } from "../config/index.js";
 import { familyOf } from "../core/address.js";
 import type { PortId } from "../core/automaton.js";
 import { unpackOctets } from "../core/octets.js";
-import type {
-  Driver,
-  Heartbeat,
-  HeartbeatReport,
-  Kernel,
-  KernelNews,
-  LinkInfo,
-  VirtualInterface,
-} from "../driver/driver.js";
+import type { Driver, Heartbeat, HeartbeatReport, Kernel, KernelNews } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
 import { type BfdRecord, BfdSessions } from "./bfd/sessions.js";
 import { KeptForms } from "./checksum-forms.js";
+import { Chronicle } from "./chronicle.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
 import { Devices } from "./devices.js";
-import { EventLog } from "./event-log.js";
+import type { EventLog } from "./event-log.js";
 import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { JobQueue } from "./job-queue.js";
 import { type LanFacts, lanFactsOf } from "./lan-facts.js";
 import { NetworkCache } from "./network.js";
-import { Notifier } from "./notifier.js";
 import { Operations } from "./operations.js";
-import { lostText, unfilteredText } from "./ownership-text.js";
+import { lostText } from "./ownership-text.js";
 import { Ports } from "./ports.js";
 import { FlightRecorder } from "./recorder.js";
-import type {
-  Explanation,
-  InterfaceStatus,
-  RouterEvent,
-  RouterHappening,
-  RouterStatus,
-  StateChange,
-} from "./status.js";
+import { Roster } from "./roster.js";
+import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
 import { SyncGroups } from "./sync-groups.js";
 import { trackEvent } from "./tracking/events.js";
 import { MaskTable } from "./tracking/mask-table.js";
@@ -86,19 +72,15 @@ export class Router {
   /** Whom no check looks at. */
   readonly mask = new MaskTable((what) => {
     this.#trackers.maskChanged();
-    if (what) this.#notice("info", null, "mask", what);
+    if (what) this.#chronicle.notice("info", null, "mask", what);
   });
   readonly #syncGroups: SyncGroups;
-  readonly #notifier: Notifier;
-  readonly #virtualRouters = new Map<string, VirtualRouter>();
-  readonly #bySession = new Map<number, VirtualRouter>();
+  readonly #roster = new Roster();
   readonly #ports: Ports;
   readonly #bfd: BfdSessions;
-  /** What happened, numbered. */
-  readonly events: EventLog;
+  readonly #chronicle: Chronicle;
   readonly #jobs: JobQueue;
   readonly #forms: KeptForms;
-  readonly #unfiltered = new Set<number>();
   readonly #devices: Devices;
   /** Under which name the virtual routers were shown an interface. */
   readonly #shownAs = new Map<number, string>();
@@ -117,7 +99,7 @@ export class Router {
     this.#config = config;
     this.#lan = lanFactsOf(config);
     this.#driver = driver;
-    this.events = new EventLog(bequest?.events);
+    this.#chronicle = new Chronicle(driver, bequest?.events);
     if (onEvent) this.events.on(onEvent);
     this.#heartbeat = driver.openHeartbeat({
       onReports: (reports) => this.#onReports(reports),
@@ -130,14 +112,14 @@ export class Router {
     this.#kernel = driver.openKernel({
       onNews: (news) => this.#onNews(news),
       onFilterLost: (name, outcome) =>
-        this.#notice("warning", null, "ownership-lost", lostText(name, outcome)),
+        this.#chronicle.notice("warning", null, "ownership-lost", lostText(name, outcome)),
       ownership: config.ownership,
       stateDirectory,
       ...(bequest ? { inheritance: bequest.kernel } : {}),
     });
     this.#intake = new FrameIntake(
       this.#heartbeat,
-      (level, name, reason, detail) => this.#notice(level, name, reason, detail),
+      (level, name, reason, detail) => this.#chronicle.notice(level, name, reason, detail),
       (name, packet, frame, atUs) => this.#bfd.frame(name, packet, frame, atUs),
     );
     this.#bfd = this.#makeBfd();
@@ -156,19 +138,15 @@ export class Router {
     this.exchange = new Exchange({
       kernel: this.#kernel,
       config: () => this.#config,
-      virtualRouters: () => [...this.#virtualRouters.values()],
+      virtualRouters: () => this.#roster.all(),
       trackers: () => this.#trackers.records(),
       orders: () => this.#operations.records(),
-      holdGroups: (hold) => this.#syncGroups.takeCharge([...this.#virtualRouters.keys()], hold),
+      holdGroups: (hold) => this.#syncGroups.takeCharge(this.#roster.names(), hold),
       events: () => this.events.recent(),
       bfd: () => this.#bfd,
     });
     this.mask.configure(config.mask);
     this.#syncGroups = this.#makeSyncGroups();
-    this.#notifier = new Notifier({
-      driver,
-      notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
-    });
   }
 
   /**
@@ -187,14 +165,15 @@ export class Router {
       throw error;
     }
     try {
-      for (const line of await router.#kernel.recover()) router.#notice("info", null, "recovered", line);
+      for (const line of await router.#kernel.recover())
+        router.#chronicle.notice("info", null, "recovered", line);
       router.#network.load(await router.#kernel.snapshot());
       if (options.bequest) router.#bfd.resume(unpackOctets(options.bequest.bfdSessions) as BfdRecord[]);
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
       router.#syncGroups.apply(config.syncGroups);
       for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
-      if (options.bequest) router.#syncGroups.takeCharge([...router.#virtualRouters.keys()], true);
-      await Promise.all([...router.#virtualRouters.values()].map((one) => one.started()));
+      if (options.bequest) router.#syncGroups.takeCharge(router.#roster.names(), true);
+      await Promise.all(router.#roster.all().map((one) => one.started()));
     } catch (error) {
       if (options.bequest) await router.leave();
       else await router.close({ handOver: false });
@@ -207,16 +186,21 @@ export class Router {
 
   status(): RouterStatus {
     return {
-      virtualRouters: [...this.#virtualRouters.values()].map((one) => one.status()),
+      virtualRouters: this.#roster.all().map((one) => one.status()),
       syncGroups: this.#syncGroups.status(),
-      tracks: this.#trackers.status((tracker) => this.#followersOf(tracker).map((one) => one.name)),
+      tracks: this.#trackers.status((tracker) => this.#roster.followersOf(tracker).map((one) => one.name)),
       mask: this.mask.list(),
-      interfaces: this.#interfaceNames().map((name) => this.#interfaceStatus(name)),
+      interfaces: this.#roster.interfaceNames().map((name) => this.#interfaceStatus(name)),
       bfdSessions: this.#bfd.status(),
       bfdRejected: this.#bfd.rejected(),
       statistics: this.#intake.statistics(this.#ports.counters()),
       engine: this.#heartbeat.timing(),
     };
+  }
+
+  /** What happened, numbered. */
+  get events(): EventLog {
+    return this.#chronicle.events;
   }
 
   /** The last events, oldest first. */
@@ -231,7 +215,7 @@ export class Router {
 
   /** @throws FirsthopError NOT_FOUND */
   explain(name: string): Explanation {
-    return explainVirtualRouter(this.#find(name).status());
+    return explainVirtualRouter(this.#roster.find(name).status());
   }
 
   /** The last inputs of the state machines, one JSON document a line. */
@@ -256,7 +240,7 @@ export class Router {
    * forwards until its successor is heard. A second call without it ends the wait.
    */
   close(options: { readonly handOver?: boolean } = {}): Promise<void> {
-    if (options.handOver === false) for (const one of this.#virtualRouters.values()) one.endHandOver();
+    if (options.handOver === false) for (const one of this.#roster.all()) one.endHandOver();
     this.#closing ??= this.#close(options.handOver ?? true);
     return this.#closing;
   }
@@ -264,7 +248,7 @@ export class Router {
   /** Leaves everything in the kernel as it is: another process goes on with it. */
   leave(): Promise<void> {
     // An engine that ends resigns from what it still runs.
-    for (const one of this.#virtualRouters.values()) one.look(true);
+    for (const one of this.#roster.all()) one.look(true);
     this.#bfd.look(true);
     this.#closing ??= this.#end();
     return this.#closing;
@@ -280,8 +264,7 @@ export class Router {
     const orders = this.#operations.ordersOf(config.name);
     const tracking = this.#trackers.follow(config.track);
     const one = new VirtualRouter(config, this.#host, tracking, orders, suspended);
-    this.#virtualRouters.set(config.name, one);
-    this.#bySession.set(one.session, one);
+    this.#roster.add(one);
     this.#intake.addRouter(one);
     this.#showNetwork(one);
     return one;
@@ -291,14 +274,13 @@ export class Router {
     await Promise.all(routers.map((one) => one.stop(handOver)));
     await this.#kernel.release(routers.map((one) => one.owner));
     for (const one of routers) {
-      this.#virtualRouters.delete(one.name);
+      this.#roster.remove(one);
       this.#intake.removeRouter(one);
       this.#syncGroups.removed(one.name);
-      this.#bySession.delete(one.session);
       one.dispose();
     }
     this.#devices.forget(routers);
-    this.#ports.closeUnused(new Set([...this.#interfaceNames(), ...this.#bfd.interfaces()]));
+    this.#ports.closeUnused(new Set([...this.#roster.interfaceNames(), ...this.#bfd.interfaces()]));
   }
 
   async #reload(config: Config): Promise<ReloadResult> {
@@ -309,7 +291,7 @@ export class Router {
     const diff = diffConfig(this.#config, config);
     const restarted = diff.changed.filter((change) => change.restart);
     const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) =>
-      this.#find(one.name),
+      this.#roster.find(one.name),
     );
     await this.#remove(leaving, true);
     this.#config = config;
@@ -317,8 +299,9 @@ export class Router {
     this.#operations.keepOnly(new Set(config.virtualRouters.map((one) => one.name)));
     this.mask.configure(config.mask);
     this.#trackers.apply(config.trackers);
-    for (const change of diff.changed) if (!change.restart) this.#find(change.name).applyLive(change.new);
-    for (const one of this.#virtualRouters.values()) one.setTracking(this.#trackers.follow(one.config.track));
+    for (const change of diff.changed)
+      if (!change.restart) this.#roster.find(change.name).applyLive(change.new);
+    for (const one of this.#roster.all()) one.setTracking(this.#trackers.follow(one.config.track));
     this.#syncGroups.apply(config.syncGroups);
     const added = [...diff.added, ...restarted.map((change) => change.new)].map((one) => this.#add(one));
     await Promise.all(added.map((one) => one.started()));
@@ -328,7 +311,7 @@ export class Router {
       changed: diff.changed.map((change) => change.name),
       unchanged: diff.unchanged.map((one) => one.name),
     };
-    this.#emit({ type: "reload", at: this.#at(), ...result });
+    this.#chronicle.tell({ type: "reload", at: this.#chronicle.at(), ...result });
     return result;
   }
 
@@ -336,8 +319,8 @@ export class Router {
     await this.#reloading;
     try {
       this.#trackers.end();
-      await this.#remove([...this.#virtualRouters.values()], handOver);
-      await this.#notifier.drain(handOver ? NOTIFY_END_US : 0);
+      await this.#remove(this.#roster.all(), handOver);
+      await this.#chronicle.drain(handOver ? NOTIFY_END_US : 0);
     } finally {
       await this.#end();
     }
@@ -351,13 +334,6 @@ export class Router {
     await this.#driver.close();
   }
 
-  #find(name: string): VirtualRouter {
-    const found = this.#virtualRouters.get(name);
-    if (found) return found;
-    const names = [...this.#virtualRouters.keys()];
-    throw new FirsthopError("NOT_FOUND", `no virtual router ${name}; there is ${names.join(", ") || "none"}`);
-  }
-
   // ---- facts --------------------------------------------------------------------------------------------
 
   #onReports(reports: readonly HeartbeatReport[]): void {
@@ -365,25 +341,25 @@ export class Router {
       if (this.#closed) return;
       switch (report.type) {
         case "transition":
-          if (!this.#bfd.onTransition(report)) this.#bySession.get(report.session)?.onTransition(report);
+          if (!this.#bfd.onTransition(report)) this.#roster.ofSession(report.session)?.onTransition(report);
           break;
         case "frame":
           this.#intake.frame(report.port, report.frame, report.atUs);
           break;
         case "kernel":
-          this.#bySession.get(report.session)?.onKernelReport(report);
+          this.#roster.ofSession(report.session)?.onKernelReport(report);
           break;
         case "portError":
           this.#onPortError(report.port, report.errno);
           break;
         case "controlRestored":
-          this.#notice(
+          this.#chronicle.notice(
             "warning",
             null,
             "control-restored",
             `JavaScript was silent for ${Math.round(report.silentForUs / 1000)} ms`,
           );
-          for (const one of this.#virtualRouters.values()) one.onControlRestored();
+          for (const one of this.#roster.all()) one.onControlRestored();
           this.#bfd.onControlRestored();
           break;
       }
@@ -415,10 +391,10 @@ export class Router {
 
   #onPortError(port: PortId, errno: string): void {
     const name = this.#ports.interfaceOf(port);
-    if (name !== null) this.#notice("info", null, "port-error", `${name}: ${errno}`);
+    if (name !== null) this.#chronicle.notice("info", null, "port-error", `${name}: ${errno}`);
   }
 
-  // ---- ports --------------------------------------------------------------------------------------------
+  // ---- the parts ----------------------------------------------------------------------------------------
 
   #makePorts(): Ports {
     return new Ports({
@@ -451,11 +427,9 @@ export class Router {
       },
       draw: () => randomBytes(4).readUInt32LE(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
-      notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
+      notice: (level, name, code, detail) => this.#chronicle.notice(level, name, code, detail),
     });
   }
-
-  // ---- what is told -------------------------------------------------------------------------------------
 
   #makeHost(): VirtualRouterHost {
     return {
@@ -464,39 +438,29 @@ export class Router {
       lanPort: (link) => this.#ports.lan(link),
       datagramPort: (family, ifindex) => this.#ports.datagram(family, ifindex),
       bfd: () => this.#bfd,
-      adopt: (session, own) => {
-        const one = this.#bySession.get(own);
-        if (one) this.#bySession.set(session, one);
-      },
-      release: (session) => this.#bySession.delete(session),
+      adopt: (session, own) => this.#roster.adopt(session, own),
+      release: (session) => this.#roster.release(session),
       wallClockMs: () => this.#driver.wallClockMs(),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
       schedule: (run) => this.#jobs.add(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
-      stateChanged: (name, change) => this.#stateChanged(name, change),
+      stateChanged: (name, change) => this.#chronicle.stateChanged(name, change, this.#roster.get(name)),
       moved: (one, move) => {
         if (move) this.#operations.moved(one, move);
         this.#syncGroups.moved(one);
       },
-      notice: (level, name, code, detail) => this.#notice(level, name, code, detail),
+      notice: (level, name, code, detail) => this.#chronicle.notice(level, name, code, detail),
       ownershipLimitUs: () => this.#config.ownershipLimitUs,
       placed: (session, link, place) => {
-        const one = this.#bySession.get(session);
-        if (one && place.ifindex !== link.ifindex) this.#devices.made(place.ifindex, one);
-        this.#tellOwnership(link, place);
+        if (place.ifindex === link.ifindex) return;
+        const one = this.#roster.ofSession(session);
+        if (one) this.#devices.made(place.ifindex, one);
+        const judged = this.#kernel.ownership(link.ifindex);
+        if (judged && !place.lease) this.#chronicle.unfiltered(link, judged);
       },
       loadForms: (name) => this.#forms.loadForms(name),
       saveForms: (name, forms) => this.#forms.saveForms(name, forms),
     };
-  }
-
-  /** Says once for each interface which promise is missing, and why. */
-  #tellOwnership(link: LinkInfo, { lease, ifindex }: VirtualInterface): void {
-    const status = this.#kernel.ownership(link.ifindex);
-    if (lease || ifindex === link.ifindex || status?.detail == null) return;
-    if (this.#unfiltered.has(link.ifindex)) return;
-    this.#unfiltered.add(link.ifindex);
-    this.#notice("warning", null, "ownership-off", unfilteredText(link.name, status.detail));
   }
 
   #makeTrackers(): Trackers {
@@ -523,18 +487,25 @@ export class Router {
     };
     return new Trackers(services, {
       changed: (tracker, change) => {
-        const followers = this.#followersOf(tracker.name);
-        this.#emit(trackEvent(this.#at(), tracker, change, followers));
+        const followers = this.#roster.followersOf(tracker.name);
+        this.#chronicle.tell(trackEvent(this.#chronicle.at(), tracker, change, followers));
         for (const one of followers) one.setTracking(this.#trackers.follow(one.config.track));
       },
-      untried: (name, detail) => this.#notice("warning", null, "not-checked", `tracker ${name}: ${detail}`),
+      untried: (name, detail) =>
+        this.#chronicle.notice("warning", null, "not-checked", `tracker ${name}: ${detail}`),
     });
+  }
+
+  /** Those that come and go; an owner's are his own. */
+  #virtualAddresses(): ReadonlySet<string> {
+    const borrowed = this.#config.virtualRouters.filter((one) => one.priority !== 255);
+    return new Set(borrowed.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
   #makeOperations(): Operations {
     return new Operations({
-      all: () => [...this.#virtualRouters.values()],
-      find: (name) => this.#find(name),
+      all: () => this.#roster.all(),
+      find: (name) => this.#roster.find(name),
       unitOf: (name) => this.#syncGroups.unitOf(name),
       takeCharge: (unit, inCharge) => this.#syncGroups.takeCharge(unit, inCharge),
       now: () => this.#heartbeat.now(),
@@ -545,60 +516,15 @@ export class Router {
 
   #makeSyncGroups(): SyncGroups {
     return new SyncGroups({
-      all: () => [...this.#virtualRouters.values()],
+      all: () => this.#roster.all(),
       order: (name, change) => this.#operations.order(name, change),
       setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
-      at: () => this.#at(),
-      changed: ({ name, notify }, change) => {
-        const event = this.#emit({ type: "groupChange", name, ...change });
-        if (notify)
-          this.#notifier.notify(notify, {
-            type: "GROUP",
-            name,
-            state: change.to,
-            priority: 0,
-            change: event,
-          });
-      },
+      at: () => this.#chronicle.at(),
+      changed: (group, change) => this.#chronicle.groupChanged(group, change),
     });
   }
 
-  #stateChanged(name: string, change: StateChange): void {
-    const event = this.#emit({ type: "stateChange", name, ...change });
-    const one = this.#virtualRouters.get(name);
-    const notify = one?.config.notify;
-    if (!notify) return;
-    const { priority } = one.status();
-    this.#notifier.notify(notify, { type: "INSTANCE", name, state: change.to, priority, change: event });
-  }
-
-  #followersOf(tracker: string): VirtualRouter[] {
-    return [...this.#virtualRouters.values()].filter((one) =>
-      one.config.track.some((tracked) => tracked.tracker === tracker),
-    );
-  }
-
-  /** Those that come and go; an owner's are his own. */
-  #virtualAddresses(): ReadonlySet<string> {
-    const borrowed = this.#config.virtualRouters.filter((one) => one.priority !== 255);
-    return new Set(borrowed.flatMap((one) => one.addresses.map(({ address }) => address)));
-  }
-
-  #emit(happened: RouterHappening): RouterEvent {
-    return this.events.add(happened);
-  }
-
-  #notice(level: "warning" | "info", name: string | null, code: string, detail: string): void {
-    this.#emit({ type: level, at: this.#at(), name, code, detail });
-  }
-
-  #at(): string {
-    return new Date(this.#driver.wallClockMs()).toISOString();
-  }
-
-  #interfaceNames(): string[] {
-    return [...new Set([...this.#virtualRouters.values()].map((one) => one.config.interface))];
-  }
+  // ---- what is shown ------------------------------------------------------------------------------------
 
   #interfaceStatus(name: string): InterfaceStatus {
     const link = this.#network.linkByName(name);

@@ -4,7 +4,7 @@
  * reports), events go to `step`, and what `step` said goes to the engine.
  *
  * Configured, learned and effective values stay apart: `#config` is what the user wrote, the machine's state
- * holds what was learned, `#settings()` is what is in force.
+ * holds what was learned, `#inForce` is what they come to.
  */
 import type { VirtualRouterConfig } from "../config/index.js";
 import type { MemberView } from "../core/sync-group.js";
@@ -14,7 +14,6 @@ import {
   currentActiveDownIntervalUs,
   type VrrpEvent,
   type VrrpReason,
-  type VrrpSettings,
   type VrrpState,
   type VrrpStep,
 } from "../core/vrrp/machine.js";
@@ -22,8 +21,7 @@ import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/driver.js";
 import type { TransitionReport } from "./automaton-session.js";
 import { BfdBinding } from "./bfd/binding.js";
-import { ChecksumForms } from "./checksum-forms.js";
-import { planInForce, receiverOf, settingsInForce } from "./in-force.js";
+import { InForce } from "./in-force.js";
 import { MachineSession } from "./machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
 import { PeerTable } from "./peer-table.js";
@@ -49,7 +47,6 @@ import {
   type VirtualRouterHost,
 } from "./virtual-router-host.js";
 import { memberView, virtualRouterStatus } from "./virtual-router-status.js";
-import type { VrrpPlan } from "./vrrp-plan.js";
 
 export class VirtualRouter {
   readonly name: string;
@@ -66,9 +63,7 @@ export class VirtualRouter {
   #hearsSinceUs: number | null = null;
 
   readonly #machine: MachineSession;
-  /** Made anew when what it is made of changes. */
-  #plan: VrrpPlan | null = null;
-  readonly #forms: ChecksumForms;
+  readonly #inForce: InForce;
   /** What trackers make of the priority. */
   #tracking: Followed;
   #orders: Orders;
@@ -76,8 +71,6 @@ export class VirtualRouter {
   #order = "";
   /** When what the last step answered happened. */
   #steppedAtUs = 0;
-  /** Made anew when the configuration or our address changes. */
-  #receiver: VrrpReceiver | null = null;
   #handOverWaiters: (() => void)[] = [];
 
   readonly #standing: Standing;
@@ -103,14 +96,24 @@ export class VirtualRouter {
     this.#config = config;
     this.#host = host;
     this.#machine = new MachineSession(host.heartbeat, {
-      settings: () => this.#settings(),
-      plan: () => this.#currentPlan(),
+      settings: () => this.#inForce.settings(),
+      plan: () => this.#inForce.plan(),
       record: (atUs, event) => {
         this.#steppedAtUs = atUs;
         host.record(config.name, atUs, event);
       },
       stepped: (before, made, event, controlLost) => this.#stepped(before, made, event, controlLost),
     });
+    this.#inForce = new InForce(config.name, this.#machine.id, host, () => ({
+      config: this.#config,
+      orders: this.#orders,
+      tracking: this.#tracking,
+      network: this.#network,
+      mac: this.mac,
+      place: this.virtualInterface,
+      bond: this.#bfd.bond,
+      heardActive: this.#heardActive,
+    }));
     this.#tracking = tracking;
     this.#start = new Start({
       now: () => host.heartbeat.now(),
@@ -130,7 +133,7 @@ export class VirtualRouter {
       now: () => host.heartbeat.now(),
       notice: (level, code, detail) => host.notice(level, config.name, code, detail),
       changed: () => {
-        this.#plan = null;
+        this.#inForce.outdate();
         this.#machine.reload();
       },
     });
@@ -142,7 +145,6 @@ export class VirtualRouter {
       setTimer: (afterUs, run) => host.setTimer(afterUs, run),
       changed: () => this.#bindBfd(),
     });
-    this.#forms = new ChecksumForms(config.name, host);
     this.#placement = new Placement({
       session: this.#machine.id,
       heartbeat: host.heartbeat,
@@ -194,11 +196,11 @@ export class VirtualRouter {
   setNetwork(network: NetworkView): void {
     const before = this.#network;
     this.#network = network;
-    this.#receiver = null;
-    if (this.#placement.setLink(network.link)) this.#plan = null;
+    this.#inForce.outdateReceiver();
+    if (this.#placement.setLink(network.link)) this.#inForce.outdate();
     if (network.link && network.primaryAddress !== null) {
       const moved = before.primaryAddress !== network.primaryAddress || before.link?.mac !== network.link.mac;
-      if (moved) this.#plan = null;
+      if (moved) this.#inForce.outdate();
     }
     // Listen early: see onAdvertisement.
     if (network.link) this.#host.lanPort(network.link);
@@ -206,13 +208,13 @@ export class VirtualRouter {
     this.#hearsSinceUs = lanWorks(this.#causes()) ? (this.#hearsSinceUs ?? nowUs) : null;
     this.#placement.prepare();
     this.#evaluate();
-    if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
+    if (this.#inForce.outdated && this.state.name !== "initialize") this.#machine.reload();
     this.#bindBfd();
   }
 
   /** Trackers changed, or others are followed. */
   setTracking(tracking: Followed): void {
-    const before = this.#priority();
+    const before = this.#inForce.priority();
     this.#tracking = tracking;
     const why = tracking.describe().join("; ") || "every tracker is as it should be";
     this.#settingsChanged(before, why);
@@ -223,11 +225,11 @@ export class VirtualRouter {
     if (this.#stopping) return null;
     const own = this.#causes();
     own.delete("sync-group");
-    return memberView(this.name, this.state, own.size > 0, this.#settings());
+    return memberView(this.name, this.state, own.size > 0, this.#inForce.settings());
   }
 
   activeDownIntervalMs(): number {
-    const settings = this.#settings();
+    const settings = this.#inForce.settings();
     const state = this.state;
     const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
     return currentActiveDownIntervalUs(settings, learnedUs) / 1000;
@@ -240,20 +242,20 @@ export class VirtualRouter {
   /** Other orders than before: see orders.ts. */
   setOrders(orders: Orders): void {
     if (sameOrders(this.#orders, orders)) return;
-    const before = this.#priority();
+    const before = this.#inForce.priority();
     const sooner = this.#orders;
     this.#orders = orders;
     const same = sooner.waits === orders.waits && sooner.holdsBack === orders.holdsBack;
-    if (!same) this.#plan = null;
+    if (!same) this.#inForce.outdate();
     this.#settingsChanged(before, orders.priority === null ? "reset by command" : "set by command");
-    if (!same && before === this.#priority()) this.#machine.reload();
+    if (!same && before === this.#inForce.priority()) this.#machine.reload();
   }
 
   #settingsChanged(before: number, why: string): void {
-    const after = this.#priority();
+    const after = this.#inForce.priority();
     if (before !== after) {
-      this.#receiver = null;
-      this.#plan = null;
+      this.#inForce.outdateReceiver();
+      this.#inForce.outdate();
     }
     this.#evaluate();
     if (before === after) return;
@@ -283,7 +285,7 @@ export class VirtualRouter {
     const detail = `${virtualInterface.name} ${how}; making it anew`;
     this.#host.notice("warning", this.name, "virtual-interface-lost", detail);
     this.#placement.drop();
-    this.#plan = null;
+    this.#inForce.outdate();
     this.#evaluate();
     this.#placement.prepare();
   }
@@ -300,10 +302,10 @@ export class VirtualRouter {
 
   /** The LAN port was closed; frames need another one. */
   portChanged(): void {
-    this.#plan = null;
+    this.#inForce.outdate();
     this.#hearsSinceUs = null;
     this.#host.setTimer(0, () => {
-      if (this.#plan === null && this.state.name !== "initialize") this.#machine.reload();
+      if (this.#inForce.outdated && this.state.name !== "initialize") this.#machine.reload();
       this.peers.reload();
     });
   }
@@ -331,7 +333,7 @@ export class VirtualRouter {
       priority: advertisement.priority,
       intervalUs: advertisement.intervalUs,
     } as const;
-    this.#learn(source, form);
+    this.#inForce.learn(source, form);
     if (advertisement.priority !== 0) this.#machine.remember(`${source}/${form}`, event, frame);
     // Before the start it is only remembered: so the first program knows the peers, and hundreds of virtual routers
     // at 10 ms may start one after the other although none has three intervals to spare.
@@ -341,8 +343,7 @@ export class VirtualRouter {
 
   /** How advertisements for this virtual router are judged. */
   get receiver(): VrrpReceiver {
-    this.#receiver ??= receiverOf(this.#config, this.#settings());
-    return this.#receiver;
+    return this.#inForce.receiver;
   }
 
   reject(counter: OwnCounter): void {
@@ -380,12 +381,12 @@ export class VirtualRouter {
 
   /** Takes over a configuration that needs no restart of the machine. */
   applyLive(config: VirtualRouterConfig): void {
-    const showed = this.#settings().backupAdvertisements;
+    const showed = this.#inForce.settings().backupAdvertisements;
     this.#config = config;
-    this.#receiver = null;
-    this.#plan = null;
+    this.#inForce.outdateReceiver();
+    this.#inForce.outdate();
     this.#machine.reload();
-    if (showed !== this.#settings().backupAdvertisements && this.state.name === "backup")
+    if (showed !== this.#inForce.settings().backupAdvertisements && this.state.name === "backup")
       this.#machine.dispatch({ type: "priority" }, this.#host.heartbeat.now());
     this.#bindBfd();
   }
@@ -453,7 +454,7 @@ export class VirtualRouter {
   status(): VirtualRouterStatus {
     return virtualRouterStatus({
       config: this.#config,
-      settings: this.#settings(),
+      settings: this.#inForce.settings(),
       state: this.state,
       shown: this.#externalState(),
       causes: this.#causes(),
@@ -462,7 +463,7 @@ export class VirtualRouter {
       primaryAddress: this.primaryAddress,
       mac: this.mac,
       virtualInterface: this.virtualInterface?.name ?? null,
-      checksumForms: this.#forms.toSend(this.#config),
+      checksumForms: this.#inForce.checksumForms(),
       lastChange: this.#standing.lastChange,
       counters: this.#machine.counters(),
       rejected: this.#rejected,
@@ -472,53 +473,8 @@ export class VirtualRouter {
     });
   }
 
-  // ---- the machine --------------------------------------------------------------------------------------
-
-  #settings(): VrrpSettings {
-    const { primaryAddress } = this;
-    return settingsInForce(this.#config, {
-      priority: this.#priority(),
-      primaryAddress,
-      orders: this.#orders,
-    });
-  }
-
-  #priority(): number {
-    return this.#tracking.priority(this.#orders.priority ?? this.#config.priority);
-  }
-
-  #currentPlan(): VrrpPlan | null {
-    const link = this.#network.link;
-    const place = this.virtualInterface;
-    if (!link || !place || this.mac === null) return null;
-    if (this.#plan) return this.#plan;
-    const lanPort = this.#host.lanPort(link);
-    const { unicast, family } = this.#config;
-    const peerPort = unicast ? this.#host.datagramPort(family, link.ifindex) : lanPort;
-    if (lanPort === null || peerPort === null) return null;
-    const terms = leaseTerms(this.#config, this.#host.ownershipLimitUs());
-    this.#host.heartbeat.bindLease(this.session, place.lease, terms);
-    this.#plan = planInForce(this.#config, this.#settings(), place, {
-      mac: this.mac,
-      interfaceMac: link.mac,
-      checksumForms: this.#forms.toSend(this.#config),
-      lanPort,
-      peerPort,
-      bfd: this.#bfd.bond,
-    });
-    return this.#plan;
-  }
-
   get #heardActive(): string | null {
     return this.state.name === "backup" ? (this.state.active?.address ?? null) : null;
-  }
-
-  #learn(source: string, form: ChecksumForm): void {
-    const after = this.#forms.learn(this.#config, source, form, this.#heardActive);
-    if (after === null) return;
-    this.#plan = null;
-    const detail = `${source} uses ${form}; sending ${after.join()} from now on`;
-    this.#host.notice("info", this.name, "checksum-form", detail);
   }
 
   // ---- readiness ----------------------------------------------------------------------------------------
@@ -570,7 +526,7 @@ export class VirtualRouter {
   }
 
   #placed(): void {
-    this.#plan = null;
+    this.#inForce.outdate();
     const { link } = this.#network;
     if (link && this.virtualInterface) this.#host.placed(this.session, link, this.virtualInterface);
     this.#evaluate();
@@ -616,7 +572,7 @@ export class VirtualRouter {
   #rank(): number | null {
     const { bfd } = this.#config;
     if (!bfd?.backupAdvertisements) return bfd?.rank ?? null;
-    const { priority, primaryAddress: address } = this.#settings();
+    const { priority, primaryAddress: address } = this.#inForce.settings();
     return this.peers.rank({ priority, address }, this.#heardActive);
   }
 
@@ -626,7 +582,7 @@ export class VirtualRouter {
     if (reason === "shutdown" && cause) {
       this.#showState(this.#describe(this.#controlLost ? ["control-lost"] : causes), cause);
     } else {
-      this.#showState(describeChange(reason, this.#settings(), before, event, this.#order), reason);
+      this.#showState(describeChange(reason, this.#inForce.settings(), before, event, this.#order), reason);
     }
   }
 

@@ -6,15 +6,7 @@
 import type { BfdAuthenticationConfig } from "../../config/index.js";
 import { formatIp } from "../../core/address.js";
 import type { BfdAuthentication } from "../../core/bfd/authentication.js";
-import { diagnosticText, stateText } from "../../core/bfd/fields.js";
-import {
-  type BfdSettings,
-  type BfdState,
-  type BfdStep,
-  currentDetectionTimeUs,
-  currentTransmitIntervalUs,
-  INITIAL_BFD_STATE,
-} from "../../core/bfd/machine.js";
+import type { BfdState, BfdStep } from "../../core/bfd/machine.js";
 import { isOfHead } from "../../core/bfd/multipoint.js";
 import { BFD_SOURCE_PORT_MIN, BFD_SOURCE_PORTS, type BfdFrame } from "../../core/bfd/packet.js";
 import {
@@ -23,28 +15,15 @@ import {
   receive,
   type SessionSelector,
 } from "../../core/bfd/validate.js";
-import { GROUP_ADDRESS, type IpFamily } from "../../core/vrrp/advertisement.js";
+import type { IpFamily } from "../../core/vrrp/advertisement.js";
 import type { Heartbeat } from "../../driver/driver.js";
 import type { TransitionReport } from "../automaton-session.js";
-import { describeDuration } from "../reasons.js";
 import type { BfdSessionStatus } from "../status.js";
 import { authenticationOf } from "./authentication.js";
+import { type BfdPeer, type BfdTerms, isTail, keyOf, settingsFor } from "./peer.js";
 import type { BfdSubscriber } from "./plan.js";
 import { type BfdPorts, BfdSession, type FrozenBfdSession } from "./session.js";
-
-/** Between whom a session runs. Addresses in canonical text; VRRP's group at one end makes it multipoint. */
-export interface BfdPeer {
-  readonly interface: string;
-  readonly local: string;
-  readonly remote: string;
-}
-
-/** What a watcher wants: the same interval for sending and receiving. */
-export interface BfdTerms {
-  readonly intervalUs: number;
-  readonly multiplier: number;
-  readonly authentication: BfdAuthenticationConfig | null;
-}
+import { describeDown, statusOf } from "./session-status.js";
 
 /** Somebody who wants to know whether a neighbour is there. */
 export interface BfdWatcher {
@@ -482,77 +461,13 @@ export class BfdSessions {
     this.#host.notice(level, null, code, `BFD session to ${remote} on ${name}: ${detail}`);
   }
 
-  #statusOf(entry: Entry): BfdSessionStatus {
-    const { peer, session, watchers, lastDown, sinceUs } = entry;
-    const { state, settings } = session;
-    const detectionUs = currentDetectionTimeUs(state);
-    const transmitUs = state === INITIAL_BFD_STATE ? null : currentTransmitIntervalUs(settings, state);
-    return {
-      interface: peer.interface,
-      localAddress: peer.local,
-      remoteAddress: peer.remote,
-      state: state.name,
-      diagnostic: diagnosticText(state.diagnostic),
-      remoteState: state.remote?.state ?? null,
-      role: roleOf(settings),
-      usedBy: [...watchers, ...this.#offersFor(peer)].map(({ user }) => user),
-      localDiscriminator: settings.localDiscriminator,
-      remoteDiscriminator: state.remote?.discriminator ?? null,
-      transmitIntervalMs: transmitUs === null ? null : transmitUs / 1000,
-      detectionTimeMs: detectionUs === null ? null : detectionUs / 1000,
-      multiplier: settings.detectMult,
-      authentication: entry.authentication?.type ?? null,
-      forMs: Math.max(0, (this.#host.heartbeat.now() - sinceUs) / 1000),
-      lastDown,
-      statistics: session.counters(),
-    };
+  #statusOf({ peer, session, authentication, watchers, lastDown, sinceUs }: Entry): BfdSessionStatus {
+    const users = [...watchers, ...this.#offersFor(peer)].map(({ user }) => user);
+    const forUs = this.#host.heartbeat.now() - sinceUs;
+    return statusOf({ peer, session, authentication, users, forUs, lastDown });
   }
-}
-
-function settingsFor(
-  localDiscriminator: number,
-  peer: BfdPeer,
-  terms: BfdTerms,
-  passive: boolean,
-): BfdSettings {
-  const { intervalUs, multiplier } = terms;
-  const settings = { localDiscriminator, desiredMinTxUs: intervalUs, detectMult: multiplier };
-  if (isHead(peer)) return { ...settings, requiredMinRxUs: 0, passive: false, sessionType: "multipointHead" };
-  // RFC 8562 section 5.11: the head's word alone sets the pace, as far as this end can follow it.
-  if (isTail(peer))
-    return { ...settings, requiredMinRxUs: FASTEST_US, passive: true, sessionType: "multipointTail" };
-  return { ...settings, requiredMinRxUs: intervalUs, passive };
-}
-
-/** Multipoint sessions have VRRP's group at one end: a head at the far one, a tail at its own. */
-const GROUPS: ReadonlySet<string> = new Set(Object.values(GROUP_ADDRESS));
-const isHead = ({ remote }: BfdPeer): boolean => GROUPS.has(remote);
-const isTail = ({ local }: BfdPeer): boolean => GROUPS.has(local);
-/** No head is believed to be faster. */
-const FASTEST_US = 1_000;
-
-function roleOf({ sessionType, passive }: BfdSettings): BfdSessionStatus["role"] {
-  if (sessionType) return sessionType === "multipointHead" ? "head" : "tail";
-  return passive ? "passive" : "active";
-}
-
-function keyOf({ interface: name, local, remote }: BfdPeer): string {
-  return `${name} ${local} ${remote}`;
 }
 
 function offers(offer: Offer, peer: BfdPeer): boolean {
   return offer.interface === peer.interface && offer.local === peer.local;
-}
-
-function describeDown(before: BfdState, made: BfdStep): string {
-  switch (made.reason) {
-    case "detection-time-expired":
-      return `nothing was heard for the detection time of ${describeDuration(currentDetectionTimeUs(before) ?? 0)}`;
-    case "neighbour-signalled-down":
-      return `the neighbour says ${stateText("down")}: it does not hear us, or was started anew`;
-    case "neighbour-admin-down":
-      return "the neighbour took it down on purpose";
-    default:
-      return "taken down on purpose";
-  }
 }
