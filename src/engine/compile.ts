@@ -89,6 +89,11 @@ export interface Compiled<State, Event, Step> {
 
 /** More postures than this mean that a machine's states carry what they should not (a time, a counter). */
 const POSTURES_MAX = 256;
+/**
+ * So many are foreseen on account of frames. Whoever forges peers can make machines remember more of them, each in its
+ * own way; what leads further goes to JavaScript, one frame after the other.
+ */
+const POSTURES_BY_FRAMES_MAX = 64;
 
 /** Evaluates the machine from `start` on until no new state turns up. */
 export function compile<State, Event, Step extends { readonly state: State }>(
@@ -106,10 +111,12 @@ export function compile<State, Event, Step extends { readonly state: State }>(
     const meanings: { event: Event; step: Step }[] = [];
     for (const { event, trigger } of machine.foresee(from)) {
       const step = machine.step(from, event);
-      const operations = machine.lower(from, step, builder);
-      if (operations === null) continue;
       const key = machine.key(step.state);
       let next = indexOf.get(key);
+      const isFull = states.length >= POSTURES_BY_FRAMES_MAX;
+      if (next === undefined && isFull && trigger.on === "pattern") continue;
+      const operations = machine.lower(from, step, builder);
+      if (operations === null) continue;
       if (next === undefined) {
         next = states.push(step.state) - 1;
         if (next >= POSTURES_MAX) throw new Error(`machine has more than ${POSTURES_MAX} states: ${key}`);

@@ -44,7 +44,7 @@ function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
   };
 }
 
-function known(priority: number, source: string): KnownFrame {
+function known(priority: number, source: string, intervalUs = 10_000): KnownFrame {
   const frame = encodeAdvertisementFrame({
     advertisement: {
       version: 3,
@@ -52,7 +52,7 @@ function known(priority: number, source: string): KnownFrame {
       vrid: 7,
       priority,
       addresses: ["192.0.2.1"],
-      intervalUs: 10_000,
+      intervalUs,
       authType: 0,
       authData: new Uint8Array(0),
     },
@@ -62,7 +62,7 @@ function known(priority: number, source: string): KnownFrame {
     destination: GROUP_ADDRESS.ipv4,
     checksumForm: "message-only",
   });
-  return { frame, source, priority, intervalUs: 10_000 };
+  return { frame, source, priority, intervalUs };
 }
 
 const PEERS = [known(200, "192.0.2.2"), known(100, "192.0.2.3"), known(50, "192.0.2.4")];
@@ -72,6 +72,27 @@ function startedAsBackup(plan: VrrpPlan, settings: VrrpSettings) {
 }
 
 describe("the automaton of a virtual router", () => {
+  it("stays small whoever forges peers: each with an interval of its own, while the router waits", () => {
+    const forged = Array.from({ length: 6 }, (_, at) =>
+      known(90 - at, `192.0.2.${20 + at}`, 20_000 * (at + 1)),
+    );
+    for (const preemptDelayUs of [0, 1_000_000])
+      for (const waits of [false, true]) {
+        const settings = {
+          ...SETTINGS,
+          preemptDelayUs,
+          waits,
+          backupAdvertisements: true,
+        };
+        const plan = new VrrpPlan(input(settings));
+        const bfd = { address: "192.0.2.20", signal: 0, waitUs: 5_000 };
+        for (const each of [plan, new VrrpPlan({ ...input(settings), bfd })]) {
+          const entry = step(settings, INITIAL_STATE, { type: "startup" });
+          expect(each.compile(INITIAL_STATE, entry, forged).compiled.states.length).toBeLessThan(256);
+        }
+      }
+  });
+
   it("is closed, and small", () => {
     const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
     expect(compiled.states.length).toBeLessThan(40);
