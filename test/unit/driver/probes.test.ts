@@ -289,13 +289,29 @@ describe("script", () => {
     await eventually("nobody of its group is left", 2000, () => left().length === 0);
   });
 
-  it("runs once at a time", async () => {
-    const request = script("slow", "sleep 0.3");
+  /** What runs at the same time is found out: the second one would find the first one's directory. */
+  const alone = (name: string, seconds: number): ProbeRequest => {
+    const place = join(directory, `${name}-runs`);
+    return script(name, `mkdir ${place} || exit 7; sleep ${seconds}; rmdir ${place}`);
+  };
+
+  it("runs once at a time, and who asks meanwhile has the whole time from its turn on", async () => {
+    const request = alone("slow", 0.3);
     const first = probes.start(request, 2_000_000);
-    const second = await probe(request);
-    expect(second).toMatchObject({ up: false });
+    const others = [probe(request, 500), probe(request, 500)];
     expect(await first.result).toMatchObject({ up: true });
+    expect(await Promise.all(others)).toMatchObject([{ up: true }, { up: true }]);
     expect(await probe(request)).toMatchObject({ up: true });
+  });
+
+  it("begun after one that was given up is no failure of it", async () => {
+    const endless = script("given-up", "trap '' TERM; sleep 62");
+    probes.start(endless, 60_000_000).cancel();
+    expect(await probe(endless, 200)).toMatchObject({ evidence: "given-up: no end within 200 ms, killed" });
+    const waiting = [probes.start(endless, 60_000_000), probes.start(endless, 60_000_000)];
+    for (const run of [...waiting].reverse()) run.cancel();
+    await Promise.all(waiting.map((run) => run.result));
+    expect(await probe(script("given-up", "exit 0"))).toMatchObject({ up: true });
   });
 
   it("is refused when others may change it or it can't be run", async () => {

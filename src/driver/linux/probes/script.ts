@@ -15,6 +15,8 @@ const down = (evidence: string): TrackResult => ({ up: false, evidence });
 export class Scripts {
   /** Runs that have not ended, by request. */
   readonly #running = new Map<string, CommandRun>();
+  /** The last one of each that was asked for: the next begins after it. */
+  readonly #turns = new Map<string, Promise<unknown>>();
   readonly #onExit = (): void => this.#cancelAll();
 
   constructor() {
@@ -22,9 +24,36 @@ export class Scripts {
     process.on("exit", this.#onExit);
   }
 
+  /**
+   * Two trackers may run the same script, and a reload ends a run whose process takes a moment to go: then this one
+   * waits for its turn, and its time begins with that.
+   */
   run(request: ScriptRequest, timeoutMs: number): ProbeRun {
-    const name = basename(request.path);
     const key = JSON.stringify(request);
+    const before = this.#turns.get(key);
+    let begun: ProbeRun | null = null;
+    let cancelled = false;
+    const begin = (): ProbeRun["result"] => {
+      if (cancelled) return Promise.resolve(down("not run"));
+      begun = this.#begin(key, request, timeoutMs);
+      return begun.result;
+    };
+    const result = before ? before.then(begin) : begin();
+    const turn = result.then(() => {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    });
+    this.#turns.set(key, turn);
+    return {
+      result,
+      cancel: () => {
+        cancelled = true;
+        begun?.cancel();
+      },
+    };
+  }
+
+  #begin(key: string, request: ScriptRequest, timeoutMs: number): ProbeRun {
+    const name = basename(request.path);
     if (this.#running.has(key)) {
       const evidence = `${name}: the run before can't be ended, the kernel holds it`;
       return { result: Promise.resolve(down(evidence)), cancel: () => {} };
@@ -41,14 +70,19 @@ export class Scripts {
       return toTrackResult(name, result, timeoutMs);
     });
     let timer: NodeJS.Timeout | undefined;
+    let giveUpAfter = (_ms: number): void => {};
     const hangs = new Promise<TrackResult>((resolve) => {
       const evidence = `${name}: killed after ${timeoutMs} ms, but it does not end`;
-      timer = setTimeout(() => resolve(down(evidence)), timeoutMs + BURIAL_MS);
+      giveUpAfter = (ms) => {
+        clearTimeout(timer);
+        timer = setTimeout(() => resolve(down(evidence)), ms).unref();
+      };
     });
+    giveUpAfter(timeoutMs + BURIAL_MS);
     return {
       result: Promise.race([ended, hangs]).finally(() => clearTimeout(timer)),
       cancel: () => {
-        clearTimeout(timer);
+        giveUpAfter(BURIAL_MS);
         run.cancel();
       },
     };
