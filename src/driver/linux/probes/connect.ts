@@ -9,9 +9,13 @@ export interface Endpoint extends ProbePath {
   readonly port: number;
 }
 
+/** "203.0.113.1:443", "[2001:db8::1]:443". */
+export function endpointText({ address, port }: Pick<Endpoint, "address" | "port">): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
 /** A descriptor that leaves as told: of a connected stream, or of a datagram socket yet to be connected. Rejects with why there is none, in words; an aborted signal ends the attempt. */
 export function connect(to: Endpoint, kind: "tcp" | "udp", signal: AbortSignal): Promise<number> {
-  const name = `${to.address.includes(":") ? `[${to.address}]` : to.address}:${to.port}`;
   return new Promise((resolve, reject) => {
     if (signal.aborted) return;
     let cancel = (): void => {};
@@ -19,7 +23,11 @@ export function connect(to: Endpoint, kind: "tcp" | "udp", signal: AbortSignal):
       signal.removeEventListener("abort", cancel);
       if (errno === 0) resolve(fd);
       else
-        reject(Object.assign(new Error(`${name}: ${explain(errnoName(errno))}`), { code: errnoName(errno) }));
+        reject(
+          Object.assign(new Error(`${endpointText(to)}: ${explain(errnoName(errno))}`), {
+            code: errnoName(errno),
+          }),
+        );
     };
     cancel = loadNative().connectSocket(
       {

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { TrackResult } from "../../../core/tracking/verdict.js";
 import type { ProbeRequest } from "../../driver.js";
-import { connectStream } from "./connect.js";
+import { connectStream, endpointText } from "./connect.js";
 
 type HttpRequest = Extract<ProbeRequest, { probe: "http" }>;
 
@@ -33,12 +33,12 @@ export async function probeHttp(to: HttpRequest, signal: AbortSignal): Promise<T
     signal,
   };
   return new Promise((resolve, reject) => {
-    const failed = (error: Error): void => reject(new Error(`${to.address}:${to.port}: ${error.message}`));
+    const failed = (error: Error): void => reject(new Error(`${endpointText(to)}: ${error.message}`));
     stream.on("error", failed);
     const asked: ClientRequest = requestPlain(options, (answer) => {
       const status = answer.statusCode ?? 0;
       const up = to.status.some(([from, until]) => status >= from && status <= until);
-      resolve({ up, evidence: `${to.address}:${to.port} answers ${status}` });
+      resolve({ up, evidence: `${endpointText(to)} answers ${status}` });
       // The rest of it is of no interest.
       asked.destroy();
       stream.destroy();

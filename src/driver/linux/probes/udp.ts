@@ -2,7 +2,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import type { TrackResult } from "../../../core/tracking/verdict.js";
-import { connect, type Endpoint } from "./connect.js";
+import { connect, type Endpoint, endpointText } from "./connect.js";
 
 export interface UdpRequest extends Endpoint {
   readonly send: Uint8Array;
@@ -21,12 +21,12 @@ export async function probeUdp(to: UdpRequest, signal: AbortSignal): Promise<Tra
   return new Promise((resolve) => {
     socket.on("error", (error: NodeJS.ErrnoException) => {
       const why = error.code === "ECONNREFUSED" ? "nobody listens there" : (error.code ?? error.message);
-      resolve({ up: false, evidence: `${to.address}:${to.port}: ${why}` });
+      resolve({ up: false, evidence: `${endpointText(to)}: ${why}` });
     });
     socket.on("message", (answer) => {
       const right = to.expect.every((octet, at) => answer[at] === octet);
       // A wrong one may belong to the probe before: the right one may still come.
-      if (right) resolve({ up: true, evidence: `${to.address}:${to.port} answers` });
+      if (right) resolve({ up: true, evidence: `${endpointText(to)} answers` });
     });
     const failed = (error: Error | null): void => void (error && socket.emit("error", error));
     socket.once("connect", () => socket.send(to.send, failed));
