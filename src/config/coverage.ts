@@ -73,7 +73,11 @@ function coverageOf(one: VirtualRouterConfig, config: Config): CoverageReport {
     priority: one.priority,
     ...waits,
     failures: FAILURES.map((failure) => {
-      const detections = [...ownDetections(failure, one, config), ...trackerDetections(failure, one, config)]
+      const detections = [
+        ...ownDetections(failure, one, config),
+        ...trackerDetections(failure, one, config),
+        ...groupDetections(failure, one, config),
+      ]
         .map((found) => ({ priority: one.priority, ...found, outageUs: outage(found, waits) }))
         .sort((a, b) => a.outageUs - b.outageUs);
       const survived = detections.some((found) => !AIDS.has(found.by));
@@ -119,11 +123,49 @@ function bfdDetection({ intervalUs, multiplier }: BfdConfig): Found {
   return { by: "BFD", ...detection, reaction: "taken-over" };
 }
 
-function trackerDetections(failure: Failure, one: VirtualRouterConfig, config: Config): Found[] {
+/**
+ * What is seen by the others of a group that moves together: one of them in fault takes all to fault, and without its
+ * own interface it is. One line for each interface and tracker that this virtual router does not have itself.
+ */
+function groupDetections(failure: Failure, one: VirtualRouterConfig, config: Config): Found[] {
+  const group = config.syncGroups.find(({ name }) => name === one.syncGroup);
+  if (group?.mode !== "all") return [];
+  const own = trackerDetections(failure, one, config).filter(({ reaction }) => reaction === "resigns");
+  const seen = new Set([`interface ${one.interface}`, ...own.map(({ tracker }) => `tracker ${tracker}`)]);
+  const isNew = (what: string): boolean => {
+    const before = seen.size;
+    return seen.add(what).size > before;
+  };
+  const say = (found: Omit<Found, "reaction">): Found => ({
+    ...found,
+    by: `sync group ${group.name}: ${found.by}`,
+    reaction: "resigns",
+    priority: one.priority,
+  });
+  const mates = config.virtualRouters.filter((mate) => mate !== one && mate.syncGroup === group.name);
+  return mates.flatMap((mate) => {
+    const { name, interface: lan } = mate;
+    const interfaces =
+      failure === "upstream-interface" && isNew(`interface ${lan}`)
+        ? [say({ by: `${name} (interface ${lan})`, tracker: null, detectionUs: 0 })]
+        : [];
+    const trackers = trackerDetections(failure, mate, config, [lan, one.interface])
+      .filter(({ reaction, tracker }) => reaction === "resigns" && isNew(`tracker ${tracker}`))
+      .map((found) => say({ ...found, by: `${found.by} of ${name}` }));
+    return [...interfaces, ...trackers];
+  });
+}
+
+function trackerDetections(
+  failure: Failure,
+  one: VirtualRouterConfig,
+  config: Config,
+  lans: readonly string[] = [one.interface],
+): Found[] {
   const byName = new Map(config.trackers.map((tracker) => [tracker.name, tracker]));
   return one.track.flatMap((tracked) => {
     const tracker = byName.get(tracked.tracker);
-    if (!tracker || !covers(tracker, one.interface).includes(failure)) return [];
+    if (!tracker || !covers(tracker, lans).includes(failure)) return [];
     const change = reactionTo(tracked, one.priority);
     if (!change) return [];
     const by = `tracker ${tracker.name} (${tracker.spec.kind} ${tracker.target})`;
@@ -134,10 +176,10 @@ function trackerDetections(failure: Failure, one: VirtualRouterConfig, config: C
 type SomeKind = Pick<TrackerKindConfig<z.ZodRawShape, TrackerSpec>, "covers" | "detectionUs">;
 const kindOf = ({ kind }: TrackerSpec): SomeKind => TRACKER_KINDS[kind] as unknown as SomeKind;
 
-/** The failures that a kind of tracker sees. What looks at the LAN says nothing about the way out. */
-function covers(tracker: TrackerConfig, lanInterface: string): readonly Failure[] {
+/** The failures that a kind of tracker sees. What looks at a LAN says nothing about the way out. */
+function covers(tracker: TrackerConfig, lans: readonly string[]): readonly Failure[] {
   const through = "interface" in tracker.spec ? tracker.spec.interface : null;
-  if (through === lanInterface) return [];
+  if (through !== null && lans.includes(through)) return [];
   return kindOf(tracker.spec).covers?.(tracker.spec) ?? ["upstream-interface", "upstream-network"];
 }
 

@@ -16,12 +16,14 @@ export interface ConfigDiff {
   readonly removed: readonly VirtualRouterConfig[];
   readonly changed: readonly VirtualRouterChange[];
   readonly unchanged: readonly VirtualRouterConfig[];
+  /** What virtual routers that stay (interface, VRID and family) were called, by their names now. */
+  readonly names: ReadonlyMap<string, string>;
   /** What else differs, beside the virtual routers. */
   readonly settings: readonly Exclude<keyof Config, "virtualRouters">[];
 }
 
 /** What the machine, or the frames it sends, takes over without leaving. */
-const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
+export const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
   "priority",
   "preempt",
   "preemptDelayUs",
@@ -31,6 +33,14 @@ const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
   "notify",
   "startupDelayUs",
   "bfd",
+]);
+
+/** What a daemon is started with. By the names that they have in the file. */
+export const AT_START: ReadonlyMap<keyof Config, string> = new Map([
+  ["ownership", "ownership"],
+  ["controlTimeoutUs", "controlTimeout"],
+  ["control", "control"],
+  ["log", "log"],
 ]);
 
 export function diffConfig(old: Config, next: Config): ConfigDiff {
@@ -57,8 +67,21 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
     removed: [...before.values()].filter((one) => !after.has(one.name)),
     changed,
     unchanged,
+    names: namesOf(old, next),
     settings: settingsOf(old, next),
   };
+}
+
+/** The name of one over IPv6 is another one as soon as IPv4 uses its VRID, too. */
+function namesOf(old: Config, next: Config): ReadonlyMap<string, string> {
+  const identity = (one: VirtualRouterConfig): string => `${one.interface}/${one.vrid}/${one.family}`;
+  const before = new Map(old.virtualRouters.map((one) => [identity(one), one.name]));
+  return new Map(
+    next.virtualRouters.flatMap((one) => {
+      const name = before.get(identity(one));
+      return name === undefined ? [] : [[one.name, name] as const];
+    }),
+  );
 }
 
 /** Becoming, or ceasing to be, the owner of the addresses is more than another priority. */

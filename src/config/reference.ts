@@ -1,4 +1,5 @@
 /** docs/configuration.md, from the schema: each key with its values, default and meaning. */
+import { AT_START, LIVE } from "./diff.js";
 import { configJsonSchema } from "./json-schema.js";
 
 interface Property {
@@ -30,6 +31,12 @@ const EXAMPLE = `virtualRouters:
     advertisementInterval: 100ms
 `;
 
+/** "`a`, `b` and `c`" */
+function named(keys: Iterable<string>): string {
+  const all = [...keys].map((key) => `\`${key}\``);
+  return `${all.slice(0, -1).join(", ")} and ${all.at(-1)}`;
+}
+
 /** The whole page. */
 export function configurationPage(): string {
   const schema = configJsonSchema() as Property;
@@ -51,9 +58,11 @@ export function configurationPage(): string {
     ...sections("Top level", "", schema),
     "## What a reload changes",
     "",
-    "`priority` (but not to or from 255), `preempt`, `preemptDelay`, `checksum` and `track` are taken over by a running",
-    "virtual router. Any other change makes it leave (priority 0) and start again; a virtual router that did not change notices",
-    "nothing. A file with a problem changes nothing at all.",
+    `${named([...LIVE].map((key) => key.replace(/Us$/, "")))} are taken over by a running`,
+    "virtual router; but `priority` not to or from 255. Any other change makes it leave (priority 0) and start again; a",
+    "virtual router that did not change notices nothing. Trackers, sync groups, the mask table and `ownershipLimit` are",
+    `taken over as well; ${named(AT_START.values())} are in force from the next start on, or from an exchange`,
+    "of processes (`run --handover`). A file with a problem changes nothing at all.",
     "",
   ].join("\n");
 }

@@ -76,8 +76,12 @@ function checkThoseInPlace(document: Readonly<Record<string, unknown>>, report: 
   for (const { block, path } of blocksInPlace(document)) {
     const thing = thingOf(block);
     if (thing === null) continue;
-    const { weight: _weight, reverse: _reverse, ...rest } = block;
-    const settings = JSON.stringify(Object.entries(rest).sort());
+    const own = new Set(["weight", "reverse", kindOf(block)]);
+    const settings = JSON.stringify(
+      Object.entries(block)
+        .filter(([key]) => !own.has(key))
+        .sort(),
+    );
     const before = seen.get(thing);
     if (before && before.settings !== settings)
       report(

@@ -1,11 +1,14 @@
 /** One tracker: its schema over all kinds, what only shows between its keys, and the engine's form of it. */
 import { z } from "zod";
+import { canonicalIp } from "../../core/address.js";
 import type { VerdictSettings } from "../../core/tracking/verdict.js";
 import { duration, integer, text, yesNo } from "../fields.js";
 import { isBlock, type Path, type Report, valid } from "../section.js";
 import { formatDuration, parseDuration } from "../units.js";
-import type { At, TrackerKindConfig } from "./kind.js";
+import { parseUrl } from "./http.js";
+import { type At, parseEndpoint, type TrackerKindConfig } from "./kind.js";
 import { TRACKER_KINDS, type TrackerKindName, type TrackerSpec } from "./kinds.js";
+import { canonicalPrefix } from "./route.js";
 
 /** A tracker as the engine uses it. */
 export interface TrackerConfig extends VerdictSettings {
@@ -111,7 +114,16 @@ export function kindOf(written: Readonly<Record<string, unknown>>): TrackerKindN
 /** What a tracker as written looks at: equal for two that are one when written in place. Null: at nothing. */
 export function thingOf(written: Readonly<Record<string, unknown>>): string | null {
   const kind = kindOf(written);
-  return kind === null ? null : JSON.stringify([kind, written[kind]]);
+  return kind === null ? null : JSON.stringify([kind, canonical(written[kind])]);
+}
+
+/** Addresses may be written in several ways. */
+function canonical(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  const url = /^https?:/i.test(value) ? parseUrl(value) : value;
+  return typeof url === "string"
+    ? (canonicalIp(value) ?? parseEndpoint(value) ?? canonicalPrefix(value) ?? value)
+    : url;
 }
 
 /** Beyond the schema of each key. `at` leads to the tracker's block; `others`: keys that belong there as well. */

@@ -116,6 +116,56 @@ describe("trackers", () => {
   });
 });
 
+describe("a sync group", () => {
+  const inside = { syncGroup: "edge", priority: 150, advertisementInterval: "100ms" };
+  const outside = { ...inside, interface: "wan0", vrid: 20, addresses: ["203.0.113.1/24"] };
+  const reports = (
+    more: object,
+    mode: "all" | "any" = "all",
+    track: Input["virtualRouters"][number]["track"] = [],
+  ) =>
+    coverage(
+      defineConfig({
+        virtualRouters: [
+          { ...inside, interface: "eth0", vrid: 10, addresses: ["192.0.2.1/24"], ...more },
+          { ...outside, track },
+          { ...outside, vrid: 21, addresses: ["203.0.113.9/24"], track },
+        ],
+        syncGroups: [{ name: "edge", mode }],
+        trackers: [{ name: "isp", icmp: "203.0.113.7", interface: "wan9", interval: "100ms" }],
+      }),
+    );
+  const lines = (one: CoverageReport | undefined, failure: Failure) =>
+    of(one as CoverageReport, failure).detections.map(({ by, reaction, outageUs }) => [
+      by,
+      reaction,
+      outageUs,
+    ]);
+
+  it("takes a member along whose other side fails", () => {
+    const [first, second] = reports({});
+    expect(lines(first, "upstream-interface")).toEqual([
+      ["sync group edge: wan0/20 (interface wan0)", "resigns", 99_609],
+    ]);
+    expect(lines(second, "upstream-interface")).toEqual([
+      ["sync group edge: eth0/10 (interface eth0)", "resigns", 99_609],
+    ]);
+    expect(of(first as CoverageReport, "upstream-network").survived).toBe(false);
+    expect(of(reports({}, "any")[0] as CoverageReport, "upstream-interface").survived).toBe(false);
+  });
+
+  it("takes a member along by a tracker of another one, where that forbids Active", () => {
+    const isp = "tracker isp (icmp 203.0.113.7)";
+    expect(lines(reports({}, "all", ["isp"])[0], "upstream-network")).toEqual([
+      [`sync group edge: ${isp} of wan0/20`, "resigns", 499_609],
+    ]);
+    expect(lines(reports({ track: ["isp"] }, "all", ["isp"])[0], "upstream-network")).toEqual([
+      [isp, "resigns", 499_609],
+    ]);
+    expect(lines(reports({}, "all", [{ tracker: "isp", weight: -10 }])[0], "upstream-network")).toEqual([]);
+  });
+});
+
 describe("BFD", () => {
   it("is noticed after its detection time, and waited for no longer", () => {
     const one = report({ bfd: { interval: "10ms", multiplier: 3 } });

@@ -344,6 +344,12 @@ const MISTAKES: readonly (readonly [name: string, text: string, place: string, m
     /300 can't be reached: at most 256 are followed/,
   ],
   [
+    "the same in place twice, written in two ways",
+    text("    track: [{ icmp: '2001:db8::1' }, { icmp: '2001:DB8:0::1', weight: -5 }]"),
+    "5:38",
+    /the same is tracked twice here \(line 5\)/,
+  ],
+  [
     "what is in place in two ways",
     text("    track: [{ interface: b }, { interface: b, upDelay: 1s }]"),
     "5:31",
