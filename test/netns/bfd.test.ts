@@ -122,6 +122,35 @@ const BUSY_LOOPS = 4;
 /** Three intervals, less the one that may have just begun, less jitter. */
 const FORGIVEN_MS = 5;
 const ATTEMPTS = 4;
+/** An engine that was away for longer listens again before it takes over, at 20 ms x 3 until the next rank's turn. */
+const TURN_KEPT_MS = 8;
+
+/**
+ * Cuts the line of the first one and tells who took over. Where the machine kept the engine of the one whose turn it is
+ * from running, the next one has to be faster, and it is tried again.
+ */
+async function tookOver(
+  lab: Lab,
+  members: readonly Member[],
+  next: Member,
+  changes: readonly string[],
+): Promise<readonly string[]> {
+  const [active] = members as [Member];
+  for (let attempt = 1; ; attempt++) {
+    const before = changes.length;
+    await lab.cut(active.router, "both", "silent");
+    await eventually("somebody takes over", BOUND_MS, () => changes.length > before);
+    await pause(300);
+    const seen = changes.slice(before);
+    const right = seen.length === 1 && seen[0] === `r${members.indexOf(next) + 1} bfd-down`;
+    const lateMs = (await next.daemon.status()).engine.latenessMaxUs / 1000;
+    if (right || lateMs <= TURN_KEPT_MS || attempt === ATTEMPTS) return seen;
+    console.log(`${seen.join(", ")}: the engine whose turn it was ran up to ${lateMs.toFixed(1)} ms late`);
+    await pause(UNREFUTED_MS);
+    await lab.restore(active.router, "both", "silent");
+    await ready(members, active);
+  }
+}
 
 /** A pair among processes that never rest: who took over, and how late an engine ever was. */
 function busy(bfd: {
@@ -195,11 +224,7 @@ describe("BFD bound to the Active router", () => {
           });
         }
         await eventually("the history is read", BOUND_MS, () => changes.length > 0);
-        const before = changes.length;
-        await lab.cut(first.router, "both", "silent");
-        await second.daemon.reach("active", BOUND_MS);
-        await pause(300);
-        expect(changes.slice(before)).toEqual(["r2 bfd-down"]);
+        expect(await tookOver(lab, members, second, changes)).toEqual(["r2 bfd-down"]);
         expect((await third.daemon.virtualRouter())?.state).toBe("backup");
         await pause(UNREFUTED_MS);
         await lab.restore(first.router, "both", "silent");
@@ -232,22 +257,14 @@ describe("BFD bound to the Active router", () => {
         }
         await eventually("the history is read", BOUND_MS, () => changes.length > 0);
         await turns(members, [null, 1, 2]);
-        const before = changes.length;
-        await lab.cut(first.router, "both", "silent");
-        await second.daemon.reach("active", BOUND_MS);
-        await pause(300);
-        expect(changes.slice(before)).toEqual(["r2 bfd-down"]);
+        expect(await tookOver(lab, members, second, changes)).toEqual(["r2 bfd-down"]);
         await pause(UNREFUTED_MS);
         await lab.restore(first.router, "both", "silent");
         await ready(members, first);
         const order = ["priority", "lan0/10", "195", "--socket", third.daemon.socket];
         expect((await firsthop(order, {})).code).toBe(0);
         await turns(members, [null, 2, 1]);
-        const again = changes.length;
-        await lab.cut(first.router, "both", "silent");
-        await third.daemon.reach("active", BOUND_MS);
-        await pause(300);
-        expect(changes.slice(again)).toEqual(["r3 bfd-down"]);
+        expect(await tookOver(lab, members, third, changes)).toEqual(["r3 bfd-down"]);
         expect((await second.daemon.virtualRouter())?.state).toBe("backup");
         await pause(UNREFUTED_MS);
         await lab.restore(first.router, "both", "silent");
@@ -285,11 +302,7 @@ describe("BFD bound to the Active router", () => {
         expect(new Set(packets.map((one) => one.port))).toEqual(new Set(["r1"]));
         expect(packets.length).toBeGreaterThan(30);
         expect(packets.length).toBeLessThan(100);
-        const before = changes.length;
-        await lab.cut(first.router, "both", "silent");
-        await second.daemon.reach("active", BOUND_MS);
-        await pause(300);
-        expect(changes.slice(before)).toEqual(["r2 bfd-down"]);
+        expect(await tookOver(lab, members, second, changes)).toEqual(["r2 bfd-down"]);
         await pause(UNREFUTED_MS);
         await lab.restore(first.router, "both", "silent");
         await ready(members, first);

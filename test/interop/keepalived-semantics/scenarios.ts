@@ -122,6 +122,30 @@ const FILES: readonly Scenario[] = [
     ],
   },
   {
+    title: "file: two virtual routers make of its number what each of them will",
+    trackers: FILE,
+    instances: [
+      { priorities: [150, 100], follows: [{ tracker: "bias" }] },
+      { priorities: [100, 120], follows: [{ tracker: "bias", weight: -2 }] },
+    ],
+    begins: "A150/B B/A120",
+    steps: [
+      ["r1.bias=-60", "B/A100 A220/B"],
+      ["r1.bias=20", "A170/B B/A120"],
+    ],
+  },
+  {
+    title: "file: a large factor adds 253 at most, and forbids sooner",
+    trackers: FILE,
+    instances: one([1, 200], [{ tracker: "bias", weight: 200 }]),
+    begins: "B/A200",
+    steps: [
+      ["r1.bias=2", "A254/B"],
+      ["r1.bias=-1", "B/A200"],
+      ["r1.bias=-2 r2.bias=-1", "F/A1"],
+    ],
+  },
+  {
     title: "file: -254 forbids Active",
     trackers: FILE,
     instances: one([200, 100], [{ tracker: "bias" }]),
@@ -314,6 +338,17 @@ const SCRIPTS: readonly Scenario[] = [
     instances: one([150, 100], [{ tracker: "check" }]),
     begins: "F/A100",
     steps: [["r1.check=0", "A150/B"]],
+  },
+  {
+    title: "script: a negative weight reversed is added while it fails",
+    trackers: SCRIPT,
+    instances: one([100, 110], [{ tracker: "check", weight: -30, reverse: true }]),
+    begins: "B/A110",
+    steps: [
+      ["r1.check=1", "A130/B"],
+      ["r2.check=7", "B/A140"],
+      ["r1.check=0 r2.check=0", "B/A110"],
+    ],
   },
   {
     title: "script: reversed without weight, success forbids",
