@@ -26,10 +26,11 @@ struct ProbeSettings {
   std::optional<ProbeAddress> source;
   int64_t interval_ns = 0;
   int64_t timeout_ns = 0;  // at most the interval
-  // Failures in a row that turn the verdict from up to down, successes that turn it back. The first result decides
-  // at once.
+  // Failures in a row that turn the verdict from up to down, successes that turn it back.
   uint32_t fall = 1;
   uint32_t rise = 1;
+  // What is known already. Unknown: the first result decides at once.
+  ProbeVerdict verdict = ProbeVerdict::kUnknown;
 };
 
 // What is new about a target. Changes that JavaScript did not take in time are merged: the last one counts, and

@@ -129,6 +129,7 @@ void Prober::enlist(ProbeCommand& command) {
   auto made = std::make_unique<ProbeTarget>();
   made->id = command.id;
   made->settings = std::move(command.settings);
+  made->verdict = made->settings.verdict;
   made->counters = std::move(command.counters);
   ProbeTarget& target = table_.add(std::move(made));
   const std::string& name = target.settings.interface;

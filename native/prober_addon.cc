@@ -73,6 +73,11 @@ std::string parseSettings(const Napi::Object& options, ProbeSettings* into) {
   into->fall = static_cast<uint32_t>(number);
   if (!parseNumber(options.Get("rise"), 1, 1e6, &number)) return "rise must be a whole number from 1 to 1000000";
   into->rise = static_cast<uint32_t>(number);
+  const Napi::Value known = options.Get("verdict");
+  const std::string verdict = known.IsString() ? known.As<Napi::String>().Utf8Value() : "unknown";
+  if (verdict == "up") into->verdict = ProbeVerdict::kUp;
+  else if (verdict == "down") into->verdict = ProbeVerdict::kDown;
+  else if (verdict != "unknown") return "verdict must be \"unknown\", \"up\" or \"down\"";
   return {};
 }
 

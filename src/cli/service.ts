@@ -127,6 +127,9 @@ class Service {
       const why = await this.#stopped;
       if (why === FOLLOWED) {
         this.#manager.close();
+        // The other process waits for the socket; notify commands may take a while.
+        await control?.close();
+        control = null;
         await router.leave();
         this.#log.info({ why }, "another process goes on; ended");
         return;
@@ -372,7 +375,9 @@ class Service {
     if (since !== undefined && !Number.isSafeInteger(since))
       throw new FirsthopError("USAGE", "`since` is the sequence number of an event");
     const begin = (events.recent()[0]?.sequence ?? events.last + 1) - 1;
-    let last = typeof since === "number" ? since : params.history === true ? begin : events.last;
+    // A number that this daemon has not come to is one of the daemon before it.
+    const after = typeof since === "number" && since <= events.last ? Math.max(since, 0) : begin;
+    let last = since !== undefined || params.history === true ? after : events.last;
     const pump = (): void => {
       const { events: next, missed } = events.since(last);
       if (missed > 0) stream.dropped(missed);

@@ -141,7 +141,7 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
     case "sync-groups":
       return syncGroupsTable(status);
     case "tracks":
-      return [tracksTable(status.tracks, nowMs), ...maskedText(status)].join("\n");
+      return [tracksTable(status, nowMs), ...maskedText(status)].join("\n");
     case "bfd":
       return [bfdTable(status.bfdSessions), ...rejectedText(status)].join("\n");
     case "interfaces":
@@ -203,21 +203,42 @@ function groupNote({ blocked, members }: SyncGroupStatus): string {
   return blocked ? "blocked: another router keeps one of its members" : "-";
 }
 
-function tracksTable(tracks: readonly TrackStatus[], nowMs: number): string {
+function tracksTable(status: RouterStatus, nowMs: number): string {
+  const { tracks } = status;
   if (tracks.length === 0) return "no trackers are configured";
   return table(
     ["NAME", "STATE", "KIND", "TARGET", "WEIGHT", "SINCE", "TRACKED BY", "EVIDENCE"],
-    tracks.map((track) => [
-      track.name,
-      trackState(track),
-      track.kind,
-      track.target,
-      weightText(track.weight, track.reverse),
-      track.since === null ? "-" : age(track.since, nowMs),
-      track.trackedBy.join(",") || "-",
-      track.changing && track.last ? `${track.evidence}; now: ${track.last.evidence}` : track.evidence,
-    ]),
+    tracks.map((track) => {
+      const { weight, trackedBy } = followersOf(track, status);
+      return [
+        track.name,
+        trackState(track),
+        track.kind,
+        track.target,
+        weight,
+        track.since === null ? "-" : age(track.since, nowMs),
+        trackedBy.join(",") || "-",
+        track.changing && track.last ? `${track.evidence}; now: ${track.last.evidence}` : track.evidence,
+      ];
+    }),
   );
+}
+
+/** Who follows a tracker, and with what weight: each of them may have his own. */
+function followersOf(
+  track: TrackStatus,
+  { virtualRouters }: RouterStatus,
+): { readonly weight: string; readonly trackedBy: readonly string[] } {
+  const followers = virtualRouters.flatMap(({ name, tracking }) =>
+    tracking
+      .filter((one) => one.tracker === track.name)
+      .map((one) => ({ name, weight: weightText(one.weight, one.reverse) })),
+  );
+  const [first, ...others] = followers;
+  if (!first) return { weight: weightText(track.weight, track.reverse), trackedBy: [] };
+  if (others.every((one) => one.weight === first.weight))
+    return { weight: first.weight, trackedBy: followers.map((one) => one.name) };
+  return { weight: "differs", trackedBy: followers.map((one) => `${one.name} (${one.weight})`) };
 }
 
 /** Whom trackers leave out, and by which entry of the mask table; entries that nobody meets, too. */

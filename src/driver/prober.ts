@@ -14,9 +14,11 @@ export interface ProbedTarget {
   readonly intervalUs: number;
   /** At most the interval. */
   readonly timeoutUs: number;
-  /** Failures in a row that turn `up` into `down`, successes that turn it back. The first result decides at once. */
+  /** Failures in a row that turn `up` into `down`, successes that turn it back. */
   readonly fall: number;
   readonly rise: number;
+  /** What is known already; default unknown: then the first result decides at once. */
+  readonly verdict?: Verdict;
 }
 
 /** The last probe ended otherwise than the one before, or the verdict changed. */

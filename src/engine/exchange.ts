@@ -12,6 +12,7 @@ import { FirsthopError } from "../errors.js";
 import type { BfdRecord, BfdSessions } from "./bfd/sessions.js";
 import type { Orders } from "./orders.js";
 import type { RouterEvent } from "./status.js";
+import type { MaskRecord } from "./tracking/mask-table.js";
 import type { TrackerRecord } from "./tracking/tracker.js";
 import type { VirtualRouter } from "./virtual-router.js";
 import type { FrozenVirtualRouter } from "./virtual-router-host.js";
@@ -23,6 +24,8 @@ export interface Bequest {
   readonly kernel: unknown;
   readonly trackers: readonly TrackerRecord[];
   readonly orders: readonly (readonly [string, Orders])[];
+  /** Missing where the process before did not tell. */
+  readonly mask?: MaskRecord;
   readonly events: readonly RouterEvent[];
   /** Octets packed. */
   readonly bfdSessions: unknown;
@@ -34,6 +37,9 @@ export interface ExchangeHost {
   virtualRouters(): readonly VirtualRouter[];
   trackers(): readonly TrackerRecord[];
   orders(): readonly (readonly [string, Orders])[];
+  /** Whose move by command is not over; null: nobody's. */
+  underWay(): string | null;
+  mask(): MaskRecord;
   events(): readonly RouterEvent[];
   bfd(): BfdSessions;
   /** Whether sync groups leave their members alone: half of them may be here, the other half there. */
@@ -56,9 +62,15 @@ export class Exchange {
     return this.#begun;
   }
 
-  /** @throws FirsthopError USAGE when another heir is at work */
+  /** @throws FirsthopError USAGE when another heir is at work, or a move that only this process can end */
   async begin(): Promise<Bequest> {
     if (this.#begun) throw new FirsthopError("USAGE", "another process is taking over already");
+    const moving = this.#host.underWay();
+    if (moving !== null)
+      throw new FirsthopError(
+        "USAGE",
+        `${moving} is being handed over by command: try again when that is over`,
+      );
     this.#begun = true;
     this.#host.holdGroups(true);
     return {
@@ -66,6 +78,7 @@ export class Exchange {
       kernel: await this.#host.kernel.bequeath(),
       trackers: this.#host.trackers(),
       orders: this.#host.orders(),
+      mask: this.#host.mask(),
       events: this.#host.events(),
       bfdSessions: packOctets(this.#host.bfd().look(false)),
     };

@@ -5,7 +5,7 @@
  */
 import type { VirtualRouterConfig } from "../config/index.js";
 import type { PortId } from "../core/automaton.js";
-import type { ChecksumForm } from "../core/vrrp/advertisement.js";
+import { type ChecksumForm, PRIORITY_OWNER } from "../core/vrrp/advertisement.js";
 import type { VrrpSettings } from "../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../core/vrrp/validate.js";
 import type { SessionId, VirtualInterface } from "../driver/driver.js";
@@ -120,7 +120,9 @@ export class InForce {
 }
 
 function effectivePriority({ config, orders, tracking }: InForceFacts): number {
-  return tracking.priority(orders.priority ?? config.priority);
+  // The owner's stays, also where an order was given before the configuration made it that.
+  const isOwner = config.priority === PRIORITY_OWNER;
+  return tracking.priority(isOwner ? config.priority : (orders.priority ?? config.priority));
 }
 
 function settingsInForce(facts: InForceFacts): VrrpSettings {

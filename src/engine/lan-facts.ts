@@ -1,4 +1,7 @@
-/** What a configuration says about each interface, collected once: thousands of virtual routers ask. */
+/**
+ * What a configuration says about interfaces and addresses, collected once: thousands of virtual routers and trackers
+ * ask.
+ */
 import type { Config, VirtualRouterConfig } from "../config/index.js";
 
 export interface LanFacts {
@@ -11,6 +14,23 @@ export interface LanFacts {
 }
 
 const NOTHING: LanFacts = { borrowed: new Set(), answered: [], bfd: false, backupAdvertisements: false };
+
+/** Virtual addresses, wherever they are. */
+export interface VirtualAddresses {
+  readonly all: ReadonlySet<string>;
+  /** Those that come and go; an owner's are his own. */
+  readonly borrowed: ReadonlySet<string>;
+}
+
+export function virtualAddressesOf({ virtualRouters }: Config): VirtualAddresses {
+  const borrowed = virtualRouters.filter((one) => one.priority !== 255);
+  return {
+    all: new Set(virtualRouters.flatMap(addressesOf)),
+    borrowed: new Set(borrowed.flatMap(addressesOf)),
+  };
+}
+
+const addressesOf = (one: VirtualRouterConfig): string[] => one.addresses.map(({ address }) => address);
 
 /** By name of the interface. */
 export function lanFactsOf(config: Config): (name: string) => LanFacts {
@@ -25,10 +45,9 @@ export function lanFactsOf(config: Config): (name: string) => LanFacts {
 }
 
 function factsOf(routers: readonly VirtualRouterConfig[]): LanFacts {
-  const addresses = (one: VirtualRouterConfig): string[] => one.addresses.map(({ address }) => address);
   return {
-    borrowed: new Set(routers.filter((one) => one.priority !== 255).flatMap(addresses)),
-    answered: routers.filter((one) => !one.accept).flatMap(addresses),
+    borrowed: new Set(routers.filter((one) => one.priority !== 255).flatMap(addressesOf)),
+    answered: routers.filter((one) => !one.accept).flatMap(addressesOf),
     bfd: routers.some((one) => one.bfd !== null),
     backupAdvertisements: routers.some((one) => one.bfd?.backupAdvertisements === true),
   };

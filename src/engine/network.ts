@@ -62,9 +62,9 @@ export class NetworkCache {
 
   /** Whether an address is on this machine. */
   has(address: string): boolean {
-    return [...this.#addresses.values()].some((those) =>
-      [...those.values()].some((one) => one.address === address),
-    );
+    for (const those of this.#addresses.values())
+      for (const one of those.values()) if (one.address === address) return true;
+    return false;
   }
 
   addressesOf(ifindex: number): readonly string[] {

@@ -41,6 +41,8 @@ export class Operations {
   readonly #switching = new Set<string>();
   /** Members of units that hand over in order to be drained; `undrain` takes them out. */
   readonly #draining = new Set<string>();
+  /** Members of units that hand over now, for whatever reason. */
+  readonly #moving = new Set<string>();
 
   constructor(host: OperationsHost) {
     this.#host = host;
@@ -51,6 +53,12 @@ export class Operations {
     return [...this.#orders];
   }
 
+  /** Somebody whose move, or whose test of one, is not over; null: nobody's. */
+  get underWay(): string | null {
+    const [first = null] = [...this.#moving, ...this.#switching];
+    return first;
+  }
+
   inherit(records: readonly (readonly [string, Orders])[]): void {
     for (const [name, orders] of records) this.#orders.set(name, orders);
   }
@@ -59,9 +67,17 @@ export class Operations {
     return this.#orders.get(name) ?? NO_ORDERS;
   }
 
-  /** Names that are configured no more take their orders with them. */
-  keepOnly(names: ReadonlySet<string>): void {
-    for (const name of this.#orders.keys()) if (!names.has(name)) this.#orders.delete(name);
+  /**
+   * Another configuration: orders go with their virtual router, whatever it is called there, and end with it.
+   * `before`: by its name, what each was called.
+   */
+  keepOnly(before: ReadonlyMap<string, string>): void {
+    const kept = [...before].flatMap(([name, old]) => {
+      const orders = this.#orders.get(old);
+      return orders ? [[name, orders] as const] : [];
+    });
+    this.#orders.clear();
+    this.inherit(kept);
   }
 
   order(name: string, change: Partial<Orders>): void {
@@ -98,9 +114,20 @@ export class Operations {
     const why = "drained by command";
     if (unit.every((name) => this.ordersOf(name).drained))
       return unit.map((name) => ({ name, done: true, detail: "was drained already" }));
+    const moving = unit.find((name) => this.#moving.has(name));
+    if (moving !== undefined && !force)
+      return unit.map((name) => ({
+        name,
+        done: false,
+        detail: `not drained: ${moving} is handing over already, try again when it has`,
+      }));
     for (const name of unit) this.#draining.add(name);
     const moves = force ? [] : await this.#handOver(unit, why);
     const wanted = unit.map((name) => this.#draining.delete(name)).every((still) => still);
+    if (unit.every((name) => this.ordersOf(name).drained)) {
+      this.#host.takeCharge(unit, false);
+      return unit.map((name) => ({ name, done: true, detail: "was drained by another command meanwhile" }));
+    }
     if (!wanted) {
       this.#host.takeCharge(unit, false);
       return unit.map((name) => ({ name, done: false, detail: "not drained: undrained meanwhile" }));
@@ -176,6 +203,8 @@ export class Operations {
   async switchover(name: string, testForUs: number | null = null): Promise<SwitchoverReport> {
     const one = this.#host.find(name);
     const unit = this.#host.unitOf(name);
+    if (unit.some((member) => this.#moving.has(member)))
+      throw new FirsthopError("REFUSED", `${name} is handing over already`);
     if (one.state.name !== "active" || one.state.resigning)
       throw new FirsthopError(
         "REFUSED",
@@ -232,9 +261,14 @@ export class Operations {
     const active = unit
       .map((name) => this.#host.find(name))
       .filter((one) => one.state.name === "active" && !one.state.resigning);
-    for (const one of active) this.order(one.name, { holdsBack: true });
-    this.#host.takeCharge(unit, true);
-    return Promise.all(active.map((one) => this.#handOverOne(one, why)));
+    for (const name of unit) this.#moving.add(name);
+    try {
+      for (const one of active) this.order(one.name, { holdsBack: true });
+      this.#host.takeCharge(unit, true);
+      return await Promise.all(active.map((one) => this.#handOverOne(one, why)));
+    } finally {
+      for (const name of unit) this.#moving.delete(name);
+    }
   }
 
   #handOverOne(one: VirtualRouter, why: string): Promise<HandOver> {
@@ -306,7 +340,8 @@ export class Operations {
     const { priority: given } = this.ordersOf(name);
     const better = from !== null && from.priority >= one.status().priority;
     const { activeAdverIntervalMs, trackedDelta } = one.status();
-    if (better) this.order(name, { priority: Math.min(254, Math.max(1, from.priority + 1 - trackedDelta)) });
+    const above = better ? Math.min(254, Math.max(1, from.priority + 1 - trackedDelta)) : given;
+    if (better) this.order(name, { priority: above });
     if (better && one.status().priority <= from.priority) {
       this.order(name, { priority: given });
       return failed(`${name} did not move back: ${from.address} has priority ${from.priority}`);
@@ -315,7 +350,8 @@ export class Operations {
     await this.#pause(Math.max(SILENT_INTERVALS * activeAdverIntervalMs * 1000, SILENT_MIN_US));
     const holds = (one.state as { name: string }).name === "active";
     const to = ownAs(one);
-    if (better) this.order(name, { priority: given });
+    // Unless somebody ordered another one meanwhile.
+    if (better && this.ordersOf(name).priority === above) this.order(name, { priority: given });
     if (!holds)
       return failed(`${name} did not move back: ${from?.address ?? "another router"} did not yield`);
     const detail = `${from?.address ?? "the other router"} forwarded until it heard this router's claim and yielded`;

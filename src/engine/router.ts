@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Config, VirtualRouterConfig } from "../config/index.js";
-import { diffConfig } from "../config/index.js";
+import { AT_START, diffConfig } from "../config/index.js";
 import { familyOf } from "../core/address.js";
 import type { PortId } from "../core/automaton.js";
 import { unpackOctets } from "../core/octets.js";
@@ -21,7 +21,7 @@ import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { FrameIntake } from "./intake.js";
 import { JobQueue } from "./job-queue.js";
-import { type LanFacts, lanFactsOf } from "./lan-facts.js";
+import { type LanFacts, lanFactsOf, type VirtualAddresses, virtualAddressesOf } from "./lan-facts.js";
 import { NetworkCache } from "./network.js";
 import { Operations } from "./operations.js";
 import { lostText } from "./ownership-text.js";
@@ -60,6 +60,7 @@ const NOTIFY_END_US = 5_000_000;
 export class Router {
   readonly #driver: Driver;
   readonly #heartbeat: Heartbeat;
+  readonly #openedAtUs: number;
   readonly #kernel: Kernel;
   readonly #network = new NetworkCache();
   readonly #recorder = new FlightRecorder();
@@ -86,6 +87,7 @@ export class Router {
   readonly #shownAs = new Map<number, string>();
   #config: Config;
   #lan: (name: string) => LanFacts;
+  #virtualAddresses: VirtualAddresses;
   #reloading: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
   #closed = false;
@@ -98,6 +100,7 @@ export class Router {
   ) {
     this.#config = config;
     this.#lan = lanFactsOf(config);
+    this.#virtualAddresses = virtualAddressesOf(config);
     this.#driver = driver;
     this.#chronicle = new Chronicle(driver, bequest?.events);
     if (onEvent) this.events.on(onEvent);
@@ -105,6 +108,7 @@ export class Router {
       onReports: (reports) => this.#onReports(reports),
       controlTimeoutUs: config.controlTimeoutUs,
     });
+    this.#openedAtUs = this.#heartbeat.now();
     this.#jobs = new JobQueue({
       now: () => this.#heartbeat.now(),
       setTimer: (afterUs, run) => driver.setTimer(afterUs, run),
@@ -141,11 +145,14 @@ export class Router {
       virtualRouters: () => this.#roster.all(),
       trackers: () => this.#trackers.records(),
       orders: () => this.#operations.records(),
+      underWay: () => this.#operations.underWay,
+      mask: () => this.mask.record(),
       holdGroups: (hold) => this.#syncGroups.takeCharge(this.#roster.names(), hold),
       events: () => this.events.recent(),
       bfd: () => this.#bfd,
     });
     this.mask.configure(config.mask);
+    if (bequest?.mask) this.mask.inherit(bequest.mask);
     this.#syncGroups = this.#makeSyncGroups();
   }
 
@@ -223,8 +230,13 @@ export class Router {
     return this.#recorder.dump();
   }
 
-  /** Drain, priority, switchover: what is ordered without another configuration. */
+  /**
+   * Drain, priority, switchover: what is ordered without another configuration.
+   * @throws FirsthopError USAGE while another process takes over: it would not know
+   */
   get operations(): Operations {
+    if (this.exchange.begun)
+      throw new FirsthopError("USAGE", "another process is taking over: give the order again in a moment");
     return this.#operations;
   }
 
@@ -250,7 +262,7 @@ export class Router {
     // An engine that ends resigns from what it still runs.
     for (const one of this.#roster.all()) one.look(true);
     this.#bfd.look(true);
-    this.#closing ??= this.#end();
+    this.#closing ??= this.#leave();
     return this.#closing;
   }
 
@@ -296,14 +308,18 @@ export class Router {
     await this.#remove(leaving, true);
     this.#config = config;
     this.#lan = lanFactsOf(config);
-    this.#operations.keepOnly(new Set(config.virtualRouters.map((one) => one.name)));
+    this.#virtualAddresses = virtualAddressesOf(config);
+    this.#operations.keepOnly(diff.names);
     this.mask.configure(config.mask);
     this.#trackers.apply(config.trackers);
     for (const change of diff.changed)
       if (!change.restart) this.#roster.find(change.name).applyLive(change.new);
+    if (diff.settings.includes("ownershipLimitUs"))
+      for (const one of this.#roster.all()) one.applyLive(one.config);
     for (const one of this.#roster.all()) one.setTracking(this.#trackers.follow(one.config.track));
     this.#syncGroups.apply(config.syncGroups);
     const added = [...diff.added, ...restarted.map((change) => change.new)].map((one) => this.#add(one));
+    this.#syncGroups.reconsiderAll();
     await Promise.all(added.map((one) => one.started()));
     const result: ReloadResult = {
       added: diff.added.map((one) => one.name),
@@ -312,6 +328,14 @@ export class Router {
       unchanged: diff.unchanged.map((one) => one.name),
     };
     this.#chronicle.tell({ type: "reload", at: this.#chronicle.at(), ...result });
+    const later = diff.settings.flatMap((key) => AT_START.get(key) ?? []);
+    if (later.length > 0)
+      this.#chronicle.notice(
+        "warning",
+        null,
+        "not-reloaded",
+        `${later.join(", ")}: in force from the next start on, or from an exchange of processes (run --handover)`,
+      );
     return result;
   }
 
@@ -324,6 +348,14 @@ export class Router {
     } finally {
       await this.#end();
     }
+  }
+
+  /** What happened here is told from here: the process that goes on does not know what was told. */
+  async #leave(): Promise<void> {
+    this.#closed = true;
+    this.#trackers.end();
+    await this.#chronicle.drain(NOTIFY_END_US);
+    await this.#end();
   }
 
   async #end(): Promise<void> {
@@ -441,7 +473,8 @@ export class Router {
       adopt: (session, own) => this.#roster.adopt(session, own),
       release: (session) => this.#roster.release(session),
       wallClockMs: () => this.#driver.wallClockMs(),
-      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, run),
+      openedAtUs: () => this.#openedAtUs,
+      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
       schedule: (run) => this.#jobs.add(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#chronicle.stateChanged(name, change, this.#roster.get(name)),
@@ -477,13 +510,9 @@ export class Router {
       sourceOn: (name: string, target: string) => {
         const link = network.linkByName(name);
         const family = familyOf(target);
-        return link && network.ownAddress(link.ifindex, family, [target], this.#virtualAddresses());
+        return link && network.ownAddress(link.ifindex, family, [target], this.#virtualAddresses.borrowed);
       },
-      isOwn: (address: string) =>
-        network.has(address) ||
-        this.#config.virtualRouters.some((one) =>
-          one.addresses.some((virtual) => virtual.address === address),
-        ),
+      isOwn: (address: string) => this.#virtualAddresses.all.has(address) || network.has(address),
     };
     return new Trackers(services, {
       changed: (tracker, change) => {
@@ -494,12 +523,6 @@ export class Router {
       untried: (name, detail) =>
         this.#chronicle.notice("warning", null, "not-checked", `tracker ${name}: ${detail}`),
     });
-  }
-
-  /** Those that come and go; an owner's are his own. */
-  #virtualAddresses(): ReadonlySet<string> {
-    const borrowed = this.#config.virtualRouters.filter((one) => one.priority !== 255);
-    return new Set(borrowed.flatMap((one) => one.addresses.map(({ address }) => address)));
   }
 
   #makeOperations(): Operations {

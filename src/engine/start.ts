@@ -8,7 +8,8 @@ export interface StartHost {
   /** Runs something soon, leaving the event loop its turns between two of them. */
   schedule(run: () => void): void;
   intervalUs(): number;
-  startupDelayUs(): number;
+  /** The end of the start-up delay, monotonic microseconds. */
+  notBeforeUs(): number;
   /** Since when everybody on the LAN is heard; null: not yet, or there was a break. */
   hearsSinceUs(): number | null;
   /** Starts, if that is still allowed; its timers count from that moment. */
@@ -19,7 +20,6 @@ export interface StartHost {
 
 export class Start {
   readonly #host: StartHost;
-  readonly #madeAtUs: number;
   #listening = false;
   #sinceUs = 0;
   /** The start-up delay runs. */
@@ -28,7 +28,6 @@ export class Start {
 
   constructor(host: StartHost) {
     this.#host = host;
-    this.#madeAtUs = host.now();
   }
 
   /**
@@ -61,7 +60,7 @@ export class Start {
 
   /** Whether the start-up delay runs; nobody waits for its end. */
   #isLater(): boolean {
-    const leftUs = this.#madeAtUs + this.#host.startupDelayUs() - this.#host.now();
+    const leftUs = this.#host.notBeforeUs() - this.#host.now();
     if (leftUs <= 0 || this.#delayed) return leftUs > 0;
     this.#delayed = true;
     this.#host.setTimer(leftUs, () => {

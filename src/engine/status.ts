@@ -132,6 +132,7 @@ export interface TrackStatus {
   readonly damped: boolean;
   /** The last results contradict the state, but not often or long enough yet. */
   readonly changing: boolean;
+  /** For who tracks it without saying otherwise; `tracking` of each virtual router has what counts there. */
   readonly weight: number;
   readonly reverse: boolean;
   /** 0: it follows news. */

@@ -66,10 +66,24 @@ export class SyncGroups {
       } as const;
       this.#groups.set(config.name, { ...fresh, inCharge: false, ...known, config });
     }
+    for (const group of this.#groups.values()) {
+      const members = new Set(this.#members(group).map((one) => one.name));
+      for (const name of group.views.keys()) if (!members.has(name)) group.views.delete(name);
+    }
     for (const one of this.#host.all()) {
       if (one.config.syncGroup === null) this.#host.order(one.name, { groupFault: null, waits: false });
       else this.moved(one);
     }
+  }
+
+  /** Once all members of a new configuration are there: who left, or another mode, matters to those that did not move. */
+  reconsiderAll(): void {
+    for (const group of this.#groups.values()) this.#reconsider(group);
+  }
+
+  #reconsider(group: Group): void {
+    const [first] = this.#viewsOf(group);
+    if (first) this.#process(group, { type: "moved", member: first.name, before: first.standing });
   }
 
   /** A virtual router made a step, or what keeps it from running changed. */
@@ -106,8 +120,7 @@ export class SyncGroups {
       const active = views.some((view) => view.standing === "active");
       group.state = { ...INITIAL_GROUP, role: active ? "active" : "backup" };
       for (const view of views) group.views.set(view.name, view);
-      const [first] = views;
-      if (first) this.#process(group, { type: "moved", member: first.name, before: first.standing });
+      this.#reconsider(group);
     }
   }
 

@@ -25,6 +25,8 @@ export interface VirtualRouterHost extends FormsStore {
   /** The port for unicast peers. */
   datagramPort(family: "ipv4" | "ipv6", ifindex: number): PortId | null;
   wallClockMs(): number;
+  /** When the router was opened, monotonic microseconds: start-up delays count from then. */
+  openedAtUs(): number;
   setTimer(afterUs: number, run: () => void): () => void;
   /** Called before an event is processed: the flight recorder. */
   record(name: string, atUs: number, event: VrrpEvent): void;

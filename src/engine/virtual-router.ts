@@ -120,7 +120,7 @@ export class VirtualRouter {
       setTimer: (afterUs, run) => host.setTimer(afterUs, run),
       schedule: (run) => host.schedule(run),
       intervalUs: () => this.#config.advertisementIntervalUs,
-      startupDelayUs: () => this.#config.startupDelayUs,
+      notBeforeUs: () => host.openedAtUs() + this.#config.startupDelayUs,
       hearsSinceUs: () => this.#hearsSinceUs,
       start: (countsFromUs) => this.#startIfAllowed(countsFromUs),
       delayOver: () => this.#evaluate(),
@@ -249,6 +249,10 @@ export class VirtualRouter {
     if (!same) this.#inForce.outdate();
     this.#settingsChanged(before, orders.priority === null ? "reset by command" : "set by command");
     if (!same && before === this.#inForce.priority()) this.#machine.reload();
+    // Its Active_Down_Timer passed while it had to wait, and nothing else would bring it up.
+    const { state } = this;
+    if (sooner.waits && !orders.waits && orders.groupFault === null && state.name === "backup" && state.wants)
+      this.takeOver("nobody advertises, and no sync group holds it back any more");
   }
 
   #settingsChanged(before: number, why: string): void {
@@ -507,8 +511,10 @@ export class VirtualRouter {
     const causes = this.#causes();
     const ready = causes.size === 0 && this.virtualInterface !== null;
     if (this.state.name === "initialize") {
+      // Who leaves says so itself, and nothing after that.
+      if (this.#stopping) return;
       const { awaited } = this.#tracking;
-      if (ready && awaited.length === 0 && !this.#stopping) this.#start.soon();
+      if (ready && awaited.length === 0) this.#start.soon();
       else
         this.#showState(this.#describe(causes) || waitingFor(ready, awaited), [...causes][0] ?? "preparing");
     } else if (!ready) {

@@ -16,9 +16,11 @@ export interface ProbeTargetOptions {
   readonly intervalUs: number;
   /** 1,000 to intervalUs. */
   readonly timeoutUs: number;
-  /** Failures in a row that turn `up` into `down`; successes that turn it back. The first result decides at once. */
+  /** Failures in a row that turn `up` into `down`; successes that turn it back. */
   readonly fall: number;
   readonly rise: number;
+  /** What is known already; default unknown: then the first result decides at once. */
+  readonly verdict?: "unknown" | "up" | "down";
 }
 
 /**

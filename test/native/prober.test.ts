@@ -63,6 +63,7 @@ describe.skipIf(process.platform !== "linux")("options", () => {
       [{ timeoutUs: 20_001 }, /timeoutUs must be a whole number from 1000 to intervalUs/],
       [{ fall: 0 }, /fall/],
       [{ rise: Number.NaN }, /rise/],
+      [{ verdict: "perhaps" }, /verdict must be/],
     ];
     for (const [wrong, message] of cases) {
       expect(() => prober.add({ ...TARGET, ...wrong } as ProbeTargetOptions)).toThrow(message);
@@ -128,6 +129,21 @@ describe.skipIf(!possible)("prober", () => {
       prober.close();
     }
   }
+
+  netnsTest("what is known already takes fall or rise to be turned", [], async () => {
+    await probing(async ({ prober, until, reports }) => {
+      const more = { fall: 4, rise: 3 };
+      const silent = prober.add({ ...TARGET, ...more, address: "192.0.2.201", verdict: "up" });
+      const answers = prober.add({ ...TARGET, ...more, verdict: "down" });
+      expect(await until(silent, { verdict: "down" })).toMatchObject({ streak: 4, crossings: 1 });
+      expect(await until(answers, { verdict: "up" })).toMatchObject({ streak: 3, crossings: 1 });
+      const firsts = [silent, answers].map((target) => reports.find((one) => one.target === target));
+      expect(firsts).toMatchObject([
+        { verdict: "up", outcome: "timeout", streak: 1, crossings: 0 },
+        { verdict: "down", outcome: "answered", streak: 1, crossings: 0 },
+      ]);
+    });
+  });
 
   netnsTest("tells who answers, by every kind of probe", [], async () => {
     const linkLocal = /inet6 (fe80[^/]*)/.exec(await host().run("ip", "-6", "addr", "show", "eth0"))![1]!;

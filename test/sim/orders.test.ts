@@ -112,6 +112,24 @@ describe("drain", () => {
     expect(states()).toEqual(["fault"]);
   });
 
+  it("asked for twice at the same time does not come by the back door", async () => {
+    const { world, one, states, wrong } = await stage([{ priority: 200 }]);
+    const first = one.operations.drain([NAME]);
+    await world.runFor(1_000);
+    const [second] = await world.settle(one.operations.drain([NAME]));
+    expect(second).toMatchObject({ done: false, detail: expect.stringContaining("is handing over already") });
+    await expect(world.settle(one.operations.switchover(NAME))).rejects.toThrow(/is handing over already/);
+    expect(await world.settle(first)).toMatchObject([{ done: false }]);
+    await world.runFor(2_000_000);
+    expect(states()).toEqual(["active"]);
+    expect(wrong()).toBe(0);
+    const third = one.operations.drain([NAME]);
+    await world.runFor(1_000);
+    expect(await world.settle(one.operations.drain([NAME], true))).toMatchObject([{ done: true }]);
+    expect(await world.settle(third)).toMatchObject([{ done: true }]);
+    expect(states()).toEqual(["fault"]);
+  });
+
   it("of a Backup is at once, holds across a reload that restarts it, and no failure brings it in", async () => {
     const { world, routers, config, states, status } = await stage([{ priority: 200 }, { priority: 100 }]);
     const [one, two] = routers as [Router, Router];
@@ -128,6 +146,24 @@ describe("drain", () => {
   });
 });
 
+describe("an order", () => {
+  it("goes with its virtual router where a reload gives that another name", async () => {
+    const world = new SimulatedWorld(7);
+    const machine = new SimulatedMachine(world, "r1");
+    machine.addInterface("eth0", new SimulatedSegment(world), { addresses: ["192.0.2.2/24", "fe80::2/64"] });
+    const six = { interface: "eth0", vrid: 10, addresses: ["fe80::1/64"], advertisementInterval: "100ms" };
+    const four = { ...six, addresses: ["192.0.2.1/24"] };
+    const opening = Router.open(defineConfig({ virtualRouters: [six] }), { driver: machine.openDriver() });
+    const one = await world.settle(opening);
+    await world.runFor(1_000_000);
+    await world.settle(one.operations.drain([NAME], true));
+    await world.settle(one.reload(defineConfig({ virtualRouters: [six, four] })));
+    await world.runFor(1_000_000);
+    const states = one.status().virtualRouters.map(({ name, state }) => [name, state]);
+    expect(Object.fromEntries(states)).toEqual({ "eth0/10": "active", "eth0/10/ipv6": "fault" });
+  });
+});
+
 describe("priority", () => {
   it("counts at once and moves the role; the configured one is shown, and comes back with a reset", async () => {
     const { world, one, states, status, wrong } = await stage([{ priority: 200 }, { priority: 100 }]);
@@ -141,6 +177,17 @@ describe("priority", () => {
     expect(states()).toEqual(["active", "backup"]);
     expect(status(0)).toMatchObject({ priority: 200, runtimePriority: null });
     expect(wrong()).toBe(0);
+  });
+
+  it("ordered before a reload makes no less than the owner of the addresses", async () => {
+    const { world, one, config, status } = await stage([{ priority: 200 }]);
+    one.operations.setPriority(NAME, 50);
+    await world.settle(one.reload(config({ priority: 255 })));
+    await world.runFor(1_000_000);
+    expect(status(0)).toMatchObject({ state: "active", priority: 255 });
+    await world.settle(one.reload(config({ priority: 200 })));
+    await world.runFor(1_000_000);
+    expect(status(0)).toMatchObject({ priority: 50, runtimePriority: 50 });
   });
 
   it("is 1 to 254, and not for the owner of the addresses", async () => {
@@ -215,6 +262,21 @@ describe("switchover", () => {
       holdsBack: false,
     });
     expect(wrong()).toBe(0);
+  });
+
+  it("keeps another process from taking over until the test is through, which would not move back", async () => {
+    const { world, one } = await stage([{ priority: 200 }, { priority: 100 }]);
+    const running = one.operations.switchover(NAME, 1_000_000);
+    await world.runFor(500_000);
+    await expect(world.settle(one.exchange.begin())).rejects.toThrow(
+      /eth0\/10 is being handed over by command/,
+    );
+    await world.settle(running);
+    one.mask.add("192.0.2.9");
+    expect((await world.settle(one.exchange.begin())).mask).toEqual({ added: ["192.0.2.9"], lifted: [] });
+    expect(() => one.operations).toThrow(/another process is taking over/);
+    one.exchange.cancel();
+    expect(one.operations.undrain([NAME])).toMatchObject([{ done: true }]);
   });
 
   it("is done, too, where the kernel saw the successor's claim before JavaScript came to read it", async () => {

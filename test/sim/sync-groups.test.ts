@@ -191,6 +191,50 @@ describe("mode all", () => {
     expect([...one.changes(0, sinceUs), ...one.changes(1, sinceUs)]).toEqual([]);
   });
 
+  it("a member in fault that leaves by a reload frees the others; so does another mode", async () => {
+    const one = await stage({ members: 3, lans: 3 });
+    const config = one.config(0);
+    one.cut(0, 0);
+    await one.world.runFor(1_000 * MS);
+    expect(one.groups()).toEqual(["fault", "active"]);
+    await one.world.settle(
+      one.routers[0]!.reload({ ...config, virtualRouters: config.virtualRouters.slice(1) }),
+    );
+    await one.world.runFor(3_000 * MS);
+    expect(one.states(0)).toEqual(["active", "active"]);
+    await one.world.settle(one.routers[0]!.reload(config));
+    await one.world.runFor(3_000 * MS);
+    expect(one.states(0)).toEqual(["fault", "fault", "fault"]);
+    const any = {
+      ...config,
+      syncGroups: config.syncGroups.map((group) => ({ ...group, mode: "any" as const })),
+    };
+    await one.world.settle(one.routers[0]!.reload(any));
+    await one.world.runFor(3_000 * MS);
+    expect(one.states(0).sort()).toEqual(["active", "active", "fault"]);
+    await one.world.settle(one.routers[0]!.reload(config));
+    await one.world.runFor(3_000 * MS);
+    expect(one.states(0)).toEqual(["fault", "fault", "fault"]);
+    const [first, ...others] = config.virtualRouters;
+    const without = { ...config, virtualRouters: [{ ...first!, syncGroup: null }, ...others] };
+    await one.world.settle(one.routers[0]!.reload(without));
+    await one.world.runFor(3_000 * MS);
+    expect(one.states(0).sort()).toEqual(["active", "active", "fault"]);
+  });
+
+  it("a member that waited for its group becomes Active when a reload takes the group away", async () => {
+    const one = await stage();
+    const cables = one.machines.map((machine) => machine.cable("eth0")!);
+    one.lans[0]!.partition(cables.map((cable) => [cable]));
+    await one.world.runFor(5_000 * MS);
+    expect(one.states(1)).toEqual(["backup", "backup"]);
+    const config = one.config(1);
+    const alone = config.virtualRouters.map((each) => ({ ...each, syncGroup: null }));
+    await one.world.settle(one.routers[1]!.reload({ ...config, virtualRouters: alone, syncGroups: [] }));
+    await one.world.runFor(1_000 * MS);
+    expect(one.states(1)).toEqual(["active", "backup"]);
+  });
+
   it("a member that is restarted by a reload comes back to where the group is", async () => {
     const one = await stage({ members: 3 });
     const config = one.config(0);

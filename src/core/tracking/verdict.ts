@@ -48,8 +48,9 @@ export interface TrackerState {
   readonly against: number;
   /** Enough results contradict the verdict, and the change waits for its delay since then. */
   readonly pendingSinceUs: number | null;
-  /** The evidence that the pending change rests on. */
+  /** The evidence that the pending change rests on, and the number that came with it. */
   readonly pendingEvidence: string;
+  readonly pendingValue: number | null;
   /** When it went down, as far as damping still counts it. */
   readonly fallsUs: readonly number[];
   readonly damped: boolean;
@@ -62,9 +63,17 @@ export const UNKNOWN_TRACKER: TrackerState = {
   against: 0,
   pendingSinceUs: null,
   pendingEvidence: "",
+  pendingValue: null,
   fallsUs: [],
   damped: false,
 };
+
+const NOTHING_PENDING = {
+  against: 0,
+  pendingSinceUs: null,
+  pendingEvidence: "",
+  pendingValue: null,
+} as const;
 
 export interface TrackerStep {
   readonly state: TrackerState;
@@ -87,7 +96,7 @@ export function judge(
   if (result.up === (state.verdict === "up")) {
     const { evidence } = result;
     return {
-      state: { ...state, value, evidence, against: 0, pendingSinceUs: null, pendingEvidence: "" },
+      state: { ...state, ...NOTHING_PENDING, value, evidence },
       changed: value !== state.value,
       wakeAtUs: null,
     };
@@ -98,10 +107,11 @@ export function judge(
     return { state: counted, changed: false, wakeAtUs: null };
   }
   const pendingSinceUs = state.pendingSinceUs ?? atUs;
-  const pending = { ...counted, pendingSinceUs, pendingEvidence: result.evidence };
-  if (delayUs(settings, state) === 0)
-    return turn(settings, { ...pending, value }, result.up, result.evidence, atUs);
-  return elapse(settings, pending, atUs);
+  return elapse(
+    settings,
+    { ...counted, pendingSinceUs, pendingEvidence: result.evidence, pendingValue: value },
+    atUs,
+  );
 }
 
 /** Time passed without a result. */
@@ -109,7 +119,8 @@ export function elapse(settings: VerdictSettings, state: TrackerState, atUs: num
   if (state.pendingSinceUs === null) return { state, changed: false, wakeAtUs: null };
   const dueUs = state.pendingSinceUs + delayUs(settings, state);
   if (atUs < dueUs) return { state, changed: false, wakeAtUs: dueUs };
-  return turn(settings, state, state.verdict === "down", state.pendingEvidence, atUs);
+  const { pendingEvidence, pendingValue: value } = state;
+  return turn(settings, { ...state, value }, state.verdict === "down", pendingEvidence, atUs);
 }
 
 /** How long the opposite of the verdict has to last. */
@@ -125,7 +136,7 @@ function turn(
   evidence: string,
   atUs: number,
 ): TrackerStep {
-  const settled = { ...state, against: 0, pendingSinceUs: null, pendingEvidence: "" };
+  const settled = { ...state, ...NOTHING_PENDING };
   const turned: TrackerState = up
     ? { ...settled, verdict: "up", evidence, fallsUs: state.damped ? [] : state.fallsUs, damped: false }
     : { ...settled, verdict: "down", evidence, ...countFall(settings.damping, state, atUs) };

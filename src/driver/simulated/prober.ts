@@ -28,7 +28,7 @@ export class SimulatedProber implements Prober {
   probe(target: ProbedTarget, onNews: (news: ProbeNews) => void): Probing {
     const settings = { ...target, upDelayUs: 0, downDelayUs: 0, damping: null };
     const counts = { sent: 0, answered: 0, timeouts: 0, errors: 0 };
-    let state: TrackerState = UNKNOWN_TRACKER;
+    let state: TrackerState = { ...UNKNOWN_TRACKER, verdict: target.verdict ?? "unknown" };
     let last: ProbeNews | null = null;
     let asked = target;
     let answeredAtUs: number | null = null;

@@ -180,7 +180,8 @@ export class BfdSessions {
 
   /** JavaScript is back after a silence in which the engine took the sessions down. */
   onControlRestored(): void {
-    for (const { session } of this.#entries.values()) session.start();
+    // One whose interface is gone starts when that is back.
+    for (const { session, ports } of this.#entries.values()) if (ports) session.start();
   }
 
   /** For the process that goes on with them. `freeze`: they cease to act here. */

@@ -3,7 +3,7 @@
  * is in config/trackers. A kind turns facts into results; what results make of a verdict is core/tracking's.
  */
 import type { TrackerSpec } from "../../config/index.js";
-import type { TrackResult } from "../../core/tracking/verdict.js";
+import type { TrackResult, Verdict } from "../../core/tracking/verdict.js";
 import type { Driver, Heartbeat, Kernel, Prober, Probes } from "../../driver/driver.js";
 import type { BfdSessions } from "../bfd/sessions.js";
 import type { NetworkCache } from "../network.js";
@@ -36,6 +36,8 @@ export interface Watch<Spec> extends TrackingServices {
   /** For kinds whose results come counted. */
   readonly fall: number;
   readonly rise: number;
+  /** What is known when it begins: of settings before these, or of another process. */
+  readonly verdict: Verdict;
   /** A check ended. `atUs` (monotonic): when, default now. After the end of the watch it does nothing. */
   tell(result: TrackResult, atUs?: number): void;
   /** A check could not be made for want of something on this machine. */
@@ -73,6 +75,8 @@ export interface TrackerKind<Spec> {
   readonly byValue?: boolean;
   /** What it tells went through fall and rise already. */
   readonly counted?: boolean;
+  /** News of links are what it lives on: it has each of them at once. */
+  readonly byNews?: boolean;
   begin(watch: Watch<Spec>): RunningWatch;
 }
 

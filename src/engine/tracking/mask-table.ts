@@ -2,18 +2,25 @@
  * The mask table at run time: what the configuration says, and what was added and lifted since. The latter lives until
  * the daemon ends; a reload changes only what the configuration says.
  */
-import { type MaskEntry, maskedBy, parseMaskEntry } from "../../core/tracking/mask.js";
+import { type MaskEntry, type MaskLookup, maskLookup, parseMaskEntry } from "../../core/tracking/mask.js";
 import { FirsthopError } from "../../errors.js";
 import type { MaskStatus } from "../status.js";
 
 export const MASK_MAX = 4000;
 
+/** JSON. Canonical text. */
+export interface MaskRecord {
+  readonly added: readonly string[];
+  readonly lifted: readonly string[];
+}
+
 export class MaskTable {
   readonly #onChange: (what: string | null) => void;
-  #configured: readonly MaskEntry[] = [];
+  #configured: ReadonlyMap<string, MaskEntry> = new Map();
   readonly #added = new Map<string, MaskEntry>();
   readonly #lifted = new Set<string>();
-  #inForce: readonly MaskEntry[] = [];
+  #lookup: MaskLookup = () => null;
+  #namesMacs = false;
 
   /** `onChange`: the table is another one; what was done by hand, in words. */
   constructor(onChange: (what: string | null) => void) {
@@ -22,22 +29,33 @@ export class MaskTable {
 
   /** Takes over a configuration. */
   configure(entries: readonly MaskEntry[]): void {
-    this.#configured = entries;
+    this.#configured = new Map(entries.map((one) => [one.text, one]));
+    this.#changed(null);
+  }
+
+  /** What was done by hand, for the process that goes on with it. */
+  record(): MaskRecord {
+    return { added: [...this.#added.keys()], lifted: [...this.#lifted] };
+  }
+
+  inherit({ added, lifted }: MaskRecord): void {
+    for (const text of added) this.#added.set(text, parsed(text));
+    for (const text of lifted) this.#lifted.add(text);
     this.#changed(null);
   }
 
   /** The entry that keeps checks from a neighbour, in canonical text. */
   maskedBy(address: string | null, mac: string | null): string | null {
-    return maskedBy(this.#inForce, address, mac)?.text ?? null;
+    return this.#lookup(address, mac)?.text ?? null;
   }
 
   /** Whether it takes a MAC address to know who is masked. */
   get namesMacs(): boolean {
-    return this.#inForce.some((one) => one.kind === "mac");
+    return this.#namesMacs;
   }
 
   list(): readonly MaskStatus[] {
-    const configured = this.#configured.map(({ text }) => ({
+    const configured = [...this.#configured.keys()].map((text) => ({
       entry: text,
       origin: "configuration" as const,
       inForce: !this.#lifted.has(text),
@@ -53,8 +71,8 @@ export class MaskTable {
     const entry = parsed(text);
     if (this.#added.size >= MASK_MAX)
       throw new FirsthopError("USAGE", `the mask table is full (${MASK_MAX})`);
-    if (!this.#lifted.delete(entry.text) && !this.#isConfigured(entry.text))
-      this.#added.set(entry.text, entry);
+    this.#lifted.delete(entry.text);
+    if (!this.#isConfigured(entry.text)) this.#added.set(entry.text, entry);
     this.#changed(`${entry.text} is masked`);
     return this.#statusOf(entry.text);
   }
@@ -75,12 +93,14 @@ export class MaskTable {
   }
 
   #isConfigured(text: string): boolean {
-    return this.#configured.some((one) => one.text === text);
+    return this.#configured.has(text);
   }
 
   #changed(what: string | null): void {
-    const configured = this.#configured.filter((one) => !this.#lifted.has(one.text));
-    this.#inForce = [...configured, ...this.#added.values()];
+    const configured = [...this.#configured.values()].filter((one) => !this.#lifted.has(one.text));
+    const inForce = [...configured, ...this.#added.values()];
+    this.#lookup = maskLookup(inForce);
+    this.#namesMacs = inForce.some((one) => one.kind === "mac");
     this.#onChange(what);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One tracker at run time: a kind's watch, and the verdict that its results make. It begins unknown; a tracker that
- * takes the place of one with other settings keeps the verdict until its first result.
+ * takes the place of one with other settings keeps the verdict until its own results contradict it.
  */
 import type { TrackerConfig } from "../../config/index.js";
 import {
@@ -42,6 +42,7 @@ const AT_ONCE: VerdictSettings = { fall: 1, rise: 1, upDelayUs: 0, downDelayUs: 
 export class Tracker {
   readonly config: TrackerConfig;
   readonly byValue: boolean;
+  readonly byNews: boolean;
   readonly #kind: TrackerKind<unknown>;
   readonly #host: TrackerHost;
   /** What it looks at, where that is one address. */
@@ -53,6 +54,8 @@ export class Tracker {
   #fresh = false;
   #state: TrackerState;
   #watch: RunningWatch | null = null;
+  /** A kind that begins may tell its first result at once. */
+  #beginning = false;
   #ended = false;
   #cancelWake: (() => void) | null = null;
   #changedAtMs: number | null = null;
@@ -68,8 +71,9 @@ export class Tracker {
     this.#host = host;
     this.#kind = TRACKER_KINDS[config.spec.kind] as TrackerKind<unknown>;
     this.byValue = this.#kind.byValue ?? false;
+    this.byNews = this.#kind.byNews ?? false;
     this.#address = "address" in config.spec ? config.spec.address : null;
-    this.#state = before ? inherited(before.state) : UNKNOWN_TRACKER;
+    this.#state = before ? inherited(before.state, config) : UNKNOWN_TRACKER;
     this.#changedAtMs = before?.changedAtMs ?? null;
   }
 
@@ -135,19 +139,24 @@ export class Tracker {
 
   #watchNow(): void {
     const { config } = this;
-    this.#watch = this.#kind.begin({
+    this.#beginning = true;
+    const begun = this.#kind.begin({
       ...this.#host,
       spec: config.spec,
       intervalUs: config.intervalUs,
       timeoutUs: config.timeoutUs,
       fall: config.fall,
       rise: config.rise,
+      verdict: this.#fresh ? "unknown" : this.#state.verdict,
       tell: (result, atUs) => this.#tell(result, atUs),
       untried: (why) => {
         if (!this.#ended) this.#host.untried(this.name, why);
       },
     });
-    if (this.#ended) this.#watch.stop();
+    this.#beginning = false;
+    // What it told at once may have ended the tracker, or shown whose address it is.
+    if (this.#ended || this.#maskedBy !== null) begun.stop();
+    else this.#watch = begun;
   }
 
   /** Watches, unless the mask table keeps checks from its address: what is not looked at does not fail. */
@@ -158,7 +167,7 @@ export class Tracker {
     this.#maskedBy = address === null ? null : this.#host.mask.maskedBy(address, this.#mac);
     if (this.#maskedBy === null) {
       this.#fresh ||= before !== null;
-      if (!this.#watch) this.#watchNow();
+      if (!this.#watch && !this.#beginning) this.#watchNow();
       return;
     }
     this.#watch?.stop();
@@ -221,7 +230,12 @@ export class Tracker {
   }
 }
 
-/** What stays of a verdict when the settings that made it are others: it stands until the first result decides. */
-function inherited(state: TrackerState): TrackerState {
-  return { ...UNKNOWN_TRACKER, verdict: state.verdict, evidence: state.evidence, value: state.value };
+/**
+ * What stays of a verdict when the settings that made it are others, or another process made it: it stands until enough
+ * results contradict it, and what was damped has to prove itself all the same.
+ */
+function inherited(state: TrackerState, { damping }: TrackerConfig): TrackerState {
+  const { verdict, evidence, value, fallsUs, damped } = state;
+  const past = damping ? { fallsUs, damped } : {};
+  return { ...UNKNOWN_TRACKER, verdict, evidence, value, ...past };
 }

@@ -20,6 +20,7 @@ export class Trackers {
   readonly #to: TrackersHost;
   #untriedToldUs = Number.NEGATIVE_INFINITY;
   readonly #trackers = new Map<string, Tracker>();
+  #cancelNews: (() => void) | null = null;
 
   constructor(services: TrackingServices, host: TrackersHost) {
     this.#services = services;
@@ -73,9 +74,17 @@ export class Trackers {
     return [...this.#trackers.values()].map(({ name, state, changedAtMs }) => ({ name, state, changedAtMs }));
   }
 
+  /**
+   * Those that look for their source address anew do so once for all that is new: when hundreds of virtual routers move,
+   * hundreds of news come in.
+   */
   networkChanged(): void {
-    this.#services.prober.refresh();
-    for (const tracker of this.#trackers.values()) tracker.networkChanged();
+    for (const tracker of this.#trackers.values()) if (tracker.byNews) tracker.networkChanged();
+    this.#cancelNews ??= this.#services.driver.setTimer(0, () => {
+      this.#cancelNews = null;
+      this.#services.prober.refresh();
+      for (const tracker of this.#trackers.values()) if (!tracker.byNews) tracker.networkChanged();
+    });
   }
 
   maskChanged(): void {
@@ -88,6 +97,8 @@ export class Trackers {
   }
 
   end(): void {
+    this.#cancelNews?.();
+    this.#cancelNews = null;
     for (const tracker of this.#trackers.values()) tracker.end();
     this.#trackers.clear();
   }

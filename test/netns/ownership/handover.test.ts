@@ -1,4 +1,5 @@
 /** One process follows another while traffic runs: nobody notices. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -104,6 +105,39 @@ netnsTest("an heir that can't do the work ends with the reason, and the running 
     );
     await active.stop();
   }),
+);
+
+netnsTest(
+  "what was not told yet is told by the process that knows of it, and masks set by hand stay",
+  [],
+  () =>
+    withLab({ routers: 1 }, async (lab) => {
+      const [router] = lab.routers as [LabRouter];
+      const told = join(lab.directory, "told");
+      const command = join(lab.directory, "notify");
+      writeFileSync(command, `#!/bin/sh\nsleep 1.5\necho "$3" >> ${told}\n`, { mode: 0o755 });
+      const more = { notify: { command } };
+      const written = daemonConfig({
+        vrid: 10,
+        family: "ipv4",
+        version: 3,
+        priority: 100,
+        intervalMs: 10,
+        more,
+      });
+      let active = await startDaemon(lab, router, written);
+      const { socket } = active;
+      await router.run(process.execPath, MAIN, "mask", "add", "192.0.2.9", "--socket", socket);
+      await active.reach("active", 15_000);
+      active = await follow(lab, router, active, written);
+      const mask = await router.run(process.execPath, MAIN, "mask", "list", "--socket", socket);
+      expect(mask).toMatch(/^192\.0\.2\.9 +run time +in force$/m);
+      const words = (): string[] => (existsSync(told) ? readFileSync(told, "utf8").trim().split("\n") : []);
+      await eventually("both changes are told", 10_000, () => words().length === 2);
+      expect(words()).toEqual(["BACKUP", "MASTER"]);
+      await active.stop();
+    }),
+  60_000,
 );
 
 netnsTest(

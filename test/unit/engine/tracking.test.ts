@@ -1,5 +1,6 @@
 /** Trackers and virtual routers on simulated machines: what a tracker's verdict does to an election, and how fast. */
 import { describe, expect, it } from "vitest";
+import { render } from "../../../src/cli/show.js";
 import { type ConfigInput, defineConfig } from "../../../src/config/index.js";
 import { SimulatedMachine, SimulatedSegment, SimulatedWorld } from "../../../src/driver/simulated/index.js";
 import { Router } from "../../../src/engine/router.js";
@@ -225,6 +226,103 @@ describe("a reload", () => {
     expect(changes()).toBe(so);
   });
 
+  const ASKED = { name: "isp", icmp: "203.0.113.9", interface: "wan0", interval: "100ms", fall: 3 };
+
+  it("gives a tracker with other settings no worse first impression: it takes as many failures as ever", async () => {
+    const stage = new Stage();
+    let lost = 0;
+    const config = (fall: number): Change => ({
+      trackers: [{ ...ASKED, fall }],
+      router: { priority: 150, track: ["isp"] },
+    });
+    const r1 = await stage.open(config(3), (machine) => {
+      machine.echoScript = () => (lost-- > 0 ? null : 1_000);
+    });
+    await stage.run(1000);
+    expect(r1.status().state).toBe("active");
+    lost = 2;
+    await stage.world.settle(r1.router.reload(Stage.config(config(4))));
+    await stage.run(1000);
+    lost = 4;
+    await stage.run(1000);
+    const verdicts = r1.events.flatMap((event) => (event.type === "track" ? [event.to] : []));
+    // The second time there were four.
+    expect(verdicts).toEqual(["up", "down", "up"]);
+  });
+
+  it("lets nobody off who was damped", async () => {
+    const stage = new Stage();
+    const config = (upDelay: string): Change => ({
+      trackers: [
+        { name: "wan", interface: "wan0", upDelay, damping: { flaps: 2, within: "10s", hold: "3s" } },
+      ],
+      router: { priority: 150, track: [{ tracker: "wan", weight: -100 }] },
+    });
+    const r1 = await stage.open(config("0s"));
+    const track = () => r1.router.status().tracks[0];
+    for (const carrier of [false, true, false]) {
+      await stage.run(200);
+      const cable = r1.machine.cable("wan0");
+      if (cable) cable.carrier = carrier;
+    }
+    await stage.run(200);
+    expect(track()).toMatchObject({ state: "down", damped: true });
+    await stage.world.settle(r1.router.reload(Stage.config(config("10ms"))));
+    const cable = r1.machine.cable("wan0");
+    if (cable) cable.carrier = true;
+    await stage.run(2_500);
+    expect(track()).toMatchObject({ state: "down", damped: true });
+    await stage.run(1_000);
+    expect(track()).toMatchObject({ state: "up", damped: false });
+  });
+
+  it("begins trackers that know at once while MAC addresses are masked", async () => {
+    const stage = new Stage();
+    const masks = { mask: ["02:00:00:00:00:17"] };
+    const r1 = await stage.open({ ...WAN, ...masks, router: { track: ["wan"] } });
+    await stage.run(1000);
+    expect(r1.status().state).toBe("active");
+    const trackers = [...WAN.trackers, { name: "gone", tcp: "203.0.113.9:1", interface: "nothere" }];
+    await stage.world.settle(r1.router.reload(Stage.config({ ...masks, trackers })));
+    expect(r1.router.status().tracks.map((one) => one.state)).toEqual(["up", "down"]);
+  });
+
+  it("starts a virtual router anew at once, whatever its start-up delay is, and tells each change once", async () => {
+    const stage = new Stage();
+    const config = (accept: boolean): Change => ({ router: { startupDelay: "3s", accept } });
+    const r1 = await stage.open(config(true));
+    await stage.run(1_000);
+    const cable = r1.machine.cable("lan0");
+    if (cable) cable.carrier = false;
+    await stage.run(500);
+    expect(r1.status().state).toBe("fault");
+    await stage.world.settle(r1.router.reload(Stage.config(config(false))));
+    await stage.run(5_000);
+    if (cable) cable.carrier = true;
+    await stage.run(1_000);
+    expect(r1.status().state).toBe("active");
+    await stage.world.settle(r1.router.reload(Stage.config(config(true))));
+    await stage.run(1_000);
+    expect(r1.status().state).toBe("active");
+    const changes = r1.events.flatMap((event) => (event.type === "stateChange" ? [event] : []));
+    expect(changes.slice(1).map(({ from }) => from)).toEqual(changes.slice(0, -1).map(({ to }) => to));
+  });
+
+  it("says what it does not change", async () => {
+    const stage = new Stage();
+    const r1 = await stage.open({});
+    const log = { level: "debug" } as const;
+    await stage.world.settle(
+      r1.router.reload(Stage.config({ controlTimeout: "2s", ownershipLimit: "5s", log })),
+    );
+    const notices = r1.events.flatMap((event) =>
+      "code" in event && event.code === "not-reloaded" ? [event] : [],
+    );
+    expect(notices).toMatchObject([
+      { type: "warning", detail: expect.stringMatching(/^controlTimeout, log: in force/) },
+    ]);
+  });
+
   it("ends trackers that nobody configures any more", async () => {
     const stage = new Stage();
     const r1 = await stage.open({ ...WAN, router: { track: ["wan"] } });
@@ -329,6 +427,42 @@ describe("a tracker that asks", () => {
     value = -254;
     await stage.run(300);
     expect(r1.status()).toMatchObject({ state: "fault", causes: ["tracking:bias"], priority: 100 });
+  });
+});
+
+describe("a tracker that two follow", () => {
+  it("counts for each with his own weight, and is shown so", async () => {
+    const stage = new Stage();
+    const one = { interface: "lan0", addresses: ["192.0.2.1/24"], advertisementInterval: "100ms" } as const;
+    const r1 = await stage.open({ ...WAN });
+    const config = (track: readonly (readonly (string | object)[])[]) =>
+      defineConfig({
+        ...WAN,
+        virtualRouters: track.map((list, at) => ({
+          ...one,
+          vrid: 10 + at,
+          addresses: [`192.0.2.${100 + at}/24`],
+          track: list as NonNullable<ConfigInput["virtualRouters"][number]["track"]>,
+        })),
+      });
+    const shown = () => render(r1.router.status(), "tracks", 0).split("\n")[1];
+    expect(shown()).toContain(" forbids ");
+    const weight = -50;
+    await stage.world.settle(r1.router.reload(config([[{ tracker: "wan", weight }], ["wan"]])));
+    await stage.run(1000);
+    expect(shown()).toMatch(/ differs .* lan0\/11 \(forbids\),lan0\/10 \(-50\) /);
+    const cable = r1.machine.cable("wan0");
+    if (cable) cable.carrier = false;
+    await stage.run(500);
+    const routers = r1.router.status().virtualRouters;
+    expect(routers.map(({ state, priority }) => [state, priority])).toEqual([
+      ["fault", 100],
+      ["active", 50],
+    ]);
+    const both = [{ tracker: "wan", weight, reverse: true }];
+    await stage.world.settle(r1.router.reload(config([both, both])));
+    expect(shown()).toMatch(/ -50 reverse .* lan0\/11,lan0\/10 /);
+    expect(r1.router.status().virtualRouters.map((each) => each.priority)).toEqual([150, 150]);
   });
 });
 

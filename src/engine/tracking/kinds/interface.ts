@@ -4,6 +4,7 @@ import type { NetworkCache } from "../../network.js";
 import type { SpecOf, TrackerKind } from "../kind.js";
 
 export const interfaceKind: TrackerKind<SpecOf<"interface">> = {
+  byNews: true,
   begin(watch) {
     const look = (): void => watch.tell(linkResult(watch.network, watch.spec.interface));
     look();

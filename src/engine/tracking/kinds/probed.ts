@@ -8,12 +8,15 @@ export function probedKind<Spec extends Probed>(): TrackerKind<Spec> {
   return {
     counted: true,
     begin(watch) {
-      const { spec, intervalUs, timeoutUs, fall, rise } = watch;
+      const { spec, intervalUs, timeoutUs, fall, rise, verdict } = watch;
       let source = sourceFor(watch);
-      const target = { ...spec, source, intervalUs, timeoutUs, fall, rise };
-      const probing = watch.prober.probe(target, (news) =>
-        watch.tell({ up: news.verdict === "up", evidence: evidenceOf(spec, source, news) }, news.atUs),
-      );
+      const target = { ...spec, source, intervalUs, timeoutUs, fall, rise, verdict };
+      const probing = watch.prober.probe(target, (news) => {
+        const up = news.verdict === "up";
+        // What contradicts the verdict, and not often enough yet, is no evidence for it.
+        if ((news.outcome === "answered") !== up) return;
+        watch.tell({ up, evidence: evidenceOf(spec, source, news) }, news.atUs);
+      });
       return {
         networkChanged() {
           const now = sourceFor(watch);

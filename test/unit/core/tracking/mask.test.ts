@@ -4,7 +4,7 @@ import {
   enoughAnswer,
   isVirtualRouterMac,
   type MaskEntry,
-  maskedBy,
+  maskLookup,
   parseMaskEntry,
   parseNeighbourThreshold,
 } from "../../../../src/core/tracking/index.js";
@@ -62,8 +62,15 @@ describe("the mask table", () => {
     ["2001:db9::1", null, undefined],
     [null, null, undefined],
   ])("names the entry that says most about %s, %s: %s", (address, mac, entry) => {
-    expect(maskedBy(entries, address, mac)?.text).toBe(entry);
-    expect(maskedBy([...entries].reverse(), address, mac)?.text).toBe(entry);
+    expect(maskLookup(entries)(address, mac)?.text).toBe(entry);
+    expect(maskLookup([...entries].reverse())(address, mac)?.text).toBe(entry);
+  });
+
+  it("tells the families apart, and takes everybody with a prefix of no length", () => {
+    const lookup = maskLookup(table("0.0.0.0/0", "::/32"));
+    expect(lookup("203.0.113.1", null)?.text).toBe("0.0.0.0/0");
+    expect(lookup("::1", null)?.text).toBe("::/32");
+    expect(lookup("2001:db8::1", null)).toBeNull();
   });
 });
 

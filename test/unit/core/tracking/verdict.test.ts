@@ -75,6 +75,13 @@ describe("delays", () => {
     expect(over).toMatchObject({ changed: true, state: { verdict: "down", evidence: "no carrier" } });
   });
 
+  it("bring the number along with the verdict", () => {
+    const first = judge(settings, UNKNOWN_TRACKER, { up: true, evidence: "says 20", value: 20 }, 0).state;
+    const waiting = judge(settings, first, { up: false, evidence: "says -10", value: -10 }, S).state;
+    expect(waiting).toMatchObject({ verdict: "up", value: 20 });
+    expect(elapse(settings, waiting, 3 * S).state).toMatchObject({ verdict: "down", value: -10 });
+  });
+
   it("end where a result agrees with the verdict again", () => {
     const waiting = fail(up, 10 * S).state;
     const back = work(waiting, 11 * S);
