@@ -467,6 +467,7 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
   Timer& timer = session.timers[operation.slot];
   const int64_t after_ns = operation.after_ns - draw(operation.jitter_ns);
   int64_t base_ns = moment.base_ns;
+  int64_t least_ns = 0;
   switch (moment.cause) {
     case Moment::Cause::Timer:
       if (base_ns + after_ns <= moment.now_ns) {
@@ -481,8 +482,9 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
     case Moment::Cause::Entry:
       // JavaScript speaks of a moment that is past. What armed the timer since then is better informed; and
       // what it would have heard by now, had it been faster, is not known, so no deadline passes because of
-      // its delay.
+      // its delay: what decides over a role listens for as long as JavaScript took.
       if (timer.running() && timer.base_ns / 1000 > base_ns / 1000) return;
+      if (decides(timer)) least_ns = moment.now_ns + std::min(moment.now_ns - base_ns, after_ns);
       if (base_ns + after_ns < moment.now_ns) base_ns = moment.now_ns;
       break;
     case Moment::Cause::Frame:
@@ -492,7 +494,7 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
   }
   timer.base_ns = base_ns;
   timer.extended = false;
-  arm(timer, base_ns + after_ns);
+  arm(timer, std::max(base_ns + after_ns, least_ns));
 }
 
 void Heartbeat::arm(Timer& timer, int64_t deadline_ns) {

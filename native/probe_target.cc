@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kMs = 1'000'000;
 // Probes leave at multiples of this after a boot, so that those of many targets share a wake-up.
-constexpr int64_t kGridNs = 5 * kMs;
+constexpr int64_t kGridNs = 20 * kMs;
 constexpr int64_t kFineGridNs = kMs;
 constexpr int64_t kFineBelowNs = 50 * kMs;
 // A target's first probe leaves within this time, whatever its interval.

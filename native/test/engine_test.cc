@@ -192,6 +192,20 @@ void anEntryFromThePastFiresNothingAtOnce() {
   CHECK(report.at_ns >= now_ns + 30 * kMs);
 }
 
+void whatDecidesListensForAsLongAsJavaScriptTook() {
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  CHECK(engine.start() == 0);
+  const Pair ports(engine);
+  const uint32_t session = engine.createSession();
+  const int64_t now_ns = Heartbeat::nowNs();
+  auto program = watcher(ports.b, 50 * kMs);
+  CHECK(engine.load(session, program, 0, {arm(1, 300 * kMs)}, now_ns - 290 * kMs, 0) == Heartbeat::LoadResult::Loaded);
+  Report report;
+  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(report.at_ns >= now_ns + 290 * kMs);
+}
+
 void anEntryFromThePastLeavesWhatALaterFrameArmed() {
   Listener listener;
   Heartbeat engine(listener.options(10'000 * kMs));
@@ -492,6 +506,7 @@ int main() {
   TEST(beatsAreHeardAndSilenceIsReported);
   TEST(aStaleLoadIsRefusedAndChangesNothing);
   TEST(anEntryFromThePastFiresNothingAtOnce);
+  TEST(whatDecidesListensForAsLongAsJavaScriptTook);
   TEST(anEntryFromThePastLeavesWhatALaterFrameArmed);
   TEST(aDeadlineThatDecidesIsNeverEarly);
   TEST(aProgramThatArmsNothingButNowDoesNotKeepTheThread);

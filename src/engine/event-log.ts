@@ -18,7 +18,11 @@ export class EventLog {
     const event = { sequence: ++this.#sequence, ...happened };
     this.#kept.push(event);
     if (this.#kept.length > EVENTS_KEPT) this.#kept.shift();
-    for (const listener of [...this.#listeners]) listener(event);
+    // Told after what the event is part of: who writes it down would else hold up the frames that follow from it.
+    const listeners = [...this.#listeners];
+    queueMicrotask(() => {
+      for (const listener of listeners) if (this.#listeners.has(listener)) listener(event);
+    });
     return event;
   }
 
@@ -41,6 +45,7 @@ export class EventLog {
     return this.#sequence;
   }
 
+  /** The listener is called soon after each event, in order. */
   on(listener: (event: RouterEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -23,7 +23,7 @@ import {
 
 const BOUND_MS = 10_000;
 /** An Active that is back at once had not failed, as far as a Backup can know. */
-const UNREFUTED_MS = 1_600;
+const UNREFUTED_MS = 200;
 
 interface Member {
   readonly router: LabRouter;

@@ -32,6 +32,9 @@ interface Stage {
   tookOver(sinceUs: number): { readonly name: string; readonly afterUs: number; readonly reason: string }[];
 }
 
+const warningsOf = ({ events }: Member): string[] =>
+  events.flatMap((one) => (one.type === "warning" && one.code === "bfd-refuted" ? [one.detail] : []));
+
 /** Routers 1 … n with falling priorities and rising ranks, at an advertisement interval of 1 s. */
 async function stage(count: number, bfd: Record<string, unknown> | null, more: object = {}): Promise<Stage> {
   const world = new SimulatedWorld(7);
@@ -297,20 +300,35 @@ describe("BFD bound to the Active router", () => {
     const [active, backup] = members as [Member, Member];
     const sinceUs = world.nowUs;
     for (let round = 0; round < 5; round++) {
-      // Half of it at each end of the cable.
-      cableOf(active).faults = { loss: 2 };
+      // The Active stands still, and contradicts as soon as it goes on.
+      cableOf(active).clogged = true;
       await run(60_000);
-      cableOf(active).faults = {};
-      await run(4 * SECOND);
+      cableOf(active).clogged = false;
+      await run(3.5 * SECOND);
       expect(states()).toEqual(["active", "backup"]);
     }
     expect(tookOver(sinceUs).filter((one) => one.reason === "bfd-down").length).toBeLessThanOrEqual(4);
-    const refuted = backup.events.flatMap((one) =>
-      one.type === "warning" && one.code === "bfd-refuted" ? [one.detail] : [],
-    );
+    const refuted = warningsOf(backup);
     expect(refuted.length).toBeGreaterThan(3);
     expect(refuted[0]).not.toContain("not believed");
     expect(refuted[2]).toContain("not believed for 2 s");
+  });
+
+  it("a failure that is short is a failure, however often it comes", async () => {
+    const { members, run, tookOver, world, states } = await stage(2, { interval: "10ms" });
+    const [active, backup] = members as [Member, Member];
+    const sinceUs = world.nowUs;
+    for (let round = 0; round < 8; round++) {
+      // Half of it at each end of the cable: all.
+      cableOf(active).faults = { loss: 2 };
+      await run(200_000);
+      expect(states()).toEqual(["active", "active"]);
+      cableOf(active).faults = {};
+      await run(6 * SECOND);
+      expect(states()).toEqual(["active", "backup"]);
+    }
+    expect(tookOver(sinceUs).map((one) => one.reason)).toEqual(Array(8).fill("bfd-down"));
+    expect(warningsOf(backup)).toEqual([]);
   });
 
   it("without BFD in its configuration the Active is not asked for more than it can", async () => {

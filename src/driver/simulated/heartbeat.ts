@@ -38,7 +38,7 @@ import { Port } from "./port.js";
 import { Punctuality } from "./punctuality.js";
 import { ReportQueue } from "./report-queue.js";
 import { believes, frameToSend } from "./seal.js";
-import { NEVER, type Session, slackOf, timerTransition, transitionOn } from "./session.js";
+import { decides, NEVER, type Session, slackOf, timerTransition, transitionOn } from "./session.js";
 
 /** What the engine runs on. */
 export interface HeartbeatHost {
@@ -483,6 +483,7 @@ export class SimulatedHeartbeat implements Heartbeat {
 
   #armTimer(session: Session, timer: number, afterUs: number, moment: Moment): void {
     let { baseUs } = moment;
+    let leastUs = 0;
     if (moment.cause === "timer" && baseUs + afterUs <= moment.nowUs) {
       // More than a whole period late: what was missed is not made up for in a burst.
       if (timer === moment.timer && afterUs > 0) {
@@ -491,12 +492,14 @@ export class SimulatedHeartbeat implements Heartbeat {
       baseUs = moment.nowUs + (afterUs > 0 ? 0 : 1);
     }
     if (moment.cause === "entry") {
-      // JavaScript speaks of a moment that is past: what armed the timer since then is better informed.
+      // JavaScript speaks of a moment that is past: what armed the timer since then is better informed, and what
+      // decides over a role listens for as long as JavaScript took.
       if (session.deadlines[timer] !== NEVER && (session.bases[timer] as number) > baseUs) return;
+      if (decides(session, timer)) leastUs = moment.nowUs + Math.min(moment.nowUs - baseUs, afterUs);
       if (baseUs + afterUs < moment.nowUs) baseUs = moment.nowUs;
     }
     session.bases[timer] = baseUs;
-    session.deadlines[timer] = baseUs + afterUs;
+    session.deadlines[timer] = Math.max(baseUs + afterUs, leastUs);
   }
 
   // ---- JavaScript's side --------------------------------------------------------------------------------

@@ -34,6 +34,13 @@ export function timerTransition(session: Session, timer: number): number {
   return transitionOn(session, (trigger) => trigger.on === "timer" && trigger.timer === timer);
 }
 
+/** Whether a timer's transition is one that must not come late: it is reported, so it changes a role. */
+export function decides(session: Session, timer: number): boolean {
+  return (
+    session.program?.postures[session.posture]?.transitions[timerTransition(session, timer)]?.report ?? false
+  );
+}
+
 /** A timer that re-arms itself may be early by a part of its period, which the next deadline makes up for. */
 export function slackOf(transition: Transition, timer: number): number {
   for (const one of transition.operations) {

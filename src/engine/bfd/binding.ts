@@ -40,8 +40,13 @@ interface Wanted {
   readonly config: BfdConfig;
 }
 
-/** An Active that lives shows it within so many of its intervals after a take-over. */
-const REFUTED_INTERVALS = 1.5;
+/**
+ * An Active that never failed contradicts its successor's claim at once (RFC 9568 section 6.4.3), one that stood still as
+ * soon as it goes on. Who is heard later than this was cut off: a short failure is a failure. So many detection times,
+ * and this at least.
+ */
+const REFUTED_DETECTIONS = 5;
+const REFUTED_LEAST_US = 50_000;
 /** So often within this time may a session be wrong; from then on it is not believed for a while, longer each time. */
 const REFUTED_TIMES = 3;
 const REFUTED_WITHIN_US = 120_000_000;
@@ -96,7 +101,9 @@ export class BfdBinding {
   /** The virtual router became Active, and why. */
   tookOver(reason: VrrpReason, before: VrrpState): void {
     if (reason !== "bfd-down" || before.name !== "backup" || !before.active) return;
-    const untilUs = this.#host.now() + before.activeAdverIntervalUs * REFUTED_INTERVALS;
+    const { intervalUs, multiplier } = this.#config ?? { intervalUs: 0, multiplier: 0 };
+    const untilUs =
+      this.#host.now() + Math.max(intervalUs * multiplier * REFUTED_DETECTIONS, REFUTED_LEAST_US);
     this.#tookOver = { address: before.active.address, untilUs };
   }
 
