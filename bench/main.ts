@@ -1,13 +1,14 @@
 /** `npm run bench -- [SUITE…] [OPTIONS]`: runs suites, writes raw samples and a report. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { removeLeftovers, requireNamespaces } from "../src/lab/namespaces.js";
-import { buildRevision } from "./lib/against.js";
+import { buildRevision, knownRevision } from "./lib/against.js";
 import { type Change, compareSubjects } from "./lib/compare.js";
 import { PICTURES, writeResults } from "./lib/docs.js";
+import { otherLabs, removeLeftDirectories } from "./lib/leftovers.js";
 import { machineInfo } from "./lib/machine.js";
 import type { BenchResult, SuiteResult } from "./lib/model.js";
 import { watchNoise } from "./lib/noise.js";
@@ -15,6 +16,7 @@ import { judgePromises } from "./lib/promises.js";
 import { activityLine, buildReport, promiseLine, type Report } from "./lib/report.js";
 import { BEFORE, firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
 import { runSuite, type Suite } from "./lib/suite.js";
+import { hardEnd, type RunClock, type TimeFrame, timeFrame, UNBOUNDED } from "./lib/time.js";
 import { inOneLine } from "./lib/words.js";
 import { SUITES } from "./suites/index.js";
 
@@ -37,7 +39,7 @@ class UsageError extends Error {}
 function command(): Command {
   return new Command("npm run bench --")
     .argument("[suites...]", `which to run: ${SUITES.map((suite) => suite.name).join(", ")} (default: all)`)
-    .option("--quick", "few repetitions: the whole suite within ten minutes")
+    .option("--quick", "few repetitions: all suites within ten minutes, whatever else the machine does")
     .option("--out <dir>", "where the report goes (default: bench/results/TIME)")
     .option("--json", "the result on standard output too, as JSON")
     .option("--peers <list>", `who besides firsthop, by commas, or none (default: all that are installed)`)
@@ -121,23 +123,44 @@ function endOnSignals(): void {
   for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => process.exit(code));
 }
 
+function readResult(file: string): BenchResult {
+  try {
+    const result = JSON.parse(readFileSync(file, "utf8")) as BenchResult;
+    if (Array.isArray(result.suites) && Array.isArray(result.subjects)) return result;
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`${file} holds no samples of a run`);
+}
+
 function reportAgain(dir: string, options: Options): number {
   const file = join(resolve(dir), "samples.json");
   if (!existsSync(file)) throw new UsageError(`there is no ${file}: --report takes the directory of a run`);
-  const result = JSON.parse(readFileSync(file, "utf8")) as BenchResult;
+  const result = readResult(file);
+  if (options.writeDocs && result.suites.length < SUITES.length) {
+    throw new UsageError(`${file} has not all suites, and --write-docs replaces the results of all of them`);
+  }
   return conclude(result, resolve(dir), options);
 }
 
 async function bench(names: readonly string[], options: Options): Promise<number> {
   if (options.report !== undefined) return reportAgain(options.report, options);
   const suites = chosenSuites(names);
+  if (options.writeDocs && suites.length < SUITES.length) {
+    throw new UsageError("--write-docs replaces the results of all suites: it takes a run of all of them");
+  }
   const peers = chosenPeers(options.peers, options.against !== undefined);
+  if (options.against !== undefined && !knownRevision(ROOT, options.against)) {
+    throw new UsageError(`git knows no revision "${options.against}" here`);
+  }
   requireNamespaces();
   endOnSignals();
   removeLeftovers();
+  removeLeftDirectories(ROOT);
+  for (const pid of otherLabs()) say(`! process ${pid} runs a lab too: each disturbs the other's figures`);
   const startedAt = new Date().toISOString();
   const out = resolve(options.out ?? join(ROOT, "bench/results", startedAt.replace(/[:.]/g, "-")));
-  mkdirSync(out, { recursive: true });
+  tryDirectory(out);
   const before = options.against ? await buildRevision(ROOT, options.against, say) : null;
   try {
     const subjects = [
@@ -155,11 +178,11 @@ async function bench(names: readonly string[], options: Options): Promise<number
       subjects: subjects.map(({ id, title, version, absent }) => ({ id, title, version, absent })),
     };
     const done: SuiteResult[] = [];
-    await runSuites(suites, subjects, known.quick, (result) => {
+    const leftOut = await runSuites(suites, subjects, known.quick, (result) => {
       done.push(result);
-      write(out, { ...known, suites: done }); // what a later suite or Ctrl-C ends is not lost
+      writeMeanwhile(out, { ...known, suites: done });
     });
-    const result: BenchResult = { ...known, suites: done };
+    const result: BenchResult = { ...known, suites: done, leftOut };
     if (options.json) console.log(JSON.stringify(result));
     return conclude(result, out, options);
   } finally {
@@ -167,36 +190,109 @@ async function bench(names: readonly string[], options: Options): Promise<number
   }
 }
 
+/** Longer than this no build takes: the clock was set meanwhile. */
+const LONGEST_BUILD_MS = 240_000;
+
+/** When the command was given: its build of a fresh clone is part of a quick run's ten minutes. */
+function commandBeganMs(): number {
+  const beforeMs = performance.timeOrigin - Number(process.env.FIRSTHOP_COMMAND_BEGAN_MS);
+  return beforeMs > 0 && beforeMs < LONGEST_BUILD_MS ? -beforeMs : 0;
+}
+
+/** How long what was begun before the end of a quick run may still last. */
+const LAST_WORDS_MS = 15_000;
+
+/** Runs them in turn. @returns the names of those for which a quick run's time did not suffice. */
 async function runSuites(
   suites: readonly Suite[],
   all: readonly Subject[],
   quick: boolean,
   onResult: (result: SuiteResult) => void,
-): Promise<void> {
+): Promise<readonly string[]> {
   const subjects = all.filter((subject) => subject.absent === null);
+  const bounded = quick && !subjects.some(({ id }) => id === BEFORE);
+  const declared = suites.map((suite) => suite.quickSeconds);
+  const clock: RunClock = { beganMs: performance.now(), commandBeganMs: commandBeganMs() };
+  const lastMs = bounded ? hardEnd(declared, clock) + LAST_WORDS_MS : Number.POSITIVE_INFINITY;
+  const alarm = bounded ? alarmAt(lastMs) : null;
   for (const [at, suite] of suites.entries()) {
+    if (performance.now() > lastMs) return suites.slice(at).map(({ name }) => name);
     const time = quick ? `, about ${suite.quickSeconds} s` : "";
     say(`\n${suite.name} (${at + 1} of ${suites.length}${time}): ${suite.title}`);
     const startedMs = performance.now();
     const progress = (text: string): void =>
       say(`  ${((performance.now() - startedMs) / 1000).toFixed(0).padStart(4)} s  ${text}`);
-    const result = await runSuite(suite, { quick, subjects, progress, watchNoise });
+    const result = await runSuite(suite, {
+      quick,
+      subjects,
+      time: frameOf(declared, at, clock, { quick, bounded }),
+      ...(alarm ? { ended: alarm } : {}),
+      progress,
+      watchNoise,
+    });
     if (result.failed !== null) say(`✗ ${suite.name} failed: ${result.failed}`);
     say(`  ${result.tookSeconds.toFixed(0).padStart(4)} s  done: ${activityLine(result.activity)}`);
     onResult(result);
   }
+  return [];
+}
+
+function frameOf(
+  declared: readonly number[],
+  at: number,
+  clock: RunClock,
+  { quick, bounded }: { readonly quick: boolean; readonly bounded: boolean },
+): TimeFrame {
+  if (!quick) return UNBOUNDED;
+  const frame = timeFrame(declared, at, clock);
+  return bounded ? frame : { ...frame, hardEndMs: UNBOUNDED.hardEndMs };
+}
+
+function alarmAt(atMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, atMs - performance.now())).unref());
 }
 
 const changesOf = (result: BenchResult): readonly Change[] | null =>
   result.against === null ? null : compareSubjects(result, BEFORE, FIRSTHOP);
 
+/** Puts a file where an earlier one stays until the new one is whole. */
+function put(directory: string, name: string, text: string): void {
+  const part = join(directory, `${name}.part`);
+  try {
+    writeFileSync(part, text);
+    renameSync(part, join(directory, name));
+  } catch (error) {
+    rmSync(part, { force: true });
+    throw new Error(`${join(directory, name)} could not be written: ${inOneLine(error)}`);
+  }
+}
+
+/** A directory that takes nothing is told before the measurement, not after it. */
+function tryDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  put(directory, "try", " ".repeat(ROOM_OCTETS));
+  rmSync(join(directory, "try"));
+}
+
+/** What a report takes, about. */
+const ROOM_OCTETS = 4 << 20;
+
 /** The report into its directory. */
 function write(out: string, result: BenchResult): Report {
   const report = buildReport(result, changesOf(result));
-  writeFileSync(join(out, "samples.json"), `${JSON.stringify(result)}\n`);
-  writeFileSync(join(out, "report.md"), report.markdown);
-  for (const [name, svg] of report.plots) writeFileSync(join(out, name), svg);
+  put(out, "samples.json", `${JSON.stringify(result)}\n`);
+  put(out, "report.md", report.markdown);
+  for (const [name, svg] of report.plots) put(out, name, svg);
   return report;
+}
+
+/** After each suite: what a later one or Ctrl-C ends is not lost. A disk that is full now may have room at the end. */
+function writeMeanwhile(out: string, result: BenchResult): void {
+  try {
+    write(out, result);
+  } catch (error) {
+    say(`! ${inOneLine(error)}`);
+  }
 }
 
 function writeDocs(result: BenchResult, report: Report): void {
@@ -216,6 +312,7 @@ function conclude(result: BenchResult, out: string, options: Options): number {
   const judged = judgePromises(result).filter(({ kept }) => kept !== null);
   for (const one of judged) if (one.kept === false) say(`! ${promiseLine(one)}`);
   say(`\n${judged.filter(({ kept }) => kept).length} of ${judged.length} promises met`);
+  for (const name of result.leftOut ?? []) say(`! left out, because the time was over: ${name}`);
   say(`report: ${join(out, "report.md")}`);
   const changes = changesOf(result);
   const slower = changes?.filter((change) => change.verdict === "slower") ?? [];

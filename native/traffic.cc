@@ -29,7 +29,6 @@ namespace {
 constexpr uint32_t kBlockSize = 1 << 16;
 constexpr uint32_t kBlockCount = 64;
 constexpr uint32_t kFrameSize = 1 << 11;
-constexpr uint32_t kBlockTimeoutMs = 4;
 constexpr int kPollMs = 100;
 
 int64_t clockNs(clockid_t clock) {
@@ -132,7 +131,8 @@ void PacketRing::close() {
   fd_.reset();
 }
 
-Failure PacketRing::open(const std::string& interface, const std::vector<sock_filter>& filter, bool outgoing) {
+Failure PacketRing::open(const std::string& interface, const std::vector<sock_filter>& filter, bool outgoing,
+                         uint32_t blockTimeoutMs) {
   // Protocol 0 until bind: nothing arrives before the filter is in place.
   fd_.reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_.valid()) return Failure::ofErrno("packet socket");
@@ -157,7 +157,7 @@ Failure PacketRing::open(const std::string& interface, const std::vector<sock_fi
   request.tp_block_nr = kBlockCount;
   request.tp_frame_size = kFrameSize;
   request.tp_frame_nr = kBlockSize / kFrameSize * kBlockCount;
-  request.tp_retire_blk_tov = kBlockTimeoutMs;
+  request.tp_retire_blk_tov = blockTimeoutMs;
   if (setsockopt(fd_.get(), SOL_PACKET, PACKET_RX_RING, &request, sizeof request) != 0)
     return Failure::ofErrno("packet ring");
   ringSize_ = size_t{kBlockSize} * kBlockCount;

@@ -81,7 +81,8 @@ struct RingFrame {
   uint8_t packetType;  // PACKET_HOST, PACKET_OUTGOING …
 };
 
-// An AF_PACKET receive ring (TPACKET_V3): frames wait in the kernel for at most its block time-out.
+// An AF_PACKET receive ring (TPACKET_V3): frames wait in the kernel for at most its block time-out. The ring has a
+// fixed number of blocks, so the longer that is, the longer a reader of few frames may be kept from reading.
 class PacketRing {
  public:
   PacketRing() = default;
@@ -89,8 +90,11 @@ class PacketRing {
   PacketRing& operator=(const PacketRing&) = delete;
   ~PacketRing() { close(); }
 
+  static constexpr uint32_t kBlockTimeoutMs = 4;
+
   // `interface` empty: all of the namespace. Filters return the number of octets to keep.
-  Failure open(const std::string& interface, const std::vector<sock_filter>& filter, bool outgoing);
+  Failure open(const std::string& interface, const std::vector<sock_filter>& filter, bool outgoing,
+               uint32_t blockTimeoutMs = kBlockTimeoutMs);
   // Waits for frames or for `worker`'s end, and hands out what is there.
   void pump(const Worker& worker, const std::function<void(const RingFrame&)>& take);
   // Gives the socket and the ring's memory back. Not while another thread pumps.
@@ -200,6 +204,7 @@ struct CaptureOptions {
   std::vector<sock_filter> filter;
   bool outgoing = false;
   uint32_t snapLength = 128;
+  uint32_t blockTimeoutMs = PacketRing::kBlockTimeoutMs;
   uint64_t capacity = 0;  // frames
 };
 

@@ -24,6 +24,7 @@ constexpr double kMaxPacketsPerSecond = 1e6;
 constexpr double kMaxCapacity = 1e9;
 constexpr double kMaxDatagram = 1472;
 constexpr double kMaxSnapLength = 1 << 11;
+constexpr double kMaxWaitMs = 1000;
 
 double microseconds(int64_t ns) { return static_cast<double>(ns) / 1000; }
 
@@ -301,6 +302,8 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
     options.interface = reader.text("interface");
     options.outgoing = reader.flag("outgoing");
     options.snapLength = static_cast<uint32_t>(reader.number("snapLength", 128, 14, kMaxSnapLength));
+    options.blockTimeoutMs =
+        static_cast<uint32_t>(reader.number("waitMs", PacketRing::kBlockTimeoutMs, 1, kMaxWaitMs));
     options.capacity = static_cast<uint64_t>(reader.number("capacity", NAN, 1, kMaxCapacity));
     if (!reader.ok() || !readFilter(reader, options)) return;
     if (const Failure failure = capture_.start(options)) throwFailure(info.Env(), failure);

@@ -112,7 +112,10 @@ Failure FrameCapture::start(const CaptureOptions& options) {
   if (!frames_.map(options.capacity) || !octets_.map(options.capacity * snapLength_))
     return Failure::ofErrno("memory for the frames");
   return worker_.start(
-      options.place, [&] { return ring_.open(options.interface, options.filter, options.outgoing); },
+      options.place,
+      [&] {
+        return ring_.open(options.interface, options.filter, options.outgoing, options.blockTimeoutMs);
+      },
       [this] { ring_.pump(worker_, [this](const RingFrame& frame) { take(frame); }); });
 }
 

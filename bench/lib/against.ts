@@ -3,6 +3,7 @@ import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { OWN_DIRECTORY } from "./leftovers.js";
 import { BEFORE } from "./subjects.js";
 
 export interface BuiltRevision {
@@ -26,13 +27,25 @@ function lendModules(root: string, tree: string): void {
 function build(tree: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const args = [join(tree, "scripts/bootstrap.mjs"), "build"];
-    execFile(process.execPath, args, { cwd: tree, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+    const options = { cwd: tree, maxBuffer: 64 << 20 };
+    const child = execFile(process.execPath, args, options, (error, stdout, stderr) => {
+      process.off("exit", kill);
       if (error)
         reject(new Error(`it could not be built: ${`${stdout}${stderr}`.trim().split("\n").at(-1)}`));
       else resolve();
     });
+    const kill = (): void => void child.kill();
+    process.on("exit", kill);
   });
 }
+
+const commitOf = (root: string, rev: string): string | null => {
+  const asked = ["-C", root, "rev-parse", "--short", "--verify", `${rev}^{commit}`];
+  const found = spawnSync("git", asked, { encoding: "utf8" });
+  return found.status === 0 ? found.stdout.trim() : null;
+};
+
+export const knownRevision = (root: string, rev: string): boolean => commitOf(root, rev) !== null;
 
 /** Builds `rev`. The worktree vanishes with `remove`, and with this process however it ends by itself or a signal. */
 export async function buildRevision(
@@ -40,12 +53,9 @@ export async function buildRevision(
   rev: string,
   say: (text: string) => void,
 ): Promise<BuiltRevision> {
-  const found = spawnSync("git", ["-C", root, "rev-parse", "--short", "--verify", `${rev}^{commit}`], {
-    encoding: "utf8",
-  });
-  if (found.status !== 0) throw new Error(`git knows no revision "${rev}" here`);
-  const commit = found.stdout.trim();
-  const directory = mkdtempSync(join(tmpdir(), `firsthop-bench-${process.pid}-`));
+  const commit = commitOf(root, rev);
+  if (commit === null) throw new Error(`git knows no revision "${rev}" here`);
+  const directory = mkdtempSync(join(tmpdir(), OWN_DIRECTORY));
   const tree = join(directory, commit);
   const remove = (): void => {
     process.off("exit", remove);

@@ -2,7 +2,7 @@
 import type { BenchResult } from "./model.js";
 import { noiseLine } from "./noise-line.js";
 import { judgePromises } from "./promises.js";
-import { activityLine, matrix, promiseTable } from "./report.js";
+import { activityLine, gapLines, matrix, promiseTable } from "./report.js";
 
 export const BEGIN = "<!-- results: written by `npm run bench -- --write-docs`, not by hand -->";
 export const END = "<!-- end of results -->";
@@ -14,7 +14,7 @@ const SHOWN: readonly (readonly [suite: string, metrics: readonly string[]])[] =
   ["failover", ["over", "lost"]],
   ["bfd", ["gap"]],
   ["takeover", ["from-deadline"]],
-  ["timing", ["deviation", "missing", "false"]],
+  ["timing", ["deviation", "missing", "false", "blocked-deviation", "blocked-missing", "blocked-false"]],
   ["cpu", ["sent", "received", "share", "memory"]],
   ["scale", ["sent", "received", "memory", "deviation", "failover", "notTakenOver"]],
   ["start", ["ready", "memory"]],
@@ -78,6 +78,7 @@ function sections(result: BenchResult, pictures: readonly string[]): string[] {
       "",
       `${activityLine(suite.activity)}; a bare real-time sleeper woke late by ${noiseLine(suite.noise)}.`,
       "",
+      ...(suite.gaps.length > 0 ? [...gapLines(suite), ""] : []),
       ...shown.flatMap((metric) => {
         const picture = `${suite.name}-${metric.id}.svg`;
         return [

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { LabNode } from "../../src/lab/topology.js";
 import type { Crowd } from "../testbed/crowd.js";
+import { OWN_DIRECTORY } from "./leftovers.js";
 import { inOneLine } from "./words.js";
 
 const SOURCE = fileURLToPath(new URL("../native/floor.cc", import.meta.url));
@@ -20,10 +21,10 @@ export function compileFloor(): CompiledFloor {
 }
 
 function compile(): CompiledFloor {
-  const directory = mkdtempSync(join(tmpdir(), `firsthop-bench-${process.pid}-`));
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const path = join(directory, "floor");
   try {
+    const directory = mkdtempSync(join(tmpdir(), OWN_DIRECTORY));
+    process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+    const path = join(directory, "floor");
     const flags = ["-std=c++17", "-O2", "-pthread", "-o", path, SOURCE];
     execFileSync(process.env.CXX ?? "c++", flags, { stdio: "pipe" });
     return { path };

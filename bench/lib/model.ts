@@ -30,7 +30,7 @@ export interface Series {
   readonly samples: number[];
 }
 
-/** Why there are no samples, in words. */
+/** Why there are no samples, in words; of a condition that has some, what its reader must know about them. */
 export interface Gap {
   readonly suite: string;
   readonly condition: string;
@@ -96,4 +96,6 @@ export interface BenchResult {
   readonly machine: MachineInfo;
   readonly subjects: readonly SubjectInfo[];
   readonly suites: readonly SuiteResult[];
+  /** Suites for which a quick run's time did not suffice, by name. */
+  readonly leftOut?: readonly string[];
 }

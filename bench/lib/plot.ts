@@ -25,7 +25,7 @@ const LEFT = 190;
 const RIGHT = 110;
 const ROW = 17;
 const GROUP = 24;
-const HEAD = 52;
+const HEAD = 62;
 const FOOT = 46;
 const INK = "#1f2937";
 const PALE = "#6b7280";
@@ -73,11 +73,18 @@ function groups(rows: readonly PlotRow[]): { readonly name: string; readonly row
   return found;
 }
 
+/** Taller than this, the axis is named at its upper end too. */
+const TALL = 500;
+
 function grid(scale: Scale, x: (value: number) => number, bottom: number): string[] {
+  const ends = bottom > TALL ? [HEAD - 12, bottom + 16] : [bottom + 16];
   return scale.ticks.flatMap((tick) => [
     `<line x1="${x(tick).toFixed(1)}" x2="${x(tick).toFixed(1)}" y1="${HEAD - 8}" y2="${bottom}" ` +
       `stroke="${tick === 0 ? "#9ca3af" : "#e5e7eb"}"/>`,
-    `<text x="${x(tick).toFixed(1)}" y="${bottom + 16}" text-anchor="middle" fill="${PALE}">${figure(tick)}</text>`,
+    ...ends.map(
+      (y) =>
+        `<text x="${x(tick).toFixed(1)}" y="${y}" text-anchor="middle" fill="${PALE}">${figure(tick)}</text>`,
+    ),
   ]);
 }
 

@@ -67,6 +67,12 @@ function head(result: BenchResult): string[] {
   return [
     `${result.startedAt}; ${result.quick ? "quick run: few repetitions" : "full run"}. The method is in docs/benchmarks.md.`,
     "",
+    ...(result.leftOut?.length
+      ? [
+          `**Its time did not suffice for**: ${result.leftOut.join(", ")}. This machine was too slow or too busy.`,
+          "",
+        ]
+      : []),
     ...table(
       ["machine", ""],
       [
@@ -193,7 +199,7 @@ function suiteSection(section: Section): string[] {
     "",
     ...(suite.failed === null ? [] : [`**This suite failed before its end**: ${cell(suite.failed)}`, ""]),
     ...suite.notes.map((note) => `- ${note}`),
-    ...suite.gaps.map((gap) => `- n/a: ${gap.subject}, ${gap.condition}: ${cell(gap.reason)}`),
+    ...gapLines(suite),
     ...(suite.notes.length + suite.gaps.length > 0 ? [""] : []),
     ...suite.metrics.flatMap((metric) => metricSection(section, metric)),
   ];
@@ -246,7 +252,9 @@ export function matrix(suite: SuiteResult, metric: Metric, subjects: readonly Su
   const conditions = distinct(own.map((series) => series.condition));
   const cellOf = (condition: string, id: string): string | null => {
     const series = own.find((one) => one.condition === condition && one.subject === id);
-    return series ? medianAndTail(series) : whyNone(suite.gaps, condition, id);
+    if (!series) return whyNone(suite.gaps, condition, id);
+    const marked = suite.gaps.some((gap) => gap.condition === condition && gap.subject === id);
+    return `${medianAndTail(series)}${marked ? ` ${MARK}` : ""}`;
   };
   const known = [...subjects.map(({ id }) => id), ...[...own, ...suite.gaps].map(({ subject }) => subject)];
   const ids = distinct(known).filter((id) => conditions.some((one) => cellOf(one, id) !== null));
@@ -260,6 +268,20 @@ function medianAndTail(series: Series): string {
   const tail = summary.count === 1 ? "" : ` / ${figure(summary.p999 ?? summary.most)}`;
   return `${figure(summary.median)}${tail}`;
 }
+
+/** At figures about which there is something to know, which the list above the tables tells. */
+const MARK = "†";
+
+/** What is n/a, and what is marked, and why: as items of a list. */
+export function gapLines(suite: SuiteResult): string[] {
+  return suite.gaps.map((gap) => {
+    const mark = hasFigures(suite.series, gap) ? MARK : "n/a";
+    return `- ${mark}: ${gap.subject}, ${gap.condition}: ${cell(gap.reason)}`;
+  });
+}
+
+const hasFigures = (series: readonly Series[], { condition, subject }: Gap): boolean =>
+  series.some((one) => one.condition === condition && one.subject === subject);
 
 /** A gap is about a condition, or about all that begin like it. */
 const whyNone = (gaps: readonly Gap[], condition: string, subject: string): string | null =>

@@ -4,6 +4,7 @@ import { ENOUGH_TO_COMPARE } from "./compare.js";
 import { watchActivity } from "./machine.js";
 import type { Gap, Metric, Noise, Series, SuiteResult } from "./model.js";
 import { BEFORE, type Subject } from "./subjects.js";
+import type { TimeFrame } from "./time.js";
 import { inOneLine } from "./words.js";
 
 export interface SuiteContext {
@@ -13,12 +14,24 @@ export interface SuiteContext {
    * another round fits into the suite's time, up to `quick` times. At least as often as revisions need to be compared.
    */
   rounds(counts: Rounds): Iterable<number>;
-  /** Whether a quick run's time for this is not over yet; a full one always has time. */
-  hasTime(untilSeconds?: number): boolean;
+  /**
+   * Milliseconds left of the suite's time in a quick run, or of the share (0..1) of it that ends there; without end in a
+   * full one. Below 0: no repetitions any more, only what nobody has measured yet.
+   */
+  leftMs(share?: number): number;
+  /**
+   * Whether a quick run must leave this out, because otherwise the whole would take too long; then it has said so. Asked
+   * before each measurement.
+   */
+  leavesOut(condition: string, subject: string): boolean;
+  /** The bound of a wait: as given, or shorter where a quick run ends before. */
+  withinMs(boundMs: number): number;
+  /** Two revisions are compared: everything is done often enough for that. */
+  readonly compares: boolean;
   /** Those that are there, in the order of the report. */
   readonly subjects: readonly Subject[];
   record(metric: string, condition: string, subject: string, ...samples: number[]): void;
-  /** Says why something has no figures. */
+  /** Says why something has no figures, or, where it has, what its reader must know about them. */
   miss(condition: string, subject: string, reason: string): void;
   /** Something about this run that its reader must know. */
   note(text: string): void;
@@ -29,27 +42,41 @@ export interface SuiteContext {
 export interface Rounds {
   readonly quick: number;
   readonly full: number;
-  /** When the suite's time for this is over, seconds from its beginning; default: its `quickSeconds`. */
-  readonly untilSeconds?: number;
+  /** Up to which share of the suite's time, 0..1. Default 1. */
+  readonly share?: number;
 }
 
 export interface Suite {
   readonly name: string;
   readonly title: string;
   readonly about: string;
-  /** What a quick run takes at most, on two processors that do nothing else. All together stay within 520: the rest of ten minutes builds a fresh clone. */
+  /**
+   * What a quick run takes, on two processors that do nothing else. All together take eight minutes: the rest of ten is
+   * for the build of a fresh clone, and for machines that are slower or do something else.
+   */
   readonly quickSeconds: number;
   readonly metrics: readonly Metric[];
+  /** Conditions in the order of the report, where that is not the one in which they were measured. */
+  readonly order?: readonly string[];
   run(context: SuiteContext): Promise<void>;
 }
 
 export interface SuiteSettings {
   readonly quick: boolean;
   readonly subjects: readonly Subject[];
+  readonly time: TimeFrame;
+  /** Resolves when nothing is waited for any more: what the suite has measured by then is its result. */
+  readonly ended?: Promise<void>;
   readonly progress: (text: string) => void;
   /** Begins to watch the machine's noise; the function returned says what it was. */
   readonly watchNoise: () => () => Promise<Noise>;
 }
+
+const OUT_OF_TIME = "left out: the time of a quick run was over";
+const ENDED_EARLY =
+  "the time of a quick run was over before this suite's end: what was measured until then is here";
+/** A wait that a quick run's end makes shorter still lasts so long. */
+const LEAST_WAIT_MS = 1000;
 
 /** Runs a suite. It does not throw: what went wrong stands in the result, beside what was measured until then. */
 export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<SuiteResult> {
@@ -59,40 +86,48 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   const known = new Set(suite.metrics.map((metric) => metric.id));
   const activityNow = watchActivity();
   const noiseNow = settings.watchNoise();
-  const startedMs = performance.now();
+  const { startedMs, ...timing } = timingOf(settings);
+  let over = false;
   const context: SuiteContext = {
     quick: settings.quick,
-    rounds: (counts) => roundsOf(counts, suite, settings, startedMs),
-    hasTime: (untilSeconds = suite.quickSeconds) =>
-      !settings.quick || performance.now() < startedMs + 1000 * untilSeconds,
+    ...timing,
     subjects: settings.subjects,
+    leavesOut: (condition, subject) => {
+      if (performance.now() < settings.time.hardEndMs) return false;
+      context.miss(condition, subject, OUT_OF_TIME);
+      return true;
+    },
     record: (metric, condition, subject, ...samples) => {
       if (!known.has(metric)) throw new Error(`suite ${suite.name} has no metric ${metric}`);
+      if (over || samples.length === 0) return;
       const key = JSON.stringify([metric, condition, subject]);
       const found = series.get(key);
       if (found) for (const sample of samples) found.samples.push(sample);
       else series.set(key, { suite: suite.name, metric, condition, subject, samples });
     },
     miss: (condition, subject, reason) => {
+      if (over) return;
       settings.progress(`${subject}, ${condition}: ${reason}`);
       gaps.push({ suite: suite.name, condition, subject, reason });
     },
     note: (text) => void (notes.includes(text) || notes.push(text)),
-    progress: settings.progress,
+    progress: (text) => void (over || settings.progress(text)),
   };
   let failed: string | null = null;
   try {
-    await suite.run(context);
+    const ended = settings.ended?.then(() => context.note(ENDED_EARLY));
+    await Promise.race([suite.run(context), ...(ended ? [ended] : [])]);
   } catch (error) {
     failed = inOneLine(error);
   }
+  over = true;
   return {
     name: suite.name,
     title: suite.title,
     about: suite.about,
     metrics: suite.metrics,
-    series: [...series.values()],
-    gaps,
+    series: inOrder([...series.values()], suite.order ?? []),
+    gaps: withoutRepetition(gaps),
     notes,
     activity: activityNow(),
     noise: await noiseNow(),
@@ -101,23 +136,42 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   };
 }
 
-function* roundsOf(
-  { quick, full, untilSeconds }: Rounds,
-  suite: Suite,
-  settings: SuiteSettings,
-  startedMs: number,
-): Iterable<number> {
-  const compares = settings.subjects.some(({ id }) => id === BEFORE);
+function inOrder(series: readonly Series[], order: readonly string[]): Series[] {
+  const place = ({ condition }: Series): number => order.indexOf(condition);
+  return [...series].sort((a, b) => place(a) - place(b));
+}
+
+/** One gap for all that are about the same, with the reason that was given last. */
+function withoutRepetition(gaps: readonly Gap[]): Gap[] {
+  const last = new Map(gaps.map((gap) => [JSON.stringify([gap.condition, gap.subject]), gap]));
+  return [...last.values()];
+}
+
+type Timing = Pick<SuiteContext, "rounds" | "leftMs" | "withinMs" | "compares"> & {
+  readonly startedMs: number;
+};
+
+function timingOf({ quick, subjects, time }: SuiteSettings): Timing {
+  const startedMs = performance.now();
+  const compares = subjects.some(({ id }) => id === BEFORE);
   const least = compares ? ENOUGH_TO_COMPARE : 1;
-  const most = Math.max(least, settings.quick ? quick : full);
-  const endMs = startedMs + 1000 * (untilSeconds ?? suite.quickSeconds);
-  let longestMs = 0;
-  for (let round = 0; round < most; round++) {
-    const beganMs = performance.now();
-    if (settings.quick && round >= least && beganMs + longestMs > endMs) return;
-    yield round;
-    longestMs = Math.max(longestMs, performance.now() - beganMs);
+  const leftMs = (share = 1): number => {
+    if (!quick) return Number.POSITIVE_INFINITY;
+    return startedMs + share * (time.softEndMs - startedMs) - performance.now();
+  };
+  function* rounds({ quick: often, full, share }: Rounds): Iterable<number> {
+    const most = Math.max(least, quick ? often : full);
+    let longestMs = 0;
+    for (let round = 0; round < most; round++) {
+      const beganMs = performance.now();
+      if (round >= least && longestMs > leftMs(share)) return;
+      yield round;
+      longestMs = Math.max(longestMs, performance.now() - beganMs);
+    }
   }
+  const withinMs = (boundMs: number): number =>
+    Math.min(boundMs, Math.max(LEAST_WAIT_MS, time.hardEndMs - performance.now()));
+  return { startedMs, compares, leftMs, rounds, withinMs };
 }
 
 /** All of them, beginning with another one in each round: nobody always follows the same one. */

@@ -17,10 +17,9 @@ const BOUND_MS = 20_000;
 /** An Active that is back sooner had not failed, as far as a Backup can know. */
 const AWAY_MS = 1_600;
 const QUICK_RUNS = 5;
-const QUICK_SECONDS = 25;
+const QUICK_SECONDS = 24;
 const FULL_RUNS = 100;
 const SESSION_SECONDS = 1500;
-const NO_BFD = "it has no BFD session that tells a Backup of the Active's end";
 
 const METRICS: readonly Metric[] = [
   {
@@ -56,20 +55,31 @@ export const bfd: Suite = {
   metrics: METRICS,
   run: async (context) => {
     const subjects = context.subjects.filter(({ root }) => root !== null);
-    const share = QUICK_SECONDS / (PACES.length * Math.max(1, subjects.length));
     for (const [at, pace] of PACES.entries()) {
       for (const [turn, subject] of subjects.entries()) {
-        const untilSeconds = (at * subjects.length + turn + 1) * share;
-        await session(context, subject, pace, { quick: QUICK_RUNS, full: FULL_RUNS, untilSeconds });
+        const share = (at * subjects.length + turn + 1) / (PACES.length * subjects.length);
+        const rounds = { quick: QUICK_RUNS, full: FULL_RUNS, share };
+        for (let time = 0; time < TRIES; time++) {
+          if (await session(context, subject, pace, rounds)) break;
+        }
       }
     }
-    for (const { id, root } of context.subjects) if (root === null) context.miss("BFD", id, NO_BFD);
   },
 };
 
-async function session(context: SuiteContext, subject: Subject, pace: Pace, rounds: Rounds): Promise<void> {
+const TRIES = 2;
+
+/** @returns whether it measured something. */
+async function session(
+  context: SuiteContext,
+  subject: Subject,
+  pace: Pace,
+  rounds: Rounds,
+): Promise<boolean> {
   const condition = `BFD ${pace.interval.replace("ms", " ms")} x ${pace.multiplier}, silent cut`;
+  if (context.leavesOut(condition, subject.id)) return false;
   context.progress(`${subject.id}, ${condition}`);
+  let measured = false;
   try {
     await withLab({ routers: 2 }, async (lab) => {
       const pair = await startPair(lab, subject, pace);
@@ -77,14 +87,17 @@ async function session(context: SuiteContext, subject: Subject, pace: Pace, roun
       const first = lab.routers[0]!.upstreamMac;
       await eventually("packets flow", BOUND_MS, () => traffic.carriedBy(first) > 0);
       for (const _ of context.rounds(rounds)) {
-        context.record("gap", condition, subject.id, await cutAndReturn(lab, pair, traffic));
+        const gapMs = await cutAndReturn(lab, pair, traffic);
+        traffic.verify();
+        context.record("gap", condition, subject.id, gapMs);
+        measured = true;
       }
       await traffic.stop();
-      traffic.verify();
     });
   } catch (error) {
     context.miss(condition, subject.id, inOneLine(error));
   }
+  return measured;
 }
 
 type Pair = readonly [LabDaemon, LabDaemon];
@@ -115,7 +128,7 @@ async function settled([active, backup]: Pair, address: string): Promise<void> {
 
 async function cutAndReturn(lab: Lab, pair: Pair, traffic: Traffic): Promise<number> {
   const [router, successor] = [lab.routers[0]!, lab.routers[1]!];
-  const from = traffic.sent();
+  const from = Math.max(0, traffic.sent() - RATE / 10); // the last one before the cut is among them
   const carried = traffic.carriedBy(successor.upstreamMac);
   const cut = await lab.cut(router, "both", "silent");
   const through = (): boolean => traffic.carriedBy(successor.upstreamMac) > carried;

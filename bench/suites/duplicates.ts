@@ -59,18 +59,30 @@ export const duplicates: Suite = {
     "Active's daemon is frozen (SIGSTOP) while its kernel works on, until the successor carries the packets, then the " +
     "switch forgets, then the daemon goes on (SIGCONT); or it is killed (SIGKILL), the switch forgets after the " +
     "failover, and the daemon is started again.",
-  quickSeconds: 35,
+  quickSeconds: 34,
   metrics: METRICS,
   run: async (context) => {
+    const done = new Map<Subject, Set<string>>(context.subjects.map((subject) => [subject, new Set()]));
     for (const round of context.rounds({ quick: QUICK_RUNS, full: FULL_RUNS })) {
-      for (const subject of inTurn(context.subjects, round)) await session(context, subject);
+      for (const subject of inTurn(context.subjects, round)) await session(context, subject, TITLES, done);
+    }
+    for (const [subject, titles] of done) {
+      const missing = TITLES.filter((title) => !titles.has(title));
+      if (missing.length > 0) await session(context, subject, missing, done);
     }
   },
 };
 
-async function session(context: SuiteContext, subject: Subject): Promise<void> {
+/** The events of the titles; each of them that was measured is noted in `done`. */
+async function session(
+  context: SuiteContext,
+  subject: Subject,
+  titles: readonly string[],
+  done: ReadonlyMap<Subject, Set<string>>,
+): Promise<void> {
+  if (titles.filter((title) => context.leavesOut(title, subject.id)).length > 0) return;
   context.progress(subject.id);
-  let condition = "start";
+  const open = new Set(titles);
   let lab: Lab | null = null;
   try {
     lab = await openLab({ routers: 2 });
@@ -78,14 +90,14 @@ async function session(context: SuiteContext, subject: Subject): Promise<void> {
     const traffic = startTraffic(lab, { rate: RATE, capacitySeconds: SESSION_SECONDS });
     const own: Session = { lab, subject, traffic, ...pair };
     await eventually("packets flow", 5000, () => traffic.carriedBy(own.active.router.upstreamMac) > 0);
-    for (const [title, act] of Object.entries(EVENTS)) {
-      condition = title;
-      await counted(context, own, title, act);
+    for (const title of titles) {
+      await counted(context, own, title, EVENTS[title]!);
+      open.delete(title);
+      done.get(subject)!.add(title);
     }
     await traffic.stop();
-    traffic.verify();
   } catch (error) {
-    context.miss(condition, subject.id, inOneLine(error));
+    for (const title of open) context.miss(title, subject.id, inOneLine(error));
   } finally {
     lab?.close();
   }
@@ -103,6 +115,7 @@ async function counted(
   await act(own);
   const to = await goOn(traffic, AFTER_MS);
   const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
+  traffic.verify();
   context.record("doubled", title, own.subject.id, duplicated);
   context.record("lost", title, own.subject.id, lost);
 }
@@ -174,3 +187,5 @@ const EVENTS: Readonly<Record<string, (own: Session) => Promise<void>>> = {
     await asBefore(own);
   },
 };
+
+const TITLES = Object.keys(EVENTS);

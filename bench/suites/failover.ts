@@ -7,7 +7,7 @@ import type { Metric } from "../lib/model.js";
 import { ACTIVE_PRIORITY, type Subject, startSubjectPair } from "../lib/subjects.js";
 import { inTurn, type Suite, type SuiteContext } from "../lib/suite.js";
 import { inOneLine } from "../lib/words.js";
-import { type Failover, measureTakeover } from "../testbed/failover.js";
+import { type Failover, FalseFailover, measureTakeover } from "../testbed/failover.js";
 import { withLab } from "../testbed/lab.js";
 import { downIntervals, reach, type Speaker } from "../testbed/speaker.js";
 
@@ -70,36 +70,58 @@ const METRICS: readonly Metric[] = [
 interface Plan {
   readonly intervalMs: number;
   readonly rate: number;
-  /** Repetitions in one session. */
-  readonly silent: number;
-  readonly others: number;
-  /** Sessions of each subject; of a quick run as many as fit into the time until then. */
+  /** How often each failure is made in a session of a full run. In a quick one: once, then as often as time allows. */
+  readonly times: Readonly<Record<Failure, number>>;
+  /** Sessions of each subject. */
   readonly sessions: number;
-  readonly untilSeconds?: number;
+  /** Up to which share of the suite's time. */
+  readonly share: number;
   /** All subjects at once, each in two labs of its own: one is cut off, the other is killed and stopped. */
   readonly together: boolean;
 }
 
+const EACH = { "silent cut": 1, "line cut": 1, "kill -9": 1, "graceful stop": 1 } as const;
+const timesOf = (silent: number, others: number): Plan["times"] => ({
+  "silent cut": silent,
+  "line cut": others,
+  "kill -9": others,
+  "graceful stop": others,
+});
+
 const QUICK_SECONDS = 100;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 36, together: false },
-  { intervalMs: 100, rate: 20_000, silent: 2, others: 1, sessions: 4, untilSeconds: 72, together: false },
-  { intervalMs: 1000, rate: 2_000, silent: 1, others: 1, sessions: 1, together: true },
+  { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.33, together: false },
+  { intervalMs: 100, rate: 20_000, times: EACH, sessions: 1, share: 0.78, together: false },
+  { intervalMs: 1000, rate: 4_000, times: EACH, sessions: 1, share: 1, together: true },
 ];
 
 const FULL: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, silent: 10, others: 4, sessions: 5, together: false },
-  { intervalMs: 100, rate: 20_000, silent: 6, others: 3, sessions: 4, together: false },
-  { intervalMs: 1000, rate: 20_000, silent: 2, others: 2, sessions: 2, together: false },
+  { intervalMs: 10, rate: 20_000, times: timesOf(10, 4), sessions: 5, share: 1, together: false },
+  { intervalMs: 100, rate: 20_000, times: timesOf(6, 3), sessions: 4, share: 1, together: false },
+  { intervalMs: 1000, rate: 20_000, times: timesOf(2, 2), sessions: 2, share: 1, together: false },
 ];
 
-/** What fails: the router's lines, or its daemon. */
-type Part = "lines" | "daemon";
-const PARTS: readonly Part[] = ["lines", "daemon"];
+/** What fails, as the report calls it, and what follows. */
+type Failure = "silent cut" | "line cut" | "kill -9" | "graceful stop";
+const COME_BACK: Readonly<Record<Failure, string>> = {
+  "silent cut": "come-back after a silent cut",
+  "line cut": "come-back after a line cut",
+  "kill -9": "come-back after a kill",
+  "graceful stop": "come-back after a stop",
+};
+const FAILURES = Object.keys(COME_BACK) as readonly Failure[];
+/** The router's lines, and its daemon: where all subjects run at once, each in a lab of its own. */
+const PARTS: readonly (readonly Failure[])[] = [FAILURES.slice(0, 2), FAILURES.slice(2)];
+/** What a session that has time left repeats: where a deadline says most, more often. */
+const REPEATED: readonly Failure[] = ["silent cut", "kill -9", "graceful stop", "silent cut", "line cut"];
 
 /** Longest that a session may send; memory is used as packets are sent. */
 const SESSION_SECONDS = 180;
-const QUIET_AFTER_MS = 150;
+const QUIET_AFTER_MS = 100;
+/** Of what was missed at first: sessions more. */
+const SECOND_TRIES = 2;
+/** A Backup that takes over by itself: as often it is waited for until it does no more. */
+const FALSE_FAILOVERS = 5;
 
 interface Session {
   readonly context: SuiteContext;
@@ -121,6 +143,9 @@ export const failover: Suite = {
     "by session, another one first in each round, so that all of them meet the same machine.",
   quickSeconds: QUICK_SECONDS,
   metrics: METRICS,
+  order: QUICK.flatMap((plan) =>
+    FAILURES.flatMap((failure) => [conditionOf(plan, failure), conditionOf(plan, COME_BACK[failure])]),
+  ),
   run: async (context) => {
     for (const plan of context.quick ? QUICK : FULL) {
       const who = plan.together ? "all subjects at once in labs of their own" : "one subject at a time";
@@ -132,95 +157,149 @@ export const failover: Suite = {
   },
 };
 
-const timeOf = ({ untilSeconds }: Plan): { untilSeconds?: number } =>
-  untilSeconds === undefined ? {} : { untilSeconds };
+/** What one subject has under one plan. */
+interface Progress {
+  readonly subject: Subject;
+  /** Whose failover and come-back were measured. */
+  readonly done: Set<Failure>;
+  /** Why sessions ended early. */
+  readonly troubles: string[];
+  /** What failed last goes last when it is tried again. */
+  failedLast: Failure | null;
+}
 
-/** Sessions of all subjects; one that never ran through is given another one, where there is time. */
+const missing = ({ done, failedLast }: Progress, part = FAILURES): Failure[] =>
+  part.filter((one) => !done.has(one)).sort((a, b) => Number(a === failedLast) - Number(b === failedLast));
+
+/** Sessions of all subjects; what one of them missed is tried again. */
 async function runPlan(context: SuiteContext, plan: Plan): Promise<void> {
-  const outcomes = new Map<Subject, Outcome[]>(context.subjects.map((subject) => [subject, []]));
-  const run = async (subject: Subject): Promise<void> => {
-    context.progress(`${subject.id}, ${plan.intervalMs} ms`);
-    const parts = plan.together
-      ? await Promise.all(PARTS.map((part) => runSession(context, subject, plan, [part])))
-      : [await runSession(context, subject, plan, PARTS)];
-    outcomes.get(subject)!.push(parts.find((outcome) => outcome !== null) ?? null);
-  };
-  const runAll = async (subjects: readonly Subject[]): Promise<void> => {
-    if (plan.together) await Promise.all(subjects.map(run));
-    else for (const subject of subjects) await run(subject);
-  };
-  const rounds = { quick: plan.sessions, full: plan.sessions, ...timeOf(plan) };
-  for (const round of context.rounds(rounds)) await runAll(inTurn(context.subjects, round));
-  if (context.hasTime(plan.untilSeconds)) {
-    await runAll(context.subjects.filter((subject) => !outcomes.get(subject)!.includes(null)));
+  const all = context.subjects.map(
+    (subject): Progress => ({ subject, done: new Set(), troubles: [], failedLast: null }),
+  );
+  for (const round of context.rounds({ quick: plan.sessions, full: plan.sessions, share: plan.share })) {
+    await sessions(context, plan, inTurn(all, round), (_own, part) => part);
   }
-  for (const [subject, all] of outcomes) {
-    const failures = all.filter((outcome) => outcome !== null);
-    const where = `${plan.intervalMs} ms`;
-    if (failures.length === all.length) context.miss(where, subject.id, failures.at(-1) ?? "no session");
-    else if (failures.length > 0) {
-      const share = `${failures.length} of ${all.length} sessions ended early`;
-      context.note(`${where}, ${subject.id}: ${share}: ${failures.join("; ")}`);
+  for (let time = 0; time < SECOND_TRIES; time++) {
+    const again = all.filter((own) => missing(own).length > 0);
+    if (again.length > 0) await sessions(context, plan, again, missing);
+  }
+  for (const { subject, done, troubles } of all) {
+    const reason = troubles.at(-1);
+    if (reason === undefined) continue;
+    for (const failure of FAILURES.filter((one) => !done.has(one))) {
+      context.miss(conditionOf(plan, failure), subject.id, reason);
+      context.miss(conditionOf(plan, COME_BACK[failure]), subject.id, reason);
     }
+    const times = troubles.length === 1 ? "a session" : `${troubles.length} sessions`;
+    context.note(`${plan.intervalMs} ms, ${subject.id}: ${times} ended early: ${troubles.join("; ")}`);
   }
 }
 
-/** Why a session ended before its end; null: it did not. */
-type Outcome = string | null;
+function conditionOf({ intervalMs }: Plan, title: string): string {
+  return `${intervalMs} ms, ${title}`;
+}
 
-async function runSession(
+/** A session of each of them: of its failures those that `wanted` chooses. */
+async function sessions(
   context: SuiteContext,
-  subject: Subject,
   plan: Plan,
-  parts: readonly Part[],
-): Promise<Outcome> {
-  const { intervalMs, rate } = plan;
+  all: readonly Progress[],
+  wanted: (own: Progress, part: readonly Failure[]) => readonly Failure[],
+): Promise<void> {
+  if (plan.together) {
+    const runs = all.flatMap((own) => PARTS.map((part) => session(context, plan, own, wanted(own, part))));
+    await Promise.all(runs);
+    return;
+  }
+  for (const [at, own] of all.entries()) {
+    // Each has an equal part of the time that is left.
+    const untilMs = performance.now() + context.leftMs(plan.share) / (all.length - at);
+    await session(context, plan, own, wanted(own, FAILURES), untilMs);
+  }
+}
+
+/** @param untilMs Until when a quick session repeats its failures. */
+async function session(
+  context: SuiteContext,
+  plan: Plan,
+  own: Progress,
+  failures: readonly Failure[],
+  untilMs = Number.NEGATIVE_INFINITY,
+): Promise<void> {
+  const { subject } = own;
+  const title = `${subject.id}, ${plan.intervalMs} ms`;
+  if (failures.length === 0 || outOfTime(context, plan, own, failures)) return;
+  context.progress(title);
   try {
     await withLab({ routers: 2 }, async (lab) => {
-      const pair = await startSubjectPair(lab, subject, { intervalMs });
-      const traffic = startTraffic(lab, { rate, capacitySeconds: SESSION_SECONDS });
+      const pair = await startSubjectPair(lab, subject, { intervalMs: plan.intervalMs });
+      const traffic = startTraffic(lab, { rate: plan.rate, capacitySeconds: SESSION_SECONDS });
       try {
         await eventually("packets flow", 5000, () => traffic.carriedBy(lab.routers[0]!.upstreamMac) > 0);
-        await disturbances({ context, lab, subject, plan, traffic, ...pair }, parts);
+        await disturbances({ context, lab, subject, plan, traffic, ...pair }, own, failures, untilMs);
       } finally {
         await traffic.stop();
       }
-      traffic.verify();
     });
-    return null;
   } catch (error) {
-    context.progress(`${subject.id}, ${intervalMs} ms: ${inOneLine(error)}`);
-    return inOneLine(error);
+    context.progress(`${title}: ${inOneLine(error)}`);
+    own.troubles.push(inOneLine(error));
   }
 }
 
-async function disturbances(session: Session, parts: readonly Part[]): Promise<void> {
-  const { plan } = session;
-  for (let run = 0; parts.includes("lines") && run < plan.silent; run++) await cut(session, "silent");
-  for (let run = 0; parts.includes("lines") && run < plan.others; run++) await cut(session, "line");
-  for (let run = 0; parts.includes("daemon") && run < plan.others; run++) {
-    await fail(session, "kill -9", "come-back after a kill", () => session.active.crash());
-    await fail(session, "graceful stop", "come-back after a stop", () => session.active.stop());
-  }
-  await session.backup.stop();
-  await session.active.stop();
+function outOfTime(context: SuiteContext, plan: Plan, own: Progress, failures: readonly Failure[]): boolean {
+  const titles = failures.filter((one) => !own.done.has(one)).flatMap((one) => [one, COME_BACK[one]]);
+  const left = titles.filter((title) => context.leavesOut(conditionOf(plan, title), own.subject.id));
+  return left.length > 0;
 }
+
+async function disturbances(
+  session: Session,
+  own: Progress,
+  failures: readonly Failure[],
+  untilMs: number,
+): Promise<void> {
+  const { context, plan } = session;
+  const make = async (failure: Failure): Promise<void> => {
+    own.failedLast = failure;
+    await MAKE[failure](session);
+    own.done.add(failure);
+    own.failedLast = null;
+  };
+  for (const failure of failures) {
+    for (let time = 0; time < plan.times[failure]; time++) await make(failure);
+  }
+  if (!context.quick) return;
+  const longestMs = new Map<Failure, number>();
+  for (let at = 0; ; at++) {
+    const failure = REPEATED[at % REPEATED.length]!;
+    const beganMs = performance.now();
+    if (beganMs + (longestMs.get(failure) ?? 3 * plan.intervalMs + LEAST_REPETITION_MS) > untilMs) return;
+    await make(failure);
+    longestMs.set(failure, performance.now() - beganMs);
+  }
+}
+
+/** What a failure and a come-back take beside the interval, about. */
+const LEAST_REPETITION_MS = 600;
+
+const MAKE: Readonly<Record<Failure, (session: Session) => Promise<void>>> = {
+  "silent cut": (session) => cut(session, "silent"),
+  "line cut": (session) => cut(session, "line"),
+  "kill -9": (session) => fail(session, "kill -9", () => session.active.crash()),
+  "graceful stop": (session) => fail(session, "graceful stop", () => session.active.stop()),
+};
 
 async function cut(session: Session, kind: CutKind): Promise<void> {
   const { lab, active } = session;
   const takeover = await takeOver(session, () => lab.cut(active.router, "both", kind));
   recordTakeover(session, `${kind} cut`, takeover);
-  await comeBack(session, `come-back after a ${kind} cut`, () => lab.restore(active.router, "both", kind));
+  await comeBack(session, `${kind} cut`, () => lab.restore(active.router, "both", kind));
 }
 
-async function fail(
-  session: Session,
-  title: string,
-  back: string,
-  disturb: () => Promise<void>,
-): Promise<void> {
-  recordTakeover(session, title, await takeOver(session, disturb));
-  await comeBack(session, back, async () => {
+async function fail(session: Session, failure: Failure, disturb: () => Promise<void>): Promise<void> {
+  recordTakeover(session, failure, await takeOver(session, disturb));
+  await comeBack(session, failure, async () => {
     session.active = await session.subject.start(session.lab, session.active.router, {
       priority: ACTIVE_PRIORITY,
       intervalMs: session.plan.intervalMs,
@@ -233,11 +312,23 @@ interface Takeover extends Failover {
 }
 
 async function takeOver(session: Session, disturb: () => Promise<unknown>): Promise<Takeover> {
-  const from = session.traffic.sent();
-  const failover = await measureTakeover({ backup: session.backup, traffic: session.traffic, disturb });
-  const report = await settled(session, from);
-  return { ...failover, ...report };
+  const { active, backup, traffic } = session;
+  for (let time = 0; ; time++) {
+    const from = traffic.sent();
+    try {
+      const failover = await measureTakeover({ backup, traffic, disturb });
+      return { ...failover, ...(await settled(session, from)) };
+    } catch (error) {
+      if (!(error instanceof FalseFailover) || time === FALSE_FAILOVERS) throw error;
+      const { context, plan, subject } = session;
+      context.note(`${plan.intervalMs} ms, ${subject.id}: a false failover between two measurements`);
+      await reach(active, "active", ROLE_BOUND_MS);
+      await reach(backup, "backup", ROLE_BOUND_MS);
+    }
+  }
 }
+
+const ROLE_BOUND_MS = 15_000;
 
 /** What became of the packets from `from` on, when those that follow have arrived too. */
 async function settled(
@@ -248,11 +339,12 @@ async function settled(
   const to = traffic.sent() + Math.ceil((plan.rate * QUIET_AFTER_MS) / 1000);
   await eventually("the host goes on sending", 10_000, () => traffic.sent() > to + plan.rate / 20);
   const { longestGap, lost, duplicated } = reportTraffic(traffic.columns(from, to));
+  traffic.verify(); // before anything of it is recorded
   return { outageUs: longestGap?.lengthUs ?? Number.NaN, lost, duplicated };
 }
 
-function recordTakeover({ context, subject, plan }: Session, title: string, takeover: Takeover): void {
-  const condition = `${plan.intervalMs} ms, ${title}`;
+function recordTakeover({ context, subject, plan }: Session, failure: Failure, takeover: Takeover): void {
+  const condition = conditionOf(plan, failure);
   const record = (metric: string, value: number): void =>
     context.record(metric, condition, subject.id, value);
   record("over", takeover.overDownIntervalUs / 1000);
@@ -263,9 +355,9 @@ function recordTakeover({ context, subject, plan }: Session, title: string, take
 }
 
 /** Router 1 returns: it becomes Active again, which should cost nobody a packet. */
-async function comeBack(session: Session, title: string, act: () => Promise<unknown>): Promise<void> {
+async function comeBack(session: Session, failure: Failure, act: () => Promise<unknown>): Promise<void> {
   const { context, subject, plan, traffic, backup } = session;
-  const boundMs = downIntervals(backup.options).activeDownUs / 1000 + 15_000;
+  const boundMs = downIntervals(backup.options).activeDownUs / 1000 + ROLE_BOUND_MS;
   const from = traffic.sent();
   const mac = session.active.router.upstreamMac;
   const carried = traffic.carriedBy(mac);
@@ -274,7 +366,7 @@ async function comeBack(session: Session, title: string, act: () => Promise<unkn
   await reach(backup, "backup", boundMs);
   await eventually("packets come through r1 again", boundMs, () => traffic.carriedBy(mac) > carried);
   const { outageUs, lost, duplicated } = await settled(session, from);
-  const condition = `${plan.intervalMs} ms, ${title}`;
+  const condition = conditionOf(plan, COME_BACK[failure]);
   context.record("outage", condition, subject.id, outageUs / 1000);
   context.record("lost", condition, subject.id, lost);
   context.record("doubled", condition, subject.id, duplicated);

@@ -221,21 +221,42 @@ function makeRoad(mac: string): void {
 
 function endToEnd(tasks: readonly Task[], far: number, frame: Uint8Array): void {
   for (const { condition, bare, filters } of tasks) {
-    const bareNs = flooded(condition, bare, far, frame);
+    const bareNs = floodedOrNot(condition, bare, far, frame);
     for (const filter of filters) {
-      const ns = flooded(condition, filter, far, frame);
+      const ns = floodedOrNot(condition, filter, far, frame);
+      if (ns === null || bareNs === null) continue;
       say({ metric: "added", condition, subject: filter.name, value: ns - bareNs });
     }
   }
 }
 
+/** Null when it did not come about; why, is said then. The next round tries again. */
+function floodedOrNot(condition: string, filter: Filter, far: number, frame: Uint8Array): number | null {
+  try {
+    return flooded(condition, filter, far, frame);
+  } catch (error) {
+    say({ gap: condition, subject: filter.name, reason: lastLine(error) });
+    return null;
+  }
+}
+
+const lastLine = (error: unknown): string =>
+  String((error as Error).message)
+    .trim()
+    .split("\n")
+    .at(-1) ?? "";
+
 /** With the filter in their way. @returns nanoseconds of a packet. */
 function flooded(condition: string, { name, start }: Filter, far: number, frame: Uint8Array): number {
   const end = start();
   const before = passed();
-  const samples = Array.from({ length: FLOODS }, () => flood(far, frame));
-  const after = passed();
-  end();
+  let [samples, after]: [readonly number[], Passed] = [[], before];
+  try {
+    samples = Array.from({ length: FLOODS }, () => flood(far, frame));
+    after = passed();
+  } finally {
+    end();
+  }
   const [received, sent] = [after.received - before.received, after.sent - before.sent];
   const all = FLOODS * FRAMES;
   // What the ring had no room for cost nothing: then the figure means nothing.
@@ -255,22 +276,27 @@ function usable(task: Task): Task {
       start()();
       return true;
     } catch (error) {
-      const reason = String((error as Error).message)
-        .trim()
-        .split("\n")
-        .at(-1);
-      say({ gap: task.condition, subject: name, reason });
+      say({ gap: task.condition, subject: name, reason: lastLine(error) });
       return false;
     }
   };
   return { ...task, filters: task.filters.filter(works) };
 }
 
+/** Without a road only the programs by themselves are measured. */
+function openRoad(mac: string): { readonly tasks: readonly Task[]; readonly far: number } {
+  try {
+    makeRoad(mac);
+    return { tasks: tasksOf(ifindexOf("lan0"), mac).map(usable), far: ifindexOf("far0") };
+  } catch (error) {
+    for (const gap of ["dropped", "forwarded"]) say({ gap, subject: "firsthop", reason: lastLine(error) });
+    return { tasks: [], far: 0 };
+  }
+}
+
 function measure(): void {
   const mac = virtualMac("ipv4", 10);
-  makeRoad(mac);
-  const tasks = tasksOf(ifindexOf("lan0"), mac).map(usable);
-  const far = ifindexOf("far0");
+  const { tasks, far } = openRoad(mac);
   let longestMs = 0;
   for (let round = 0; round < rounds; round++) {
     const beganMs = performance.now();

@@ -32,6 +32,9 @@ export interface Failover {
   readonly duplicated: number;
 }
 
+/** The Backup took over before anything had been disturbed: there is nothing to measure, but a false failover. */
+export class FalseFailover extends Error {}
+
 export interface TakeoverPlan {
   readonly backup: Speaker;
   readonly traffic: Traffic;
@@ -39,7 +42,10 @@ export interface TakeoverPlan {
   readonly disturb: () => Promise<unknown>;
 }
 
-/** Lets the Active fail, and measures until the Backup is Active and carries the packets. */
+/**
+ * Lets the Active fail, and measures until the Backup is Active and carries the packets.
+ * @throws FalseFailover before anything is disturbed.
+ */
 export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan): Promise<Failover> {
   const { activeDownUs, skewUs } = downIntervals(backup.options);
   const boundMs = activeDownUs / 1000 + 10_000;
@@ -52,7 +58,7 @@ export async function measureTakeover({ backup, traffic, disturb }: TakeoverPlan
     const from = traffic.sent();
     const beginUs = instrumentNowUs();
     if (readAdverts(capture.frames()).some((advert) => advert.outgoing)) {
-      throw new Error(`${backup.router.name} spoke although nothing had failed`);
+      throw new FalseFailover(`${backup.router.name} spoke although nothing had failed`);
     }
     await disturb();
     let firstPacketUs = Number.NaN;

@@ -78,7 +78,16 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
   const zebra = start("zebra");
   const log = (): string => `${zebra.output()}\n${vrrpd?.output() ?? ""}`;
   let vrrpd: ReturnType<LabRouter["spawn"]> | undefined;
-  await eventually("zebra listens", START_BOUND_MS, () => existsSync(`${base}/zserv.api`), log);
+  const running = (child: typeof zebra): true => {
+    if (child.running()) return true;
+    throw new Error(`FRR ended at once: ${child.output().trim().split("\n").at(-1)}`);
+  };
+  await eventually(
+    "zebra listens",
+    START_BOUND_MS,
+    () => running(zebra) && existsSync(`${base}/zserv.api`),
+    log,
+  );
   vrrpd = start("vrrpd");
   const state = async (): Promise<SpeakerState> => {
     if (!vrrpd?.running()) return "other";
@@ -86,7 +95,13 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
     const answer = await router.run(VTYSH, ...command).catch(() => "[]");
     return stateFrom(answer.trim() || "[]", options.family);
   };
-  await eventually("vrrpd took up its work", START_BOUND_MS, async () => (await state()) !== "other", log);
+  const begun = vrrpd;
+  await eventually(
+    "vrrpd took up its work",
+    START_BOUND_MS,
+    async () => running(begun) && (await state()) !== "other",
+    log,
+  );
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     for (const pid of familyProcesses(base)) killQuietly(pid, signal);
     await eventually("FRR ends", STOP_BOUND_MS, () => !vrrpd?.running() && !zebra.running(), log);

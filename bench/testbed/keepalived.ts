@@ -80,7 +80,10 @@ export const startKeepalived: StartSpeaker = async (lab, router, given) => {
   await eventually(
     "keepalived took up its work",
     START_BOUND_MS,
-    () => keepalivedState(log()) !== "other",
+    () => {
+      if (!child.running()) throw new Error(`keepalived ended at once: ${log().trim().split("\n").at(-1)}`);
+      return keepalivedState(log()) !== "other";
+    },
     log,
   );
   const speaker: Speaker = {

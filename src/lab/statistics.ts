@@ -144,10 +144,14 @@ export function strip(columns: TrafficColumns, beginUs: number, endUs: number, c
   return cells;
 }
 
-/** The value below which `share` (0..1) of the sorted values lie. */
+/** 0.9 of 30 is 27, whatever their product is in binary. */
+const RANK_GRAIN = 1e-6;
+
+/** The nearest rank: the least of the sorted values that at least `share` (0..1) of them do not exceed. */
 export function quantile(sorted: readonly number[], share: number): number {
   if (sorted.length === 0) return Number.NaN;
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  const rank = Math.ceil(share * sorted.length - RANK_GRAIN);
+  return sorted[Math.max(0, rank - 1)]!;
 }
 
 export function median(values: readonly number[]): number {

@@ -106,7 +106,9 @@ export interface Capture {
   /** Frames in order of capture, from index `from`. */
   frames(from?: number): SeenFrame[];
   count(): number;
-  /** Throws when frames were lost to the measurement. */
+  /** Frames that were lost to the measurement. */
+  lost(): number;
+  /** Throws when there are any. */
   verify(): void;
   /** Waits for what is under way, and ends. Frames stay readable. */
   stop(): Promise<void>;
@@ -118,6 +120,8 @@ export interface CaptureOptions {
   /** Whether frames that leave there count too. Default false. */
   readonly outgoing?: boolean;
   readonly snapLength?: number;
+  /** How long a frame may wait before it is counted, default 4 ms. The longer, the later may the reader be. */
+  readonly waitMs?: number;
   /** Frames in all, default 1,000,000. */
   readonly capacity?: number;
 }
@@ -152,8 +156,13 @@ function capture(
     filter: options.filter ?? VRRP_FILTER,
     outgoing: options.outgoing ?? false,
     snapLength: options.snapLength ?? 128,
+    ...(options.waitMs ? { waitMs: options.waitMs } : {}),
     capacity: options.capacity ?? 1_000_000,
   });
+  const lost = (): number => {
+    const { overflowed, droppedByKernel } = native.status();
+    return overflowed + droppedByKernel;
+  };
   return {
     count: () => native.status().captured,
     frames: (from = 0) => {
@@ -166,14 +175,12 @@ function capture(
         octets: batch.octets.subarray(at * batch.snapLength, at * batch.snapLength + batch.captured[at]!),
       }));
     },
+    lost,
     verify: () => {
-      const { overflowed, droppedByKernel } = native.status();
-      if (overflowed + droppedByKernel > 0) {
-        throw new FirsthopError("LAB_FAILED", `the capture lost ${overflowed + droppedByKernel} frames`);
-      }
+      if (lost() > 0) throw new FirsthopError("LAB_FAILED", `the capture lost ${lost()} frames`);
     },
     stop: async () => {
-      await pause(SETTLE_MS);
+      await pause(SETTLE_MS + (options.waitMs ?? 0));
       native.stop();
     },
   };

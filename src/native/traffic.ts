@@ -95,6 +95,8 @@ export interface FrameCaptureOptions extends TrafficPlace {
   readonly outgoing?: boolean;
   /** Octets kept of each frame, 14..2048, default 128. */
   readonly snapLength?: number;
+  /** How long a frame may wait before it is read, 1..1000 ms, default 4. The longer, the later may the reader be. */
+  readonly waitMs?: number;
   /** Frames in all; later ones are counted as overflowed. */
   readonly capacity: number;
 }

@@ -1,7 +1,7 @@
 /** `npm run bench` as a user runs it, as short as it gets: figures, a report, nothing left behind. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,4 +80,36 @@ describe("npm run bench", () => {
     expect(peer.output()).toContain('no peer is called "nobody": there are keepalived-vmac,');
     expect(help.output()).toContain("--against");
   });
+
+  it("says before it measures what it could not do afterwards", async () => {
+    const runs = [
+      bench("micro", "--write-docs"),
+      bench("micro", "--against", "no-such-revision"),
+      bench("--report", join(out, "nothing")),
+      bench("micro", "--quick", "--out", join(RUN, "no-directory")),
+    ];
+    const codes = await Promise.all(runs.map((run) => run.end));
+    const [docs, revision, report, directory] = runs.map((run) => run.output());
+    expect(codes.slice(0, 3)).toEqual([2, 2, 2]);
+    expect(docs).toContain("it takes a run of all of them");
+    expect(revision).toContain('git knows no revision "no-such-revision"');
+    expect(report).toContain("--report takes the directory of a run");
+    // As root it gets as far as the directory; else it says first that it wants to be root.
+    expect(codes[3]).toBe(1);
+    expect(directory).toMatch(/^✗ .*(?:ENOTDIR|root)/m);
+  }, 60_000);
+
+  netnsTest(
+    "removes what a killed run left",
+    [],
+    async () => {
+      const left = join(tmpdir(), "firsthop-bench-4194305-abcdef"); // no process has this number
+      mkdirSync(join(left, "abc1234"), { recursive: true });
+      const run = bench("start", "--quick", "--peers", "none", "--out", out);
+      await eventually("it is gone", 60_000, () => !existsSync(left), run.output);
+      run.child.kill("SIGTERM");
+      expect(await run.end).toBe(143);
+    },
+    120_000,
+  );
 });

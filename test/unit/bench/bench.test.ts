@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { compareSubjects } from "../../../bench/lib/compare.js";
+import { spentIn } from "../../../bench/lib/crowd-run.js";
 import { deviations, extremes, thinByRank } from "../../../bench/lib/crowd-watch.js";
 import { BEGIN, END, writeResults } from "../../../bench/lib/docs.js";
 import { readTicks } from "../../../bench/lib/machine.js";
@@ -10,10 +11,8 @@ import { stripPlot } from "../../../bench/lib/plot.js";
 import { judgePromises } from "../../../bench/lib/promises.js";
 import { buildReport } from "../../../bench/lib/report.js";
 import { scaleFor } from "../../../bench/lib/scales.js";
-import { inTurn, runSuite, type Suite } from "../../../bench/lib/suite.js";
 import { figure, summarise } from "../../../bench/lib/summary.js";
-import { SUITES } from "../../../bench/suites/index.js";
-import { falseFailovers } from "../../../bench/suites/timing.js";
+import { falseFailovers, missingOf } from "../../../bench/suites/timing.js";
 import { membersOf } from "../../../bench/testbed/field.js";
 import type { SeenAdvert } from "../../../src/lab/traffic.js";
 
@@ -73,12 +72,12 @@ const series = (subject: string, samples: number[], condition = "idle"): Series 
 describe("summarise", () => {
   it("gives quantiles, and tails only where enough samples speak for them", () => {
     const thousand = Array.from({ length: 1000 }, (_, index) => 999 - index);
-    expect(summarise(thousand)).toMatchObject({ count: 1000, least: 0, median: 499.5, p90: 900, p99: 990 });
+    expect(summarise(thousand)).toMatchObject({ count: 1000, least: 0, median: 499.5, p90: 899, p99: 989 });
     expect(summarise(thousand)).toMatchObject({
-      p999: 999,
+      p999: 998,
       most: 999,
-      lowerQuartile: 250,
-      upperQuartile: 750,
+      lowerQuartile: 249,
+      upperQuartile: 749,
     });
     expect(summarise([1, 2, 3])).toMatchObject({ p99: null, p999: null, median: 2 });
     expect(summarise([])).toBeNull();
@@ -152,6 +151,22 @@ describe("buildReport", () => {
     expect(markdown).toContain("- a note");
   });
 
+  it("marks figures about which there is something to know", () => {
+    const gap = { suite: "made-up", condition: "idle", subject: "before", reason: "it limped" };
+    const [suite] = result.suites;
+    const marked = { ...result, suites: [{ ...suite!, gaps: [gap] }] };
+    const text = buildReport(marked, null).markdown;
+    expect(text).toContain("| idle | 2 / 3 | 1 / 1 † |");
+    expect(text).toContain("- †: before, idle: it limped");
+  });
+
+  it("names what a quick run had no time for", () => {
+    expect(buildReport({ ...result, leftOut: ["micro"] }, null).markdown).toContain(
+      "**Its time did not suffice for**: micro.",
+    );
+    expect(markdown).not.toContain("did not suffice");
+  });
+
   it("has a table with a column for each subject, those without figures too, and a row for each series", () => {
     const rows = markdown.split("\n").filter((line) => line.startsWith("| idle |"));
     expect(markdown).toMatch(/\| firsthop \| before \| keepalived \|/);
@@ -209,6 +224,40 @@ describe("judgePromises", () => {
     expect(markdown).toContain("| 0.450 ms |  | **not met**: 0.050 ms over |");
   });
 
+  it("holds against both real-time variants, and against who is scheduled as packaged by half", () => {
+    const deviation = (subject: string, ms: number): Series => ({
+      ...{ suite: "timing", metric: "deviation", condition: "cpu load", subject, samples: [ms] },
+    });
+    const peers = ["keepalived-vmac", "keepalived", "frr", "keepalived-vmac-rt", "keepalived-rt"];
+    const kept = judged([deviation("firsthop", 0.5), ...peers.map((peer) => deviation(peer, 0.9))]);
+    expect(kept.map(({ limit, kept: met }) => [limit, met])).toEqual([
+      ...[0, 1, 2].map(() => [0.45, false]),
+      ...[0, 1].map(() => [1.1, true]),
+    ]);
+  });
+
+  it("finds a false failover wherever there was one", () => {
+    const found = (metric: string, condition: string, times: number): Series => ({
+      ...{ suite: "timing", metric, condition, subject: "firsthop", samples: [times] },
+    });
+    const quiet = found("false", "idle", 0);
+    expect(judged([quiet, found("blocked-false", "blocked JavaScript", 1)])).toMatchObject([
+      { found: 1, kept: false, remark: "blocked JavaScript" },
+    ]);
+    expect(judged([quiet, found("blocked-false", "blocked JavaScript", 0)])).toMatchObject([{ kept: true }]);
+  });
+
+  it("takes the memory after the start and at work", () => {
+    const memory = (suite: string, condition: string, mb: number): Series => ({
+      ...{ suite, metric: "memory", condition, subject: "firsthop", samples: [mb] },
+    });
+    const both = [
+      memory("start", "255 virtual routers", 70),
+      memory("cpu", "255 virtual routers, 10 ms", 81),
+    ];
+    expect(judged(both)).toMatchObject([{ found: 81, kept: false, remark: "cpu" }]);
+  });
+
   it("does not take a virtual router without a successor for a fast one", () => {
     const crowd = (metric: string, samples: number[]): Series => ({
       ...{ suite: "scale", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
@@ -216,52 +265,6 @@ describe("judgePromises", () => {
     expect(judged([crowd("failover", [1, 2]), crowd("notTakenOver", [3])])).toMatchObject([
       { found: 3, limit: 0, remark: "not taken over", kept: false },
     ]);
-  });
-});
-
-describe("runSuite", () => {
-  const suite = (run: Suite["run"]): Suite => ({
-    name: "made-up",
-    title: "",
-    about: "",
-    quickSeconds: 60,
-    metrics: [METRIC],
-    run,
-  });
-  const settings = {
-    quick: true,
-    subjects: [],
-    progress: () => undefined,
-    watchNoise: () => async () => ({ absent: "not watched" }),
-  };
-
-  it("keeps what was measured before something went wrong", async () => {
-    const result = await runSuite(
-      suite(async ({ record }) => {
-        record("time", "idle", "firsthop", 1);
-        throw new Error("gone");
-      }),
-      settings,
-    );
-    expect(result).toMatchObject({ failed: "gone", series: [{ samples: [1] }] });
-  });
-
-  it("repeats a quick measurement while there is time, and once at least", async () => {
-    const counts: number[] = [];
-    await runSuite(
-      suite(async ({ rounds }) => {
-        for (const untilSeconds of [60, 0]) {
-          counts.push([...rounds({ quick: 3, full: 9, untilSeconds })].length);
-        }
-      }),
-      settings,
-    );
-    expect(counts).toEqual([3, 1]);
-  });
-
-  it("leaves a minute and more of ten to the build of a fresh clone", () => {
-    expect(SUITES.reduce((sum, { quickSeconds }) => sum + quickSeconds, 0)).toBeLessThanOrEqual(520);
-    expect(inTurn([1, 2, 3], 4)).toEqual([2, 3, 1]);
   });
 });
 
@@ -388,6 +391,38 @@ describe("what is read off the wire", () => {
     expect(new Set(members.map((one) => `${one.interface}/${one.vrid}/${one.family}`)).size).toBe(4096);
     expect(new Set(members.map((one) => one.address)).size).toBe(4096);
     expect(Math.max(...members.map((one) => one.vrid))).toBe(128);
+  });
+
+  it("misses an advertisement that did not come, and none that was early, late or at the edge", () => {
+    const due = Array.from({ length: 100 }, (_, at) => 5_000 + 10_000 * at);
+    expect(missingOf(due, 0, 1_000_000)).toBe(0);
+    expect(missingOf(due, 4_000, 1_003_000)).toBe(0);
+    expect(
+      missingOf(
+        due.map((us, at) => us + (at % 2 === 0 ? 3_000 : -3_000)),
+        0,
+        1_000_000,
+      ),
+    ).toBe(0);
+    expect(missingOf(due.toSpliced(40, 2), 0, 1_000_000)).toBe(20);
+    expect(missingOf(due.slice(10), 0, 1_000_000)).toBe(100);
+    expect(missingOf(due.slice(0, -10), 0, 1_000_000)).toBe(100);
+    expect(missingOf([], 0, 1_000_000)).toBe(1000);
+    const slow = Array.from({ length: 91 }, (_, at) => 11_000 * at);
+    expect(missingOf(slow, 0, 1_000_000)).toBeCloseTo(90, 0);
+  });
+
+  it("counts what came within a slice, whenever it was read", () => {
+    const slices = [
+      { beginUs: 0, endUs: 500_000, seconds: [0.1, 0.2] },
+      { beginUs: 500_000, endUs: 1_000_000, seconds: [0.1, 0.2] },
+      { beginUs: 1_000_000, endUs: 1_500_000, seconds: [0.1, 0.2] },
+    ];
+    const adverts = Array.from({ length: 75 }, (_, at) => ({ atUs: 10_000 * at }));
+    expect(spentIn({ count: 1, intervalMs: 10 }, slices, adverts)).toEqual([
+      { perMillion: [2000, 4000], sharePercent: 100 },
+      { perMillion: [4000, 8000], sharePercent: 50 },
+    ]);
   });
 
   it("reads the machine's ticks", () => {

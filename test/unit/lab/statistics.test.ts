@@ -115,10 +115,18 @@ describe("median and quantile", () => {
     expect(median([3, 1, 2])).toBe(2);
     expect(median([4, 1, 2, 3])).toBe(2.5);
   });
-  it("gives the value below which a share lies", () => {
-    const sorted = Array.from({ length: 1000 }, (_, at) => at);
+  it("gives the least value that a share does not exceed", () => {
+    const sorted = Array.from({ length: 1000 }, (_, at) => at + 1);
     expect(quantile(sorted, 0.999)).toBe(999);
     expect(quantile(sorted, 0.5)).toBe(500);
+    expect(quantile([7], 0.999)).toBe(7);
     expect(quantile([], 0.5)).toBeNaN();
+  });
+  it("calls nine of ten what nine of ten keep", () => {
+    for (const tens of [1, 2, 3, 7]) {
+      const sorted = Array.from({ length: 10 * tens }, (_, at) => (at < 9 * tens ? 1 : 99));
+      expect(quantile(sorted, 0.9)).toBe(1);
+    }
+    expect(quantile([1, 1, 1, 1, 99], 0.9)).toBe(99);
   });
 });

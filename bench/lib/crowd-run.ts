@@ -1,0 +1,140 @@
+/** The course of a measurement of many virtual routers: waiting until they are what they should be, and counting. */
+import { instrumentNowUs, type SeenAdvert } from "../../src/lab/traffic.js";
+import { pause } from "../../src/lab/wait.js";
+import type { Crowd } from "../testbed/crowd.js";
+import type { CrowdSize } from "../testbed/field.js";
+import { extremes, WATCH_LAG_MS, type Watch } from "./crowd-watch.js";
+import type { Subject } from "./subjects.js";
+
+export interface CrowdPlan extends CrowdSize {
+  readonly intervalMs: number;
+  readonly quick: boolean;
+  /** The bound of a wait, shorter where the time of the run ends. */
+  withinMs(boundMs: number): number;
+}
+
+/** Both crowds, and what is heard at each end: at one what the Backup says, at two what the Active says. */
+export interface Crowds {
+  readonly active: Crowd;
+  readonly backup: Crowd;
+  readonly atOne: Watch;
+  readonly atTwo: Watch;
+}
+
+/** A crowd is complete when all speak, and as often as is due, or as often as in the half second before. */
+const ALL_DUE = 0.95;
+const STEADY = 0.03;
+const LOOK_MS = 500;
+/** A Backup that goes on speaking beside the Active is waited for so long. */
+const QUIET_BOUND_MS = { quick: 4000, full: 60_000 } as const;
+
+/** How long a crowd may take to start, or to become Backup. */
+function boundMs({ count, quick, withinMs }: CrowdPlan): number {
+  return withinMs((quick ? 10_000 : 60_000) + (quick ? 8 : 30) * count);
+}
+
+/** Longer than an Active_Down_Interval: a Backup that says nothing meanwhile is one. */
+export const restMs = ({ intervalMs }: CrowdPlan): number => Math.max(LOOK_MS, 5 * intervalMs);
+
+/** Why a crowd is not measured in a quick run; null: it is. */
+export function whyTooMany(_subject: Subject, _plan: CrowdPlan): string | null {
+  return null;
+}
+
+/**
+ * Waits until all speak, as often as they ever will.
+ * @returns null then; how many did, when the others do not begin.
+ * @throws when none of them does, or its processes have ended.
+ */
+export async function whyIncomplete(
+  plan: CrowdPlan,
+  watch: Watch,
+  crowd: Crowd,
+  all = plan.count,
+): Promise<string | null> {
+  const due = (plan.count * LOOK_MS) / plan.intervalMs;
+  let [heard, speaking] = [0, 0];
+  let speakers: ReadonlySet<string> = new Set();
+  const log = (): string => crowd.log().trimEnd().split("\n").slice(-2).join(" | ");
+  const complete = async (): Promise<boolean> => {
+    if (crowd.processes().length === 0) throw new Error(`it ended: ${log()}`);
+    const [mark, beginUs, before] = [watch.mark(), instrumentNowUs(), heard];
+    await pause(LOOK_MS + WATCH_LAG_MS);
+    const since = watch.since(mark).filter(({ atUs }) => atUs >= beginUs && atUs < beginUs + 1000 * LOOK_MS);
+    heard = since.length;
+    const now = new Set(extremes(since).keys());
+    speaking = new Set([...speakers, ...now]).size; // one that is slow may be silent for longer than a look
+    speakers = now;
+    const steady = Math.abs(heard - before) <= STEADY * due;
+    return speaking >= all && (heard >= ALL_DUE * due || steady);
+  };
+  const limitMs = boundMs(plan);
+  const giveUpAt = performance.now() + limitMs;
+  while (!(await complete())) {
+    if (performance.now() < giveUpAt) continue;
+    const said =
+      `${speaking} of ${all} advertised after ${Math.round(limitMs / 1000)} s, ` +
+      `${heard} times in half a second of ${Math.round(due)}`;
+    if (speaking === 0) throw new Error(`${said}; its log ends: ${log()}`);
+    return said;
+  }
+  return null;
+}
+
+/**
+ * Waits until all virtual routers of the Backup are that, and say nothing for longer than their Active_Down_Interval.
+ * @returns null then; else what it does, when it goes on with it.
+ */
+export async function whyRestless(plan: CrowdPlan, atOne: Watch, backup: Crowd): Promise<string | null> {
+  if (backup.standingBy() === null) await pause(Math.min(5000, 500 + plan.count));
+  const giveUpAt = performance.now() + boundMs(plan);
+  while ((backup.standingBy() ?? plan.count) < plan.count) {
+    if (backup.processes().length === 0) throw new Error(`the Backup ended: ${backup.log().slice(-200)}`);
+    if (performance.now() > giveUpAt) return `only ${backup.standingBy()} of ${plan.count} became Backup`;
+    await pause(100);
+  }
+  const quietAt = performance.now() + QUIET_BOUND_MS[plan.quick ? "quick" : "full"];
+  let said = 0;
+  do {
+    const mark = atOne.mark();
+    await pause(restMs(plan));
+    said = extremes(atOne.since(mark)).size;
+    if (said === 0) return null;
+  } while (performance.now() < quietAt);
+  return (
+    `as Backup ${said} of ${plan.count} spoke beside the Active within ${restMs(plan)} ms: ` +
+    "its figures hold that work, and its failover is that of the others"
+  );
+}
+
+/** A stretch of time, and what each crowd used of the processors meanwhile. */
+export interface Slice {
+  readonly beginUs: number;
+  readonly endUs: number;
+  readonly seconds: readonly number[];
+}
+
+export interface Spent {
+  /** Seconds of each crowd for a million advertisements. */
+  readonly perMillion: readonly number[];
+  readonly sharePercent: number;
+}
+
+/** What the slices cost for each advertisement that came within them. */
+export function spentIn(
+  { count, intervalMs }: Pick<CrowdPlan, "count" | "intervalMs">,
+  slices: readonly Slice[],
+  adverts: readonly Pick<SeenAdvert, "atUs">[],
+): Spent[] {
+  return slices.flatMap(({ beginUs, endUs, seconds }) => {
+    const heard = adverts.filter(({ atUs }) => atUs >= beginUs && atUs < endUs).length;
+    if (heard === 0) return [];
+    const due = (count * (endUs - beginUs)) / 1000 / intervalMs;
+    return [
+      {
+        perMillion: seconds.map((used) => (used * 1e6) / heard),
+        sharePercent: Math.min(100, (100 * heard) / due),
+      },
+    ];
+  });
+}

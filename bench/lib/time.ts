@@ -1,0 +1,49 @@
+/** The time of a quick run: shared out among its suites, and when it ends whatever happens. Pure. */
+
+/** What a quick run of one suite, or of several together, may take beyond what they declare before it gives things up. */
+const GRACE = 1.15;
+/** Of what a suite declares, the share that is kept for it while those before it are late. */
+const KEPT_SHARE = 0.6;
+/** A quick run ends within ten minutes, the build of a fresh clone included: the last measurement ends by then. */
+export const WHOLE_RUN_MS = 570_000;
+
+/** Milliseconds on the clock of `performance.now()`. */
+export interface TimeFrame {
+  /** No repetition that might end later begins. */
+  readonly softEndMs: number;
+  /** Nothing at all begins after it: what is missing then is left out, with that as its reason. */
+  readonly hardEndMs: number;
+}
+
+export const UNBOUNDED: TimeFrame = {
+  softEndMs: Number.POSITIVE_INFINITY,
+  hardEndMs: Number.POSITIVE_INFINITY,
+};
+
+export interface RunClock {
+  /** When the first suite began. */
+  readonly beganMs: number;
+  /** When the command began, a build that it had to do first included. */
+  readonly commandBeganMs: number;
+}
+
+/** When a quick run of suites that declare so many seconds must have measured what it measures. */
+export function hardEnd(declared: readonly number[], { beganMs, commandBeganMs }: RunClock): number {
+  return Math.min(beganMs + 1000 * GRACE * sum(declared), commandBeganMs + WHOLE_RUN_MS);
+}
+
+/**
+ * The time frame of suite number `at`. What earlier ones did not use it may use; what they used too much it makes good
+ * by fewer repetitions.
+ */
+export function timeFrame(declared: readonly number[], at: number, clock: RunClock): TimeFrame {
+  const later = 1000 * sum(declared.slice(at + 1));
+  return {
+    softEndMs: clock.beganMs + 1000 * sum(declared) - later,
+    hardEndMs: hardEnd(declared, clock) - KEPT_SHARE * later,
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((all, one) => all + one, 0);
+}
