@@ -9,8 +9,8 @@ import type { Subject } from "./subjects.js";
 export interface CrowdPlan extends CrowdSize {
   readonly intervalMs: number;
   readonly quick: boolean;
-  /** The bound of a wait, shorter where the time of the run ends. */
-  withinMs(boundMs: number): number;
+  /** Whether the time of the run is over: then nothing is waited for any more. */
+  isOver(): boolean;
 }
 
 /** Both crowds, and what is heard at each end: at one what the Backup says, at two what the Active says. */
@@ -29,34 +29,33 @@ const LOOK_MS = 500;
 const QUIET_BOUND_MS = { quick: 4000, full: 60_000 } as const;
 
 /** How long a crowd may take to start, or to become Backup. */
-function boundMs({ count, quick, withinMs }: CrowdPlan): number {
-  return withinMs((quick ? 10_000 : 60_000) + (quick ? 8 : 30) * count);
+const boundMs = ({ count, quick }: CrowdPlan): number => (quick ? 10_000 : 60_000) + (quick ? 8 : 30) * count;
+
+function throwIfOver(plan: CrowdPlan, said: string): void {
+  if (plan.isOver()) throw new Error(`the time of a quick run was over when ${said}`);
 }
 
 /** Longer than an Active_Down_Interval: a Backup that says nothing meanwhile is one. */
 export const restMs = ({ intervalMs }: CrowdPlan): number => Math.max(LOOK_MS, 5 * intervalMs);
 
+const MOST_OF_FRR = 1000;
+
 /** Why a crowd is not measured in a quick run; null: it is. */
-export function whyTooMany(_subject: Subject, _plan: CrowdPlan): string | null {
-  return null;
+export function whyTooMany(
+  { make }: Pick<Subject, "make">,
+  { count }: Pick<CrowdPlan, "count">,
+): string | null {
+  if (make !== "frr" || count <= MOST_OF_FRR) return null;
+  return `left out of the quick run: ${2 * count} devices have to be made beforehand, and it never got them all to speak`;
 }
 
-/**
- * Waits until all speak, as often as they ever will.
- * @returns null then; how many did, when the others do not begin.
- * @throws when none of them does, or its processes have ended.
- */
-export async function whyIncomplete(
-  plan: CrowdPlan,
-  watch: Watch,
-  crowd: Crowd,
-  all = plan.count,
-): Promise<string | null> {
+/** Waits until all speak, as often as they ever will. @throws when they don't. */
+export async function complete(plan: CrowdPlan, watch: Watch, crowd: Crowd, all = plan.count): Promise<void> {
   const due = (plan.count * LOOK_MS) / plan.intervalMs;
   let [heard, speaking] = [0, 0];
   let speakers: ReadonlySet<string> = new Set();
   const log = (): string => crowd.log().trimEnd().split("\n").slice(-2).join(" | ");
-  const complete = async (): Promise<boolean> => {
+  const isComplete = async (): Promise<boolean> => {
     if (crowd.processes().length === 0) throw new Error(`it ended: ${log()}`);
     const [mark, beginUs, before] = [watch.mark(), instrumentNowUs(), heard];
     await pause(LOOK_MS + WATCH_LAG_MS);
@@ -70,41 +69,45 @@ export async function whyIncomplete(
   };
   const limitMs = boundMs(plan);
   const giveUpAt = performance.now() + limitMs;
-  while (!(await complete())) {
-    if (performance.now() < giveUpAt) continue;
-    const said =
-      `${speaking} of ${all} advertised after ${Math.round(limitMs / 1000)} s, ` +
-      `${heard} times in half a second of ${Math.round(due)}`;
-    if (speaking === 0) throw new Error(`${said}; its log ends: ${log()}`);
-    return said;
+  while (!(await isComplete())) {
+    const said = `${speaking} of ${all} advertised, ${heard} times in half a second of ${Math.round(due)}`;
+    throwIfOver(plan, said);
+    if (performance.now() > giveUpAt) {
+      throw new Error(`after ${Math.round(limitMs / 1000)} s ${said}; its log ends: ${log()}`);
+    }
   }
-  return null;
 }
 
-/**
- * Waits until all virtual routers of the Backup are that, and say nothing for longer than their Active_Down_Interval.
- * @returns null then; else what it does, when it goes on with it.
- */
-export async function whyRestless(plan: CrowdPlan, atOne: Watch, backup: Crowd): Promise<string | null> {
+export interface Rest {
+  /** All are Backup, whether they keep silent or not. */
+  readonly ready: boolean;
+  /** What they do instead; null: they rest. */
+  readonly remark: string | null;
+}
+
+/** Waits until all virtual routers of the Backup are that, and silent for longer than their Active_Down_Interval. */
+export async function atRest(plan: CrowdPlan, atOne: Watch, backup: Crowd): Promise<Rest> {
   if (backup.standingBy() === null) await pause(Math.min(5000, 500 + plan.count));
   const giveUpAt = performance.now() + boundMs(plan);
   while ((backup.standingBy() ?? plan.count) < plan.count) {
+    const remark = `only ${backup.standingBy()} of ${plan.count} became Backup`;
     if (backup.processes().length === 0) throw new Error(`the Backup ended: ${backup.log().slice(-200)}`);
-    if (performance.now() > giveUpAt) return `only ${backup.standingBy()} of ${plan.count} became Backup`;
+    throwIfOver(plan, remark);
+    if (performance.now() > giveUpAt) return { ready: false, remark };
     await pause(100);
   }
   const quietAt = performance.now() + QUIET_BOUND_MS[plan.quick ? "quick" : "full"];
-  let said = 0;
-  do {
+  for (;;) {
     const mark = atOne.mark();
     await pause(restMs(plan));
-    said = extremes(atOne.since(mark)).size;
-    if (said === 0) return null;
-  } while (performance.now() < quietAt);
-  return (
-    `as Backup ${said} of ${plan.count} spoke beside the Active within ${restMs(plan)} ms: ` +
-    "its figures hold that work, and its failover is that of the others"
-  );
+    const speaking = extremes(atOne.since(mark)).size;
+    if (speaking === 0) return { ready: true, remark: null };
+    if (performance.now() < quietAt) continue;
+    const remark =
+      `as Backup ${speaking} of ${plan.count} spoke beside the Active within ${restMs(plan)} ms: ` +
+      "its figures hold that work, and its failover is that of the others";
+    return { ready: true, remark };
+  }
 }
 
 /** A stretch of time, and what each crowd used of the processors meanwhile. */

@@ -24,8 +24,8 @@ export interface SuiteContext {
    * before each measurement.
    */
   leavesOut(condition: string, subject: string): boolean;
-  /** The bound of a wait: as given, or shorter where a quick run ends before. */
-  withinMs(boundMs: number): number;
+  /** Whether a quick run's time is over as a whole: nothing is waited for any more. */
+  isOver(): boolean;
   /** Two revisions are compared: everything is done often enough for that. */
   readonly compares: boolean;
   /** Those that are there, in the order of the report. */
@@ -75,8 +75,6 @@ export interface SuiteSettings {
 const OUT_OF_TIME = "left out: the time of a quick run was over";
 const ENDED_EARLY =
   "the time of a quick run was over before this suite's end: what was measured until then is here";
-/** A wait that a quick run's end makes shorter still lasts so long. */
-const LEAST_WAIT_MS = 1000;
 
 /** Runs a suite. It does not throw: what went wrong stands in the result, beside what was measured until then. */
 export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<SuiteResult> {
@@ -93,7 +91,7 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
     ...timing,
     subjects: settings.subjects,
     leavesOut: (condition, subject) => {
-      if (performance.now() < settings.time.hardEndMs) return false;
+      if (!timing.isOver()) return false;
       context.miss(condition, subject, OUT_OF_TIME);
       return true;
     },
@@ -147,7 +145,7 @@ function withoutRepetition(gaps: readonly Gap[]): Gap[] {
   return [...last.values()];
 }
 
-type Timing = Pick<SuiteContext, "rounds" | "leftMs" | "withinMs" | "compares"> & {
+type Timing = Pick<SuiteContext, "rounds" | "leftMs" | "isOver" | "compares"> & {
   readonly startedMs: number;
 };
 
@@ -169,9 +167,8 @@ function timingOf({ quick, subjects, time }: SuiteSettings): Timing {
       longestMs = Math.max(longestMs, performance.now() - beganMs);
     }
   }
-  const withinMs = (boundMs: number): number =>
-    Math.min(boundMs, Math.max(LEAST_WAIT_MS, time.hardEndMs - performance.now()));
-  return { startedMs, compares, leftMs, rounds, withinMs };
+  const isOver = (): boolean => performance.now() >= time.hardEndMs;
+  return { startedMs, compares, leftMs, rounds, isOver };
 }
 
 /** All of them, beginning with another one in each round: nobody always follows the same one. */

@@ -69,7 +69,7 @@ type Line =
   | { readonly round: number };
 
 const BOUND_MS = 600_000;
-const QUICK_SECONDS = 24;
+const QUICK_SECONDS = 21;
 const QUICK_ROUNDS = 9;
 const FULL_ROUNDS = 25;
 

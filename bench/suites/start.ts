@@ -15,7 +15,7 @@ const INTERVAL_MS = 100;
 const COUNTS = [1, 255] as const;
 const QUICK_RUNS = 5;
 const FULL_RUNS = 10;
-const READY_BOUND_MS = 30_000;
+const READY_BOUND_MS = 15_000;
 const SETTLE_MS = 1000;
 
 const METRICS: readonly Metric[] = [
@@ -45,7 +45,7 @@ export const start: Suite = {
   name: "start",
   title: "start to ready, and memory",
   about: "One daemon with virtual routers on one interface, alone on its cable; the other end listens.",
-  quickSeconds: 30,
+  quickSeconds: 27,
   metrics: METRICS,
   run: async (context) => {
     const subjects = onePerWork(context);
@@ -88,7 +88,7 @@ async function startRun(context: SuiteContext, own: Start): Promise<void> {
     const spoke = (): ReadonlyMap<string, { readonly first: number }> => extremes(seen.since([0]));
     await eventually(
       "every virtual router is Active",
-      context.withinMs(READY_BOUND_MS),
+      READY_BOUND_MS,
       () => seen.count() >= count && spoke().size >= count,
       () => `${spoke().size} of ${count} are; ${crowd.log().slice(-200)}`,
     );

@@ -81,7 +81,7 @@ export const timing: Suite = {
     "the very same load in the same moments. No failure is made: a Backup that speaks is wrong. `floor`: a bare loop " +
     `that sends one frame every ${INTERVAL_MS} ms in the real-time class (SCHED_FIFO ${PEER_REALTIME_PRIORITY}), in a ` +
     "lab of its own beside them: what it misses is the machine's.",
-  quickSeconds: 56,
+  quickSeconds: 54,
   metrics: [...metricsOf("", ""), ...metricsOf(ALONE, " with JavaScript blocked")],
   run: async (context) => {
     const seconds = context.quick ? QUICK_SECONDS : FULL_SECONDS;

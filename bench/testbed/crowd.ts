@@ -128,7 +128,10 @@ const prepareKeepalived: Prepare = async (subject, field, node, options) => {
   };
 };
 
-/** One entry for each interface and VRID: FRR's virtual router has both families. */
+/**
+ * One entry for each interface and VRID: FRR's virtual router has both families. In one step, as vtysh hands it over:
+ * line by line each costs a copy of all before it, and vrrpd reads a thousand virtual routers for more than a minute.
+ */
 function frrText(options: CrowdOptions): string {
   const blocks = new Map<string, string[]>();
   for (const { interface: port, vrid, family, address } of options.members) {
@@ -141,7 +144,8 @@ function frrText(options: CrowdOptions): string {
     }
     lines.push(` vrrp ${vrid} ${family === "ipv4" ? "ip" : "ipv6"} ${address.replace(/\/.*/, "")}`);
   }
-  return [...blocks.values()].flatMap((lines) => [...lines, "exit", "!"]).join("\n");
+  const all = [...blocks.values()].flatMap((lines) => [...lines, "exit", "!"]);
+  return ["XFRR_start_configuration", ...all, "XFRR_end_configuration", ""].join("\n");
 }
 
 function frrDevice({ interface: port, vrid, family, address }: Member): string[] {
