@@ -213,7 +213,7 @@ async function runSuites(
   const bounded = quick && !subjects.some(({ id }) => id === BEFORE);
   const declared = suites.map((suite) => suite.quickSeconds);
   const clock: RunClock = { beganMs: performance.now(), commandBeganMs: commandBeganMs() };
-  const lastMs = bounded ? hardEnd(declared, clock) + LAST_WORDS_MS : Number.POSITIVE_INFINITY;
+  const lastMs = bounded ? hardEnd(clock) + LAST_WORDS_MS : Number.POSITIVE_INFINITY;
   const alarm = bounded ? alarmAt(lastMs) : null;
   for (const [at, suite] of suites.entries()) {
     if (performance.now() > lastMs) return suites.slice(at).map(({ name }) => name);

@@ -1,11 +1,9 @@
 /** The time of a quick run: shared out among its suites, and when it ends whatever happens. Pure. */
 
-/** What a quick run of one suite, or of several together, may take beyond what they declare before it gives things up. */
-const GRACE = 1.15;
 /** Of what a suite declares, the share that is kept for it while those before it are late. */
 const KEPT_SHARE = 0.6;
-/** A quick run ends within ten minutes, the build of a fresh clone included: the last measurement ends by then. */
-export const WHOLE_RUN_MS = 570_000;
+/** A quick run ends within ten minutes, the build of a fresh clone included: no measurement begins after this. */
+const WHOLE_RUN_MS = 570_000;
 
 /** Milliseconds on the clock of `performance.now()`. */
 export interface TimeFrame {
@@ -27,10 +25,8 @@ export interface RunClock {
   readonly commandBeganMs: number;
 }
 
-/** When a quick run of suites that declare so many seconds must have measured what it measures. */
-export function hardEnd(declared: readonly number[], { beganMs, commandBeganMs }: RunClock): number {
-  return Math.min(beganMs + 1000 * GRACE * sum(declared), commandBeganMs + WHOLE_RUN_MS);
-}
+/** When a quick run must have measured what it measures. */
+export const hardEnd = ({ commandBeganMs }: RunClock): number => commandBeganMs + WHOLE_RUN_MS;
 
 /**
  * The time frame of suite number `at`. What earlier ones did not use it may use; what they used too much it makes good
@@ -40,7 +36,7 @@ export function timeFrame(declared: readonly number[], at: number, clock: RunClo
   const later = 1000 * sum(declared.slice(at + 1));
   return {
     softEndMs: clock.beganMs + 1000 * sum(declared) - later,
-    hardEndMs: hardEnd(declared, clock) - KEPT_SHARE * later,
+    hardEndMs: hardEnd(clock) - KEPT_SHARE * later,
   };
 }
 

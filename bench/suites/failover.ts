@@ -179,7 +179,7 @@ async function runPlan(context: SuiteContext, plan: Plan): Promise<void> {
   for (const round of context.rounds({ quick: plan.sessions, full: plan.sessions, share: plan.share })) {
     await sessions(context, plan, inTurn(all, round), (_own, part) => part);
   }
-  for (let time = 0; time < SECOND_TRIES; time++) {
+  for (let time = 0; time < SECOND_TRIES && !context.isOver(); time++) {
     const again = all.filter((own) => missing(own).length > 0);
     if (again.length > 0) await sessions(context, plan, again, missing);
   }
