@@ -9,6 +9,7 @@
             "native/heartbeat_addon.cc",
             "native/digest.cc",
             "native/heartbeat.cc",
+            "native/heartbeat_frames.cc",
             "native/heartbeat_lease.cc",
             "native/heartbeat_parse.cc",
             "native/heartbeat_stand_in.cc",

@@ -198,6 +198,9 @@ Heartbeat::LoadResult Heartbeat::load(uint32_t id, std::shared_ptr<const Program
   if (found == sessions_.end()) return LoadResult::NoSession;
   Session& session = *found->second;
   if (session.epoch != epoch) return LoadResult::Stale;
+  const int64_t now_ns = nowNs();
+  // Before the timer is set anew, which tells by its old time that nobody ran meanwhile.
+  noteAbsence(now_ns);
   if (session.program != program) {
     expect(session, false);
     previous = std::move(session.program);
@@ -205,7 +208,8 @@ Heartbeat::LoadResult Heartbeat::load(uint32_t id, std::shared_ptr<const Program
     expect(session, true);
   }
   session.posture = posture;
-  const int64_t now_ns = nowNs();
+  // Nothing that JavaScript knows of is yet to come.
+  base_ns = std::min(base_ns, now_ns);
   carryOut(session, operations, {Moment::Cause::Entry, base_ns, now_ns});
   if (session.gaveWay()) giveWay(session, now_ns);
   deliverSignals();

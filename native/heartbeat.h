@@ -20,6 +20,7 @@
 #include <memory>
 #include <vector>
 
+#include "absences.h"
 #include "bpf/ownership_abi.h"
 #include "classifier.h"
 #include "deadline_heap.h"
@@ -181,6 +182,8 @@ class Heartbeat {
     // The wake-up in which the last reading left something in the socket; 0 when it was emptied.
     uint64_t left_in_wakeup = 0;
     Line line = Line::Up;
+    // When the line was last found not to be up.
+    int64_t failed_ns = 0;
   };
 
   // What operations are carried out for: their base time and now.
@@ -210,11 +213,13 @@ class Heartbeat {
     int64_t watch_until_ns = kNever;
     // Frames come in by the thousands, and wait for the end of a pause.
     bool hurried = false;
+    // Who awaited a deadline awake ran until then, and then not for a while; kNever: it ran all the time.
+    int64_t away_since_ns = kNever;
   };
 
   void run();
   // Waits for something to do; returns the number of ports that have frames.
-  int wait(const Waiting& how, epoll_event* events, int room);
+  int wait(Waiting& how, epoll_event* events, int room);
   // Does what is due, for `count` ports that have frames.
   void takeTurn(const epoll_event* events, int count);
   int startStandIn();
@@ -313,17 +318,14 @@ class Heartbeat {
   int64_t timer_set_ns_ = kNever;
   // When that was set.
   int64_t timer_armed_ns_ = 0;
-  // The last time that the thread did not run when it should have.
-  struct Absence {
-    int64_t end_ns = 0;
-    int64_t length_ns = 0;
-  };
-  Absence absence_;
+  Absences absences_;
   int64_t check_ports_ns_ = kNever;
   // While frames come in by the thousands, ports are read at this time and not at each frame; kNever: at each
   // frame.
   int64_t rest_until_ns_ = kNever;
   Waiting waiting_;
+  // The thread waits for the end of a pause, and hears of nothing else.
+  bool in_pause_ = false;
   uint64_t frames_read_ = 0;
   uint64_t paced_frames_ = 0;
   int64_t paced_ns_ = 0;

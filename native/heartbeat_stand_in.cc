@@ -35,10 +35,11 @@ void leaveProcessor(cpu_set_t allowed, int processor) {
 // One processor has no room for a stand-in.
 int Heartbeat::startStandIn() {
   if (::sched_getaffinity(0, sizeof(processors_), &processors_) != 0 || CPU_COUNT(&processors_) < 2) return 0;
-  stand_in_timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (!stand_in_timer_.valid()) return errno;
   {
+    // The first thread runs already.
     std::lock_guard<PiMutex> lock(mutex_);
+    stand_in_timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (!stand_in_timer_.valid()) return errno;
     stand_in_looks_ns_ = nowNs() + kPauseMostNs;
     setTimer(stand_in_timer_.get(), stand_in_looks_ns_);
   }
@@ -68,6 +69,9 @@ void Heartbeat::lookAfterThread() {
     const int count = ::epoll_wait(epoll_.get(), events, 32, 0);
     takeTurn(events, count);
     timing_.stand_ins++;
+    // The thread itself is not awake to await a deadline: it has to be woken before.
+    waiting_.watch_until_ns = kNever;
+    armWakeup();
   }
   if (const Timer* first = heap_.first(); first != nullptr) {
     stand_in_pause_ns_ = std::clamp((first->deadline_ns - first->base_ns) / kPausePart, kPauseLeastNs, kPauseMostNs);

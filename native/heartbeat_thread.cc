@@ -1,12 +1,9 @@
-// What the heartbeat thread does, or its stand-in: everything here runs with the lock held, but `wait`. `load` and
-// `stop` share the carrying out of operations.
+// What the heartbeat thread does, or its stand-in: turns, timers and transitions. Everything here runs with the lock
+// held, but `wait`. `load` and `stop` share the carrying out of operations.
 #include <sched.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <mutex>
 
 #include "heartbeat.h"
@@ -27,37 +24,14 @@ constexpr int64_t kSlackPart = 16;
 constexpr int64_t kPauseNs = 2'000'000;
 constexpr int64_t kPauseFromRate = 2000;  // a second
 constexpr int64_t kPaceNs = 20'000'000;
-// A port is read this often before timers get their turn again, however much there is to read.
-constexpr int kReceiveRounds = 16;
-// Frames for JavaScript: 200 a second from one sender with bursts of 64, 2,000 a second from one port.
-constexpr int64_t kSenderCostNs = 5'000'000;
-constexpr int64_t kSenderBurstNs = 64 * kSenderCostNs;
-constexpr int64_t kPortCostNs = 500'000;
-constexpr int64_t kPortBurstNs = 512 * kPortCostNs;
 // A take-over is awaited awake: to be woken takes up to some hundred microseconds where the processor sleeps. So the
 // thread is woken this much before a deadline that decides over a role, and watches the clock and the ports until
 // then. Deadlines that advertisements keep putting off never come this close.
 constexpr int64_t kWatchNs = 250'000;
 // How long the kernel lane stays awake for what follows from it.
 constexpr int64_t kLaneAwakeNs = 250'000;
-// Who comes this late itself can't judge somebody else's silence: the machine may have stood still, or this process.
-// An eighth of the time that a deadline gives, within these bounds.
-constexpr int64_t kAbsentLeastNs = 1'000'000;
-constexpr int64_t kAbsentMostNs = 5'000'000;
-constexpr int64_t kAbsentPart = 8;
-// Whoever was away for a while hears for thrice that while before it judges, at most for half the time that the
-// deadline gives: where several routers share a host that stood still, they don't come back at once.
-constexpr int64_t kListenTimes = 3;
 // What one transition sets off by signals, and those by theirs: programs that signal each other in a circle are stopped.
 constexpr size_t kSignalsAtOnce = 4096;
-// How often a port whose interface is down is asked whether the interface is there at all.
-constexpr int64_t kPortCheckNs = 250'000'000;
-
-int64_t wallClockNs() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-}
 
 // How much before its deadline a timer may be carried out together with another one.
 int64_t slackOf(const Transition& transition, int timer) {
@@ -78,8 +52,11 @@ void Heartbeat::run() {
     const int count = wait(how, events, 32);
     std::lock_guard<PiMutex> lock(mutex_);
     runs_on_ = ::sched_getcpu();
+    in_pause_ = false;
+    if (how.away_since_ns != kNever) absences_.note(std::max(how.away_since_ns, timer_armed_ns_), nowNs());
     takeTurn(events, count);
     how = waiting_;
+    in_pause_ = how.hurried;
   }
   std::lock_guard<PiMutex> lock(mutex_);
   if (!control_lost_) loseControl(nowNs());
@@ -103,18 +80,22 @@ void Heartbeat::takeTurn(const epoll_event* events, int count) {
   flush();
   publishFrames(kNever);
   pace(now_ns);
-  armWakeup();
   watch(now_ns);
+  armWakeup();
   if (woke_) options_.wake();
   woke_ = false;
 }
 
-int Heartbeat::wait(const Waiting& how, epoll_event* events, int room) {
+int Heartbeat::wait(Waiting& how, epoll_event* events, int room) {
   if (how.watch_until_ns != kNever) {
     int count = 0;
+    int64_t now_ns = nowNs();
     do {
+      const int64_t before_ns = now_ns;
       count = ::epoll_wait(how.hurried ? quiet_epoll_.get() : epoll_.get(), events, room, 0);
-    } while (count == 0 && nowNs() < how.watch_until_ns);
+      now_ns = nowNs();
+      if (now_ns - before_ns >= Absences::kLeastNs) how.away_since_ns = before_ns;
+    } while (count == 0 && now_ns < how.watch_until_ns);
     return how.hurried ? ::epoll_wait(epoll_.get(), events, room, 0) : count;
   }
   if (!how.hurried) return ::epoll_wait(epoll_.get(), events, room, -1);
@@ -130,7 +111,8 @@ void Heartbeat::pace(int64_t now_ns) {
     paced_frames_ = frames_read_;
     paced_ns_ = now_ns;
   }
-  rest_until_ns_ = waiting_.hurried ? now_ns + kPauseNs : kNever;
+  // A pause that the thread waits for has to end, whatever its stand-in decides meanwhile.
+  rest_until_ns_ = waiting_.hurried || in_pause_ ? now_ns + kPauseNs : kNever;
 }
 
 void Heartbeat::setTimer(int timer, int64_t at_ns) {
@@ -146,7 +128,8 @@ void Heartbeat::setTimer(int timer, int64_t at_ns) {
 void Heartbeat::armWakeup() {
   const Timer* first = heap_.first();
   int64_t due_ns = first == nullptr ? kNever : first->deadline_ns;
-  if (first != nullptr && decides(*first)) {
+  // A deadline that is awaited with open eyes needs no earlier wake-up: the thread would do nothing but wake up.
+  if (first != nullptr && decides(*first) && waiting_.watch_until_ns != due_ns) {
     // Between the last sign of life and the deadline the thread looks at the clock once: did it run meanwhile?
     const int64_t look_ns = due_ns - (due_ns - first->base_ns) / 3;
     due_ns = nowNs() < look_ns ? look_ns : due_ns - kWatchNs;
@@ -159,119 +142,6 @@ void Heartbeat::armWakeup() {
   timer_armed_ns_ = nowNs();
   setTimer(timer_.get(), next_ns);
   callStandIn();
-}
-
-void Heartbeat::readPort(uint32_t id, Port& port) {
-  for (int round = 0; round < kReceiveRounds; round++) {
-    const int64_t now_ns = nowNs();
-    const int64_t to_monotonic_ns = now_ns - wallClockNs();
-    const int count = batch_.receive(port.socket->fd());
-    port.read_until_ns = now_ns;
-    port.left_in_wakeup = 0;
-    if (count < 0) notePortError(id, port, -count);
-    if (count == 0) port.emptied_ns = now_ns;
-    if (count <= 0) break;
-    // Frames may come in while they are taken, so the present is asked again.
-    const int64_t read_ns = nowNs();
-    port.line = Line::Up;
-    port.counters.received += static_cast<uint64_t>(count);
-    frames_read_ += static_cast<uint64_t>(count);
-    int64_t last_ns = 0;
-    for (size_t i = 0; i < static_cast<size_t>(count); i++) {
-      // The wall clock, which stamps are made by, may be set at any time. What is sure is that a frame came
-      // in after the socket was empty, and is here.
-      const int64_t stamp_ns = batch_.stampNs(i) + to_monotonic_ns;
-      const int64_t at_ns = std::clamp(stamp_ns, std::min(port.emptied_ns, read_ns), read_ns);
-      if (!matchFrame(port, batch_.frame(i), batch_.length(i), at_ns, read_ns)) {
-        deliverFrame(id, port, batch_.frame(i), batch_.length(i), at_ns, read_ns);
-      }
-      last_ns = at_ns;
-    }
-    if (static_cast<size_t>(count) < ReceiveBatch::kFrames) {
-      port.emptied_ns = now_ns;
-      break;
-    }
-    // A full batch: there may be more, which came in after the last one that was read.
-    port.read_until_ns = last_ns;
-    if (round == kReceiveRounds - 1) port.left_in_wakeup = timing_.wakeups;
-  }
-}
-
-bool Heartbeat::matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns) {
-  Session* session = nullptr;
-  const Transition* transition = nullptr;
-  port.classifier.find(frame, length, [&](const Classifier<Session*>::Match& match) {
-    session = match.owner;
-    // In the order of time: a deadline that had passed when the frame came in is not saved by it.
-    firePassed(*session, at_ns, now_ns);
-    const Posture* posture = session->current();
-    const int16_t index = posture->by_pattern[match.pattern];
-    if (index == kNone || !believes(*session, session->program->patterns[match.pattern], frame, length)) return false;
-    transition = &posture->transitions[static_cast<size_t>(index)];
-    return true;
-  });
-  if (transition == nullptr) return false;
-  port.counters.matched++;
-  fireTransition(*session, *transition, {Moment::Cause::Frame, at_ns, now_ns});
-  return true;
-}
-
-// A frame whose seal does not hold, or whose number is out of order, is JavaScript's, which says what is wrong with it.
-bool Heartbeat::believes(Session& session, const FramePattern& pattern, const uint8_t* frame, size_t length) {
-  if (pattern.seal_at < 0) return true;
-  const Seal& seal = *session.program->seal;
-  uint32_t number = 0;
-  if (!sealHolds(seal, frame, length, static_cast<size_t>(pattern.seal_at), &number)) return false;
-  const uint32_t ahead = number - session.sequence_heard;
-  if (session.sequence_known && (ahead > pattern.seal_window || (ahead == 0 && !seal.repeats))) return false;
-  session.sequence_heard = number;
-  session.sequence_known = true;
-  return true;
-}
-
-bool Heartbeat::Bucket::take(int64_t now_ns, int64_t cost_ns, int64_t burst_ns) {
-  const int64_t level_ns = std::max(full_at_ns, now_ns - burst_ns);
-  if (level_ns + cost_ns > now_ns) return false;
-  full_at_ns = level_ns + cost_ns;
-  return true;
-}
-
-void Heartbeat::deliverFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns,
-                             int64_t now_ns) {
-  uint64_t sender = 0;
-  if (length >= 12) std::memcpy(&sender, frame + 6, 6);
-  Bucket& bucket = port.senders[(sender * 0x9e3779b97f4a7c15ULL) >> 54];
-  if (!bucket.take(now_ns, kSenderCostNs, kSenderBurstNs) || !port.all.take(now_ns, kPortCostNs, kPortBurstNs)) {
-    port.counters.dropped_unread++;
-    return;
-  }
-  Report arrived;
-  arrived.kind = Report::Kind::Frame;
-  arrived.session = id;
-  arrived.at_ns = at_ns;
-  arrived.frame.assign(frame, frame + length);
-  frames_.push_back(std::move(arrived));
-}
-
-void Heartbeat::publishFrames(int64_t until_ns) {
-  if (frames_.empty()) return;
-  size_t kept = 0;
-  for (Report& one : frames_) {
-    if (one.at_ns > until_ns) {
-      if (&one != &frames_[kept]) frames_[kept] = std::move(one);
-      kept++;
-      continue;
-    }
-    auto port = ports_.find(one.session);
-    if (port == ports_.end()) continue;
-    if (reports_.pushFrame(std::move(one))) {
-      port->second->counters.delivered++;
-      woke_ = true;
-    } else {
-      port->second->counters.dropped_unread++;
-    }
-  }
-  frames_.resize(kept);
 }
 
 // Whether a timer's transition is one that must not come late: it is reported, so it changes a role.
@@ -321,38 +191,18 @@ void Heartbeat::fireTimers(int64_t now_ns) {
 // A wake-up that comes late tells that nothing ran here meanwhile. A thread that is late because it has much to do was
 // not away.
 void Heartbeat::noteAbsence(int64_t now_ns) {
-  if (timer_set_ns_ == kNever) return;
-  const int64_t due_ns = std::max(timer_set_ns_, timer_armed_ns_);
-  if (now_ns - due_ns >= kAbsentLeastNs) absence_ = {now_ns, now_ns - due_ns};
+  if (timer_set_ns_ != kNever) absences_.note(std::max(timer_set_ns_, timer_armed_ns_), now_ns);
 }
 
 // Who was away when a deadline passed, or shortly before, listens for a while again, and once only: the frames that
 // would have put it off may have been lost meanwhile, or not been sent by one that was away for the same reason.
 bool Heartbeat::listenAgain(Timer& timer, int64_t now_ns) {
-  if (timer.extended || absence_.end_ns <= timer.base_ns) return false;
-  const int64_t span_ns = timer.deadline_ns - timer.base_ns;
-  if (absence_.length_ns < std::clamp(span_ns / kAbsentPart, kAbsentLeastNs, kAbsentMostNs)) return false;
-  const bool missed = absence_.end_ns >= timer.deadline_ns;
-  const int64_t grace_ns = missed ? std::min(absence_.end_ns - timer.deadline_ns, span_ns) : 0;
-  const int64_t until_ns =
-      absence_.end_ns + std::max(grace_ns, std::min(kListenTimes * absence_.length_ns, span_ns / 2));
+  if (timer.extended) return false;
+  const int64_t until_ns = absences_.listenUntil(timer.base_ns, timer.deadline_ns);
   if (until_ns <= now_ns) return false;
   arm(timer, until_ns);
   timer.extended = true;
   return true;
-}
-
-Heartbeat::Heard Heartbeat::heardUntil(const Session& session, int64_t deadline_ns) {
-  for (const uint32_t id : session.listening) {
-    auto found = ports_.find(id);
-    if (found == ports_.end() || !found->second->socket->receives()) continue;
-    Port& port = *found->second;
-    if (port.read_until_ns >= deadline_ns) continue;
-    if (port.left_in_wakeup == timing_.wakeups) return Heard::Behind;
-    readPort(id, port);
-    return Heard::ReadMore;
-  }
-  return Heard::All;
 }
 
 void Heartbeat::firePassed(Session& session, int64_t before_ns, int64_t now_ns) {
@@ -448,21 +298,6 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
   }
 }
 
-void Heartbeat::queueFrame(Session& session, const Operation& operation) {
-  auto port = ports_.find(operation.port);
-  if (port == ports_.end()) return;
-  auto& outgoing = port->second->outgoing;
-  if (session.place.lease != nullptr) sending_.push_back({&session, operation.port, outgoing.size()});
-  const Bytes& frame = session.program->frames[operation.index];
-  if (operation.seal_at < 0) {
-    outgoing.push_back(&frame);
-    return;
-  }
-  Bytes& copy = sealed_.emplace_back(frame);
-  sealFrame(*session.program->seal, copy, static_cast<size_t>(operation.seal_at), ++session.sequence_sent);
-  outgoing.push_back(&copy);
-}
-
 void Heartbeat::armTimer(Session& session, const Operation& operation, const Moment& moment) {
   Timer& timer = session.timers[operation.slot];
   const int64_t after_ns = operation.after_ns - draw(operation.jitter_ns);
@@ -539,52 +374,6 @@ void Heartbeat::loseControl(int64_t now_ns) {
     if (posture == nullptr || posture->on_control_lost == kNone) continue;
     const Transition& transition = posture->transitions[static_cast<size_t>(posture->on_control_lost)];
     fireTransition(*session, transition, {Moment::Cause::Control, now_ns, now_ns});
-  }
-}
-
-void Heartbeat::flush() {
-  for (auto& [id, port] : ports_) {
-    if (port->outgoing.empty()) continue;
-    refused_.clear();
-    const int error = port->socket->send(port->outgoing.data(), port->outgoing.size(), &refused_);
-    port->outgoing.clear();
-    renewLeases(id);
-    if (!port->socket->receives()) continue;
-    const bool down = error == ENETDOWN || error == ENXIO || error == ENODEV;
-    if (!down) {
-      port->line = Line::Up;
-    } else if (port->line == Line::Up) {
-      notePortError(id, *port, error);
-    }
-  }
-  sending_.clear();
-  sealed_.clear();
-  endLeases();
-}
-
-void Heartbeat::notePortError(uint32_t id, Port& port, int error) {
-  const int64_t now_ns = nowNs();
-  port.line = port.socket->interfaceGone() ? Line::Gone : Line::Down;
-  if (port.line == Line::Down) check_ports_ns_ = std::min(check_ports_ns_, now_ns + kPortCheckNs);
-  Report failed;
-  failed.kind = Report::Kind::PortError;
-  failed.session = id;
-  failed.error = port.line == Line::Gone ? ENODEV : error;
-  failed.at_ns = now_ns;
-  report(std::move(failed));
-}
-
-// An interface that is removed goes down first; that it went away for good shows only when the socket is
-// asked.
-void Heartbeat::checkPorts(int64_t now_ns) {
-  check_ports_ns_ = kNever;
-  for (auto& [id, port] : ports_) {
-    if (port->line != Line::Down) continue;
-    if (port->socket->interfaceGone()) {
-      notePortError(id, *port, ENODEV);
-    } else {
-      check_ports_ns_ = now_ns + kPortCheckNs;
-    }
   }
 }
 

@@ -173,12 +173,14 @@ int KernelLane::awaitAnswer() {
       if (errno == EINTR) continue;
       return errno == EAGAIN ? ETIMEDOUT : errno;
     }
-    auto remaining = static_cast<unsigned>(length);
+    // Signed: to step over what follows the last answer leaves less than nothing.
+    auto remaining = static_cast<int>(length);
     for (auto* answer = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(answer, remaining);
          answer = NLMSG_NEXT(answer, remaining)) {
       if (answer->nlmsg_seq != sequence_) continue;
       if (answer->nlmsg_type == NLMSG_DONE) return 0;
-      if (answer->nlmsg_type == NLMSG_ERROR) return -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(answer))->error;
+      if (answer->nlmsg_type != NLMSG_ERROR || answer->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) continue;
+      return -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(answer))->error;
     }
   }
 }
