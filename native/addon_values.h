@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace firsthop {
 
@@ -49,6 +50,13 @@ inline bool unsignedArgument(const Napi::CallbackInfo& info, size_t index, uint3
   if (info.Length() <= index || !parseNumber(info[index], 0, UINT32_MAX, &number)) return false;
   *into = static_cast<uint32_t>(number);
   return true;
+}
+
+// Empty where the environment is ending: it makes no arrays any more.
+inline Napi::Value toUint8Array(Napi::Env env, const std::vector<uint8_t>& octets) {
+  auto array = Napi::Uint8Array::New(env, octets.size());
+  if (!array.IsEmpty() && !octets.empty()) std::memcpy(array.Data(), octets.data(), octets.size());
+  return array;
 }
 
 inline double micros(int64_t ns) { return std::floor(static_cast<double>(ns) / 1000.0); }

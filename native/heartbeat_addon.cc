@@ -1,6 +1,7 @@
 // The heartbeat engine for JavaScript; src/native/heartbeat.ts declares and documents this surface.
 #include "heartbeat_addon.h"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace {
 // A frame that makes a new program costs JavaScript about a millisecond: a flood of those must keep out neither
 // timers nor the control socket.
 constexpr size_t kFramesPerTurn = 32;
+// Multicast groups of a port.
+constexpr uint32_t kGroupsMax = 65536;
 
 // The engine, as it tells JavaScript what happened.
 class EngineHandle : public WakeHandle {
@@ -72,9 +75,7 @@ class EngineHandle : public WakeHandle {
       case Report::Kind::Frame: {
         object.Set("type", "frame");
         object.Set("port", report.session);
-        auto frame = Napi::Uint8Array::New(env(), report.frame.size());
-        std::copy(report.frame.begin(), report.frame.end(), frame.Data());
-        object.Set("frame", frame);
+        object.Set("frame", toUint8Array(env(), report.frame));
         break;
       }
       case Report::Kind::Kernel:
@@ -164,8 +165,8 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     if (heartbeat == nullptr) return info.Env().Undefined();
     uint32_t ifindex = 0;
     Bytes filter;
-    if (!unsignedArgument(info, 0, &ifindex) || ifindex == 0 || ifindex > INT32_MAX || info.Length() < 4 ||
-        !info[2].IsArray() || !info[3].IsArray()) {
+    if (!unsignedArgument(info, 0, &ifindex) || ifindex == 0 || ifindex > INT32_MAX || !isShortList(info[2]) ||
+        !isShortList(info[3])) {
       return throwType(info.Env(), "openLanPort(ifindex, filter, memberships, groups, udpPorts)");
     }
     if (!parseFilter(info[1], &filter)) return info.Env().Undefined();
@@ -196,6 +197,10 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     const int error = heartbeat->openLanPort(static_cast<int>(ifindex), program, memberships, groups, &port, udp_ports);
     if (error != 0) return throwCode(info.Env(), "a packet socket can't be opened", error);
     return Napi::Number::New(info.Env(), port);
+  }
+
+  static bool isShortList(const Napi::Value& value) {
+    return value.IsArray() && value.As<Napi::Array>().Length() <= kGroupsMax;
   }
 
   static bool parseFilter(Napi::Value value, Bytes* into) {
@@ -322,9 +327,9 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     Heartbeat* heartbeat = engine(info);
     if (heartbeat == nullptr) return env.Undefined();
     uint32_t session = 0;
-    if (info.Length() < 2 || !unsignedArgument(info, 0, &session)) return throwType(env, "look(session, freeze)");
+    if (!unsignedArgument(info, 0, &session) || !info[1].IsBoolean()) return throwType(env, "look(session, freeze)");
     Heartbeat::Frozen frozen;
-    if (!heartbeat->look(session, info[1].ToBoolean(), &frozen)) return env.Null();
+    if (!heartbeat->look(session, info[1].As<Napi::Boolean>(), &frozen)) return env.Null();
     Napi::Array deadlines = Napi::Array::New(env, frozen.deadlines_ns.size());
     for (uint32_t i = 0; i < frozen.deadlines_ns.size(); i++) {
       const int64_t at_ns = frozen.deadlines_ns[i];
@@ -389,11 +394,14 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
     Heartbeat* heartbeat = engine(info);
     uint32_t session = 0;
     if (heartbeat == nullptr) return info.Env().Undefined();
-    auto counters = Napi::Float64Array::New(info.Env(), kCounters);
-    if (!unsignedArgument(info, 0, &session) || !heartbeat->counters(session, counters.Data())) {
+    double counters[kCounters];
+    if (!unsignedArgument(info, 0, &session) || !heartbeat->counters(session, counters)) {
       return throwType(info.Env(), "counters(session): there is no such session");
     }
-    return counters;
+    auto array = Napi::Float64Array::New(info.Env(), kCounters);
+    // There is none where the environment is ending.
+    if (!array.IsEmpty()) std::copy(counters, counters + kCounters, array.Data());
+    return array;
   }
 
   Napi::Value portCounters(const Napi::CallbackInfo& info) {
@@ -466,7 +474,8 @@ class NativeHeartbeat : public Napi::ObjectWrap<NativeHeartbeat> {
   }
 
   Napi::Value setAlive(const Napi::CallbackInfo& info) {
-    if (EngineHandle* handle = handle_.get()) handle->setAlive(info[0].ToBoolean());
+    if (!info[0].IsBoolean()) return throwType(info.Env(), "setAlive(alive)");
+    if (EngineHandle* handle = handle_.get()) handle->setAlive(info[0].As<Napi::Boolean>());
     return info.Env().Undefined();
   }
 

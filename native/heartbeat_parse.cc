@@ -14,7 +14,10 @@ constexpr size_t kTableMax = 1 << 20;
 constexpr size_t kFrameMax = 4608;
 constexpr double kMicrosMax = 9e15 / 1000;  // as nanoseconds still exact in a double, and far from overflow
 
+// A value that could not be read (a getter threw, the environment is ending) is empty and belongs to no environment;
+// the exception is pending already.
 bool fail(Napi::Env env, const std::string& text) {
+  if (static_cast<napi_env>(env) == nullptr) return false;
   if (!env.IsExceptionPending()) Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
   return false;
 }
@@ -47,6 +50,18 @@ bool getString(Napi::Object from, const char* key, const std::string& where, std
   return true;
 }
 
+// Left out: false.
+bool getFlag(Napi::Object from, const char* key, const std::string& where, bool* into) {
+  const Napi::Value value = from.Get(key);
+  if (value.IsEmpty()) return false;
+  if (!value.IsUndefined() && !value.IsBoolean()) return fail(from.Env(), where + "." + key + " must be true or false");
+  *into = value.IsBoolean() && value.As<Napi::Boolean>().Value();
+  return true;
+}
+
+// False also where it can't be told; then an exception is pending.
+bool has(Napi::Object from, const char* key) { return from.Has(key) && !from.Env().IsExceptionPending(); }
+
 bool toList(Napi::Env env, Napi::Value value, const std::string& where, Napi::Array* into) {
   if (!value.IsArray()) return fail(env, where + " must be an array");
   *into = value.As<Napi::Array>();
@@ -71,7 +86,7 @@ std::string at(const std::string& where, uint32_t index) { return where + "[" + 
 
 // Where in a frame what the program's seal covers begins; there must be a checksum's room before it.
 bool parseSealAt(Napi::Object from, const Program& program, const Bytes& frame, const std::string& where, int32_t* into) {
-  if (!from.Has("sealAt")) return true;
+  if (!has(from, "sealAt")) return !from.Env().IsExceptionPending();
   double number = 0;
   if (program.seal == nullptr) return fail(from.Env(), where + ".sealAt: the program has no seal");
   if (!getNumber(from, "sealAt", kFrameMax, where, &number)) return false;
@@ -83,7 +98,7 @@ bool parseSealAt(Napi::Object from, const Program& program, const Bytes& frame, 
 }
 
 bool parseSeal(Napi::Object from, Program* program) {
-  if (!from.Has("seal")) return true;
+  if (!has(from, "seal")) return !from.Env().IsExceptionPending();
   const Napi::Value value = from.Get("seal");
   if (!value.IsObject()) return fail(from.Env(), "program.seal must be an object");
   const Napi::Object given = value.As<Napi::Object>();
@@ -104,9 +119,9 @@ bool parseSeal(Napi::Object from, Program* program) {
   if (seal->sequence_at % 2 != 0 || seal->digest_at < seal->sequence_at + 4) {
     return fail(from.Env(), "program.seal: the number stands at an even place before the digest");
   }
-  seal->repeats = given.Get("repeats").ToBoolean();
+  if (!getFlag(given, "repeats", "program.seal", &seal->repeats)) return false;
   program->seal = std::move(seal);
-  return !from.Env().IsExceptionPending();
+  return true;
 }
 
 bool parseOperation(Napi::Object from, const Program& program, const std::string& where, Operation* into) {
@@ -127,7 +142,7 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     if (kind == "cancel") return true;
     if (!getNumber(from, "afterUs", kMicrosMax, where, &number)) return false;
     into->after_ns = static_cast<int64_t>(number * 1000);
-    if (!from.Has("jitterUs")) return true;
+    if (!has(from, "jitterUs")) return !from.Env().IsExceptionPending();
     if (!getNumber(from, "jitterUs", number, where, &number)) return false;
     into->jitter_ns = static_cast<int64_t>(number * 1000);
     return true;
@@ -143,9 +158,11 @@ bool parseOperation(Napi::Object from, const Program& program, const std::string
     return getIndex(from, "plan", program.kernel_plans.size(), where, &into->index);
   }
   if (kind == "lease") {
+    bool open = false;
     into->kind = Operation::Kind::Lease;
-    into->slot = from.Get("open").ToBoolean() ? 1 : 0;
-    return !from.Env().IsExceptionPending();
+    if (!getFlag(from, "open", where, &open)) return false;
+    into->slot = open ? 1 : 0;
+    return true;
   }
   if (kind == "signal") {
     into->kind = Operation::Kind::Signal;
@@ -207,7 +224,7 @@ bool parsePosture(Napi::Object from, const Program& program, size_t postures, co
     if (!trigger.IsObject()) return fail(from.Env(), here + ".trigger must be an object");
     if (!parseTrigger(trigger.As<Napi::Object>(), program, here + ".trigger", static_cast<int16_t>(i), posture)) return false;
     if (!getIndex(object, "next", postures, here, &transition.next)) return false;
-    transition.report = object.Get("report").ToBoolean();
+    if (!getFlag(object, "report", here, &transition.report)) return false;
     if (!parseOperations(object.Get("operations"), program, (here + ".operations").c_str(), &transition.operations)) {
       return false;
     }

@@ -398,9 +398,7 @@ class OwnershipHandle : public Napi::ObjectWrap<OwnershipHandle> {
     Napi::Object object = Napi::Object::New(env);
     object.Set("verdict", static_cast<double>(static_cast<int32_t>(run.verdict)));
     object.Set("ns", run.durationNs);
-    Napi::Uint8Array after = Napi::Uint8Array::New(env, run.frame.size());
-    std::copy(run.frame.begin(), run.frame.end(), after.Data());
-    object.Set("frame", after);
+    object.Set("frame", toUint8Array(env, run.frame));
     return object;
   }
 

@@ -42,22 +42,16 @@ class RouteWatch : public PollHandle {
 
 class DumpWorker : public Napi::AsyncWorker {
  public:
-  DumpWorker(Napi::Env env, std::vector<RoutePrefix> wanted)
-      : Napi::AsyncWorker(env, "firsthop:routes"), wanted_(std::move(wanted)),
-        deferred_(Napi::Promise::Deferred::New(env)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  DumpWorker(Napi::Env env, std::vector<RoutePrefix> wanted, napi_deferred deferred)
+      : Napi::AsyncWorker(env, "firsthop:routes"), wanted_(std::move(wanted)), deferred_(deferred) {}
 
  protected:
   void Execute() override { error_ = dumpRoutes(wanted_, found_); }
 
   void OnOK() override {
     const Napi::Env env = Env();
-    if (error_ == 0) {
-      deferred_.Resolve(rows(env));
-      return;
-    }
-    deferred_.Reject(errnoError(env, "routes", error_).Value());
+    if (error_ == 0) napi_resolve_deferred(env, deferred_, rows(env));
+    else napi_reject_deferred(env, deferred_, errnoError(env, "routes", error_).Value());
   }
 
  private:
@@ -87,7 +81,7 @@ class DumpWorker : public Napi::AsyncWorker {
   std::vector<RoutePrefix> wanted_;
   std::vector<RouteEntry> found_;
   int error_ = 0;
-  Napi::Promise::Deferred deferred_;
+  const napi_deferred deferred_;
 };
 
 class WatchObject : public Napi::ObjectWrap<WatchObject> {
@@ -131,11 +125,15 @@ class WatchObject : public Napi::ObjectWrap<WatchObject> {
   }
 
   Napi::Value dump(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
     const RouteWatch* watch = watch_.get();
-    auto* worker = new DumpWorker(info.Env(), watch != nullptr ? watch->prefixes : std::vector<RoutePrefix>());
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();  // deletes itself when it is done
-    return promise;
+    napi_deferred deferred = nullptr;
+    napi_value promise = nullptr;
+    // Not node-addon-api's wrapper: where the environment is ending, that one hands out an unset promise.
+    if (napi_create_promise(env, &deferred, &promise) != napi_ok) return env.Undefined();
+    auto prefixes = watch != nullptr ? watch->prefixes : std::vector<RoutePrefix>();
+    (new DumpWorker(env, std::move(prefixes), deferred))->Queue();  // deletes itself when it is done
+    return Napi::Value(env, promise);
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {

@@ -185,6 +185,7 @@ class SourceObject : public Napi::ObjectWrap<SourceObject> {
   Napi::Value stamps(const Napi::CallbackInfo& info) {
     const auto [from, to] = rangeOf(info, source_.sent());
     auto result = Napi::Float64Array::New(info.Env(), to - from);
+    if (result.IsEmpty()) return info.Env().Undefined();  // the environment is ending
     for (uint64_t index = from; index < to; ++index)
       result[index - from] = microseconds(source_.stampNs(index));
     return result;
@@ -242,6 +243,7 @@ class SinkObject : public Napi::ObjectWrap<SinkObject> {
     auto firstUs = Napi::Float64Array::New(env, to - from);
     auto copies = Napi::Uint32Array::New(env, to - from);
     auto via = Napi::Uint8Array::New(env, to - from);
+    if (firstUs.IsEmpty() || copies.IsEmpty() || via.IsEmpty()) return env.Undefined();  // the environment is ending
     for (uint64_t index = from; index < to; ++index) {
       const uint32_t count = sink_.copies(index);
       copies[index - from] = count;
@@ -335,6 +337,9 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
     auto captured = Napi::Uint16Array::New(env, count);
     auto packetType = Napi::Uint8Array::New(env, count);
     auto octets = Napi::Uint8Array::New(env, count * snapLength);
+    for (const Napi::Value& made : std::initializer_list<Napi::Value>{atUs, ifindex, length, captured, packetType, octets}) {
+      if (made.IsEmpty()) return env.Undefined();  // the environment is ending
+    }
     for (uint64_t index = 0; index < count; ++index) {
       const CapturedFrame& frame = capture_.frame(from + index);
       atUs[index] = microseconds(frame.atNs);

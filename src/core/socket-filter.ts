@@ -2,7 +2,8 @@
  * The classic BPF program of a LAN port: what the kernel lets through to the heartbeat engine. Everything else
  * costs a dozen instructions on the way by.
  *
- * Let through, untagged only (a tag means another VLAN's interface): VRRP (IP protocol 112 and, for RFC 2338
+ * Let through, untagged only (a tag means another VLAN's interface, but for VLAN 0, which only carries a priority and
+ * which some adapters put on every frame): VRRP (IP protocol 112 and, for RFC 2338
  * authentication, AH) over IPv4 unless a later fragment; the same over IPv6, also behind extension headers when
  * sent to ff02::12; where this router answers itself, ARP requests and neighbour solicitations for its addresses; and
  * where it is asked for, single-hop BFD from neighbours (RFC 5881: UDP to port 3784, TTL or hop limit 255).
@@ -18,8 +19,10 @@ const LD_B_ABS = 0x30;
 const JEQ_K = 0x15;
 const JSET_K = 0x45;
 const RET_K = 0x06;
-/** SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT: the tag that the kernel took out of the frame. */
+/** SKF_AD_OFF + SKF_AD_VLAN_TAG and SKF_AD_VLAN_TAG_PRESENT: the tag that the kernel took out of the frame. */
+const VLAN_TAG = 0xfffff000 + 44;
 const VLAN_TAG_PRESENT = 0xfffff000 + 48;
+const VLAN_ID_MASK = 0x0fff;
 
 const IP_PROTOCOL_AH = 51;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -57,8 +60,11 @@ export function lanPortFilter(
   const v6 = answered.filter((address) => address.includes(":"));
   return assemble([
     { code: LD_B_ABS, k: VLAN_TAG_PRESENT },
-    { code: JEQ_K, k: 0, no: "drop" },
-    { code: LD_H_ABS, k: 12 },
+    { code: JEQ_K, k: 0, yes: "untagged" },
+    // Only of a tag that is there: kernels do not clear the number of one that they took away.
+    { code: LD_H_ABS, k: VLAN_TAG },
+    { code: JSET_K, k: VLAN_ID_MASK, yes: "drop" },
+    { label: "untagged", code: LD_H_ABS, k: 12 },
     { code: JEQ_K, k: ETHERTYPE_IPV4, yes: "ipv4" },
     { code: JEQ_K, k: ETHERTYPE_IPV6, yes: "ipv6" },
     { code: JEQ_K, k: ETHERTYPE_ARP, yes: "to-arp", no: "drop" },

@@ -44,6 +44,21 @@ const own = {
     await worker.terminate();
     return said;
   },
+  /** Terminates worker threads that are busy with an engine: while frames wait for them, and in the middle of calls. */
+  interrupt: async (rounds, port, program, operations) => {
+    for (let round = 0; round < rounds; round++) {
+      for (const busy of ["waiting", "calling"]) {
+        const worker = new Worker(new URL(import.meta.url), {
+          workerData: { port, program, operations, busy },
+        });
+        await new Promise((resolve, reject) => {
+          worker.on("message", (message) => message === busy && resolve());
+          worker.once("error", reject);
+        });
+        await worker.terminate();
+      }
+    }
+  },
   /** The event loop ends by itself when nothing keeps it alive. */
   letGo: () => {
     engine.setAlive(false);
@@ -76,4 +91,14 @@ if (isMainThread) {
   const session = engine.createSession();
   const entry = { posture: 0, operations: workerData.operations, baseUs: engine.now() };
   parentPort.postMessage({ port, loaded: engine.load(session, workerData.program, entry, 0) });
+  if (workerData.busy) {
+    while (engine.portCounters(port).delivered === 0);
+    parentPort.postMessage(workerData.busy);
+    while (workerData.busy === "waiting");
+    for (;;) {
+      engine.load(session, workerData.program, entry, 0);
+      engine.counters(session);
+      engine.look(session, false);
+    }
+  }
 }

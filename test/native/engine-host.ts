@@ -54,6 +54,12 @@ interface Calls {
     program: HeartbeatProgram,
     operations: readonly Operation[],
   ): { port: number; loaded: boolean };
+  interrupt(
+    rounds: number,
+    port: PortOptions,
+    program: HeartbeatProgram,
+    operations: readonly Operation[],
+  ): void;
   letGo(): void;
 }
 

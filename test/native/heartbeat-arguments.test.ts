@@ -9,7 +9,8 @@ const native = process.platform === "linux" ? loadNative() : null;
 function validProgram(): Record<string, unknown> {
   return {
     frames: [new Uint8Array(60)],
-    patterns: [{ port: 1, bytes: new Uint8Array(60), mask: new Uint8Array(60) }],
+    seal: { algorithm: "md5", key: new Uint8Array(16), sequenceAt: 8, digestAt: 12, repeats: true },
+    patterns: [{ port: 1, bytes: new Uint8Array(60), mask: new Uint8Array(60), sealAt: 20, sealWindow: 3 }],
     kernelPlans: [
       [
         { step: "write", path: "/proc/sys/net/ipv4/ip_forward", value: "1" },
@@ -28,12 +29,19 @@ function validProgram(): Record<string, unknown> {
               { op: "cancel", timer: 1 },
               { op: "count", counter: 31 },
               { op: "kernel", plan: 0 },
+              { op: "send", port: 1, frame: 0, sealAt: 20 },
+              { op: "arm", timer: 2, afterUs: 1000, jitterUs: 10 },
+              { op: "lease", open: true },
+              { op: "signal", session: 1, signal: 7 },
+              { op: "forgetSequence" },
             ],
             next: 1,
             report: true,
           },
           { trigger: { on: "pattern", pattern: 0 }, operations: [], next: 0, report: false },
           { trigger: { on: "controlLost" }, operations: [], next: 0, report: false },
+          { trigger: { on: "gaveWay" }, operations: [], next: 0, report: false },
+          { trigger: { on: "signal", signal: 7 }, operations: [], next: 0, report: false },
         ],
       },
       { transitions: [] },
@@ -55,14 +63,19 @@ function places(value: unknown, path: Path = []): Path[] {
   return [path, ...Object.entries(value).flatMap(([key, inner]) => places(inner, [...path, key]))];
 }
 
+/** A valid program with one place changed: its holder and its key. */
+function changed(path: Path, change: (holder: object, key: string | number) => void): unknown {
+  const program = validProgram();
+  let holder: Record<string, unknown> = program;
+  for (const key of path.slice(0, -1)) holder = holder[key] as Record<string, unknown>;
+  change(holder, path.at(-1)!);
+  return program;
+}
+
 /** A valid program with one place replaced. */
 function spoilt(path: Path, replacement: unknown): unknown {
   if (path.length === 0) return replacement;
-  const program = validProgram();
-  let at: Record<string, unknown> = program;
-  for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
-  at[path.at(-1)!] = replacement;
-  return program;
+  return changed(path, (holder, key) => Object.assign(holder, { [key]: replacement }));
 }
 
 class Trap extends Error {}
@@ -97,6 +110,7 @@ const JUNK: readonly unknown[] = [
   [],
   [[]],
   new Array(3),
+  new Array(2 ** 32 - 1),
   new Uint8Array(0),
   new Uint8Array(5000),
   new Uint16Array(30),
@@ -182,6 +196,13 @@ describe.skipIf(!native)("wrong arguments", () => {
     expect(thrown).toBeGreaterThan(500);
   });
 
+  it("survives getters that throw, in every place of a program", () => {
+    for (const path of places(validProgram()).slice(1)) {
+      const program = changed(path, (holder, key) => Object.defineProperty(holder, key, { get: trap }));
+      expect(() => load(program), path.join(".")).toThrow(Trap);
+    }
+  });
+
   it("survives every kind of junk as any argument of any method", () => {
     const valid: Readonly<Record<string, readonly unknown[]>> = {
       openLanPort: [1_000_000, new Uint8Array([6, 0, 0, 0, 0, 0, 1, 0]), [new Uint8Array(6)], ["224.0.0.18"]],
@@ -189,6 +210,8 @@ describe.skipIf(!native)("wrong arguments", () => {
       closePort: [9],
       removeSession: [9],
       load: [1, validProgram(), 0, [], 0, 0],
+      look: [1, false],
+      setAlive: [true],
       counters: [1],
       portCounters: [1],
       send: [1, new Uint8Array(60)],

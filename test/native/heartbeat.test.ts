@@ -4,6 +4,7 @@
  */
 import { describe, expect } from "vitest";
 import type { HeartbeatProgram, Operation, PortId } from "../../src/core/automaton.js";
+import { lanPortFilter } from "../../src/core/socket-filter.js";
 import { eventually } from "../../src/lab/wait.js";
 import { netnsTest } from "../netns/testbed/index.js";
 import { type Bench, NEAR, testFrame, timesOf, withBench } from "./engine-host.js";
@@ -290,6 +291,54 @@ describe("JavaScript", () => {
   });
 });
 
+describe("tags", () => {
+  onCable("of VLAN 0 only carry a priority; those of others keep frames out", async (bench) => {
+    const advertisement = (vlan: number | null, vrid: number): Uint8Array => {
+      const tag = vlan === null ? [] : [0x81, 0, 0xe0 | (vlan >> 8), vlan & 255];
+      const frame = new Uint8Array(64);
+      frame.set([
+        1,
+        0,
+        0x5e,
+        0,
+        0,
+        0x12,
+        2,
+        0,
+        0,
+        0,
+        0,
+        9,
+        ...tag,
+        8,
+        0,
+        0x45,
+        0,
+        0,
+        32,
+        0,
+        0,
+        0,
+        0,
+        255,
+        112,
+      ]);
+      frame.set([192, 0, 2, 2, 224, 0, 0, 18, 0x31, vrid], 14 + tag.length + 12);
+      return frame;
+    };
+    await bench.call("open", CONTROL_US);
+    await bench.call("openPort", {
+      ...bench.lan,
+      filter: lanPortFilter([]),
+      memberships: [new Uint8Array([1, 0, 0x5e, 0, 0, 0x12])],
+    });
+    bench.source([advertisement(5, 1), advertisement(0, 2), advertisement(null, 3)], 100, 6);
+    await bench.report("frame", 3);
+    const seen = bench.reports.flatMap((one) => (one.type === "frame" ? [one.frame[35]] : []));
+    expect(seen).toEqual([2, 3, 2, 3]);
+  });
+});
+
 describe("floods", () => {
   onCable("cost neither a deadline nor JavaScript", async (bench) => {
     const port = await opened(bench);
@@ -349,6 +398,23 @@ describe("interfaces", () => {
     await bench.call("closePort", port);
     await expect(bench.call("openPort", bench.lan)).rejects.toMatchObject({ code: "ENODEV" });
   });
+
+  onCable(
+    "one that vanishes after it went down is missed, whatever still waited to be read",
+    async (bench) => {
+      const port = await opened(bench);
+      const flood = bench.source([testFrame(9, 77)], 20_000);
+      await eventually("frames come in", 10_000, async () => {
+        return (await bench.call("portCounters", port)).received > 2_000;
+      });
+      await bench.ip("near", `link set ${NEAR} down`);
+      await bench.report("portError");
+      flood.stop();
+      await bench.ip("near", `link del ${NEAR}`);
+      const gone = () => bench.reports.some((one) => one.type === "portError" && one.errno === "ENODEV");
+      await eventually("it is reported", 5_000, gone);
+    },
+  );
 
   onCable("groups are joined, and left with the port", async (bench) => {
     const memberships = [new Uint8Array([1, 0, 0x5e, 0, 0, 0x12])];
@@ -430,6 +496,19 @@ describe("ends", () => {
     const { program, operations } = beating(1, 10_000);
     expect(await bench.call("worker", bench.lan, program, operations)).toEqual({ port: 1, loaded: true });
     await eventually("the goodbye came", 10_000, () => timesOf(capture, GOODBYE).length === 1);
+    await opened(bench);
+  });
+
+  onCable("a worker thread may end while frames wait for it, and in the middle of a call", async (bench) => {
+    bench.source([testFrame(9, PEER)], 1000);
+    const { program, operations } = watching(1, 10_000_000);
+    await bench.call(
+      "interrupt",
+      10,
+      bench.lan,
+      { ...program, patterns: [], postures: [{ transitions: [] }] },
+      operations,
+    );
     await opened(bench);
   });
 
