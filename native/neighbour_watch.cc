@@ -60,12 +60,15 @@ void NeighbourWatch::look(int64_t now_ns, std::vector<Sighting>& found) {
     checked_ns_ = now_ns;
     for (auto& [follower, link] : links_) {
       const int ifindex = static_cast<int>(::if_nametoindex(link.name.c_str()));
-      if (ifindex == link.ifindex) continue;
-      link.ifindex = ifindex;
-      link.arp.reset();
-      link.nd.reset();
+      // Without a descriptor the kernel can't be asked: what was known stays.
+      if (ifindex == 0 && (errno == EMFILE || errno == ENFILE)) continue;
+      if (ifindex != link.ifindex) {
+        link.ifindex = ifindex;
+        link.arp.reset();
+        link.nd.reset();
+        dump_ = true;
+      }
       if (ifindex != 0) open(link);
-      dump_ = true;
     }
   }
   if (dump_ && (news_.valid() || openNews())) {
@@ -81,8 +84,13 @@ void NeighbourWatch::look(int64_t now_ns, std::vector<Sighting>& found) {
 
 // ---- sockets ------------------------------------------------------------------------------------------------------
 
-// What can't be opened is left out: the other sources remain.
+// What can't be opened is left out until the next time: the other sources remain.
 void NeighbourWatch::open(Link& link) {
+  if (!link.arp.valid()) openArp(link);
+  if (!link.nd.valid()) openNd(link);
+}
+
+void NeighbourWatch::openArp(Link& link) {
   UniqueFd arp(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const sock_filter untagged[] = {
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
@@ -100,6 +108,9 @@ void NeighbourWatch::open(Link& link) {
       ::bind(arp.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
     link.arp = std::move(arp);
   }
+}
+
+void NeighbourWatch::openNd(Link& link) {
   UniqueFd nd(::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMPV6));
   icmp6_filter types;
   ICMP6_FILTER_SETBLOCKALL(&types);
@@ -211,7 +222,7 @@ void NeighbourWatch::readNd(uint32_t follower, Link& link, int64_t now_ns, std::
     header.msg_control = control;
     header.msg_controllen = sizeof(control);
     const ssize_t length = ::recvmsg(link.nd.get(), &header, 0);
-    if (length < 0 && (errno == EINTR || errno == EHOSTUNREACH)) continue;  // the latter: a wrong checksum
+    if (length < 0 && (errno == EINTR || isSomethingLeft(link.nd.get()))) continue;
     if (length < 0) return;
     if ((header.msg_flags & MSG_TRUNC) != 0) continue;
     int hop_limit = 0;

@@ -45,7 +45,9 @@ class NeighbourWatch {
     std::unordered_map<ProbeAddress, Seen, ProbeAddressHash> seen;
   };
 
-  void open(Link& link);
+  static void open(Link& link);
+  static void openArp(Link& link);
+  static void openNd(Link& link);
   bool openNews();
   void requestDump();
   void readNews(int64_t now_ns, std::vector<Sighting>& found);

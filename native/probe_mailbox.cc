@@ -129,7 +129,10 @@ bool ProbeMailbox::report(ProbeTarget& target, int64_t at_ns) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (known_.count(target.id) == 0) return false;
   if (target.report_epoch == reports_taken_) {
-    reports_[target.report_at] = target.report(at_ns);
+    ProbeReport& waiting = reports_[target.report_at];
+    // What was found out goes before what could not be.
+    if (target.outcome == ProbeOutcome::kUntried && waiting.outcome != ProbeOutcome::kUntried) return true;
+    waiting = target.report(at_ns);
   } else {
     target.report_epoch = reports_taken_;
     target.report_at = reports_.size();

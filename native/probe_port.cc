@@ -9,6 +9,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -48,9 +49,14 @@ bool attachFilter(int fd, const sock_filter (&filter)[N]) {
 
 void ProbePort::check(int64_t now_ns) {
   checked_ns_ = now_ns;
+  const UniqueFd asking(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!asking.valid()) {
+    // What can't be asked now stays as it was.
+    if (!checked_ && !name_.empty()) error_ = errno;
+    return;
+  }
   sources_.clear();
   if (name_.empty()) return;
-  const UniqueFd asking(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   std::strncpy(request.ifr_name, name_.c_str(), IFNAMSIZ - 1);
   int ifindex = 0;
@@ -77,6 +83,7 @@ int ProbePort::sourceError(const ProbeAddress& source) {
   const auto known = sources_.find(source);
   if (known != sources_.end()) return known->second;
   const UniqueFd asking(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!asking.valid()) return errno;
   sockaddr_in address{};
   address.sin_family = AF_INET;
   std::memcpy(&address.sin_addr, source.octets.data(), 4);
@@ -259,6 +266,11 @@ size_t ProbePort::send(Channel channel, Message* messages, size_t count, ProbeBa
 }
 
 // ---- receiving ----------------------------------------------------------------------------------------------------
+
+bool isSomethingLeft(int fd) {
+  pollfd one{fd, POLLIN, 0};
+  return ::poll(&one, 1, 0) == 1 && (one.revents & POLLIN) != 0;
+}
 
 ProbeBatch::ProbeBatch() {
   for (size_t i = 0; i < kReceive; i++) parts_[i] = {octets_[i], kReceiveMax};

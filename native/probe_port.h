@@ -22,6 +22,10 @@ struct ProbeAddressHash {
   }
 };
 
+// Whether anything is left in a raw ICMPv6 socket. The kernel drops a message with a wrong checksum only when it is read,
+// and then says that there is none: anybody on the link could hide what waits behind it.
+bool isSomethingLeft(int fd);
+
 // Room for messages that are sent or received by one system call.
 class ProbeBatch;
 
@@ -67,7 +71,7 @@ class ProbePort {
   int open(Channel channel);
   int fd(Channel channel) const { return sockets_[static_cast<size_t>(channel)].get(); }
 
-  // Whether an IPv4 source is on this machine (0, or EADDRNOTAVAIL): for a socket that brings its own headers the kernel
+  // Whether an IPv4 source is on this machine (0, EADDRNOTAVAIL, or why that can't be asked): for a socket that brings its own headers the kernel
   // does not ask.
   int sourceError(const ProbeAddress& source);
 

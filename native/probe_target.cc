@@ -21,6 +21,13 @@ int64_t gridOf(int64_t interval_ns) {
   return std::min(kFineGridNs, interval_ns);
 }
 
+// The first one at or after a moment of those that are `phase_ns` behind a multiple of the interval. The machine may not
+// have run for as long as an interval yet.
+int64_t nextOnGrid(int64_t from_ns, int64_t phase_ns, int64_t interval_ns) {
+  if (from_ns <= phase_ns) return phase_ns;
+  return ((from_ns - phase_ns - 1) / interval_ns + 1) * interval_ns + phase_ns;
+}
+
 }  // namespace
 
 ProbePort::Channel ProbeTarget::channel() const {
@@ -46,7 +53,7 @@ void ProbeTarget::planNext(int64_t sent_ns) {
   const int64_t interval_ns = settings.interval_ns;
   const int64_t before_ns = due_ns;
   const int64_t earliest_ns = sent_ns + std::max<int64_t>(settings.timeout_ns - interval_ns / 8, 1);
-  due_ns = ((earliest_ns - phase_ns - 1) / interval_ns + 1) * interval_ns + phase_ns;
+  due_ns = nextOnGrid(earliest_ns, phase_ns, interval_ns);
   const int64_t left_out = (due_ns - before_ns) / interval_ns - 1;
   if (left_out > 0) counters->skipped.fetch_add(static_cast<uint64_t>(left_out), std::memory_order_relaxed);
 }
@@ -69,13 +76,16 @@ bool ProbeTarget::judge(ProbeOutcome result, int why) {
   return news;
 }
 
+void ProbeTarget::leaveOut(int why) {
+  outcome = ProbeOutcome::kUntried;
+  error = why;
+  counters->skipped.fetch_add(1, std::memory_order_relaxed);
+}
+
 ProbeReport ProbeTarget::report(int64_t at_ns) const {
   ProbeReport made;
+  static_cast<ProbeStanding&>(made) = *this;
   made.target = id;
-  made.outcome = outcome;
-  made.error = error;
-  made.verdict = verdict;
-  made.crossings = crossings;
   made.streak = outcome == ProbeOutcome::kAnswered ? successes : failures;
   made.at_ns = at_ns;
   made.round_trip_ns = counters->round_trip_ns.load(std::memory_order_relaxed);

@@ -13,7 +13,8 @@
 namespace firsthop {
 
 enum class ProbeKind : uint8_t { kIcmp, kArp, kNd };
-enum class ProbeOutcome : uint8_t { kNone, kAnswered, kTimeout, kError };
+// Untried: this machine lacked what a probe takes (descriptors, memory), which says nothing about the target.
+enum class ProbeOutcome : uint8_t { kNone, kAnswered, kTimeout, kError, kUntried };
 enum class ProbeVerdict : uint8_t { kUnknown, kUp, kDown };
 
 struct ProbeSettings {
@@ -33,15 +34,19 @@ struct ProbeSettings {
   ProbeVerdict verdict = ProbeVerdict::kUnknown;
 };
 
-// What is new about a target. Changes that JavaScript did not take in time are merged: the last one counts, and
-// `crossings` tells that there were others.
-struct ProbeReport {
-  uint32_t target = 0;
+// What the last probe ended with, and what all of them come to.
+struct ProbeStanding {
   ProbeOutcome outcome = ProbeOutcome::kNone;
   int error = 0;
   ProbeVerdict verdict = ProbeVerdict::kUnknown;
   // How often the verdict changed so far.
   uint32_t crossings = 0;
+};
+
+// What is new about a target. Changes that JavaScript did not take in time are merged: the last one counts, and
+// `crossings` tells that there were others.
+struct ProbeReport : ProbeStanding {
+  uint32_t target = 0;
   // Probes in a row with the last kind of result.
   uint32_t streak = 0;
   int64_t at_ns = 0;
@@ -56,7 +61,7 @@ struct ProbeCounters {
   std::atomic<uint64_t> errors{0};
   // Answers that came after their time or twice.
   std::atomic<uint64_t> late{0};
-  // Periods left out because the thread came too late.
+  // Periods left out because the thread came too late, or the machine lacked something.
   std::atomic<uint64_t> skipped{0};
   std::atomic<int64_t> round_trip_ns{0};
   std::atomic<int64_t> answered_at_ns{0};
@@ -64,7 +69,7 @@ struct ProbeCounters {
   std::atomic<uint64_t> mac{0};
 };
 
-struct ProbeTarget {
+struct ProbeTarget : ProbeStanding {
   uint32_t id = 0;
   // Its place among the targets; the generation tells those apart that had it one after the other.
   uint32_t slot = 0;
@@ -82,12 +87,8 @@ struct ProbeTarget {
   uint16_t sequence = 0;
   std::optional<MacOctets> mac;
 
-  ProbeOutcome outcome = ProbeOutcome::kNone;
-  int error = 0;
-  ProbeVerdict verdict = ProbeVerdict::kUnknown;
   uint32_t successes = 0;
   uint32_t failures = 0;
-  uint32_t crossings = 0;
   // Where its report waits, if JavaScript has taken none since.
   size_t report_at = 0;
   uint64_t report_epoch = UINT64_MAX;
@@ -100,6 +101,8 @@ struct ProbeTarget {
   void planNext(int64_t sent_ns);
   // Counts a result; whether it is news.
   bool judge(ProbeOutcome result, int why);
+  // The probe could not be made for want of something on this machine: the verdict stands.
+  void leaveOut(int why);
   ProbeReport report(int64_t at_ns) const;
 };
 

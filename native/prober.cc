@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <future>
@@ -34,6 +33,11 @@ int64_t clockNs(clockid_t clock) {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+// Whether it is this machine that lacks something.
+bool isShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EAGAIN;
+}
+
 int enterNamespace(const std::string& path) {
   if (path.empty()) return 0;
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -51,26 +55,22 @@ int64_t Prober::nowNs() { return clockNs(CLOCK_MONOTONIC); }
 
 int Prober::start() {
   if (const int error = mailbox_.open()) return error;
-  std::promise<int> entered;
-  std::future<int> error = entered.get_future();
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this, &entered] {
+  const auto entered = std::make_shared<std::promise<int>>();
+  std::future<int> refused = entered->get_future();
+  const int unmade = thread_.start([this, entered] {
     pthread_setname_np(pthread_self(), "fh-prober");
-    const int refused = enterNamespace(options_.network_namespace);
-    entered.set_value(refused);
-    if (refused == 0) run();
+    const int error = enterNamespace(options_.network_namespace);
+    entered->set_value(error);
+    if (error == 0) run();
   });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  const int refused = error.get();
-  if (refused != 0) thread_.join();
-  return refused;
+  if (unmade != 0) return unmade;
+  const int error = refused.get();
+  if (error != 0) thread_.join();
+  return error;
 }
 
 void Prober::stop() {
-  if (!thread_.joinable()) return;
+  if (!thread_.running()) return;
   mailbox_.stop();
   thread_.join();
 }
@@ -203,9 +203,9 @@ void Prober::listen() {
 void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
   const int fd = port.fd(channel);
   if (fd < 0) return;
+  const bool icmp6 = channel == ProbePort::Channel::kEcho6 || channel == ProbePort::Channel::kNd;
   for (int round = 0; round < kBatchesAtOnce; round++) {
     const size_t count = batch_.receive(fd);
-    if (count == 0) return;
     const int64_t now_ns = nowNs();
     const int64_t offset_ns = now_ns - clockNs(CLOCK_REALTIME);
     for (size_t i = 0; i < count; i++) {
@@ -218,7 +218,7 @@ void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
       if (received.at_ns > now_ns || received.at_ns < now_ns - 60'000 * kMs) received.at_ns = now_ns;
       hear(port, received);
     }
-    if (count < ProbeBatch::kReceive) return;
+    if (count < ProbeBatch::kReceive && !(icmp6 && isSomethingLeft(fd))) return;
   }
 }
 
@@ -429,9 +429,15 @@ void Prober::sentAt(ProbeTarget& target, int64_t now_ns) {
 }
 
 void Prober::failedAt(ProbeTarget& target, int error, int64_t now_ns) {
-  increment(target.counters->errors);
   target.planNext(now_ns);
-  judge(target, ProbeOutcome::kError, error, now_ns);
+  if (isShortage(error)) {
+    // Each time: who hears of it tells people no more often than they want to know.
+    target.leaveOut(error);
+    if (mailbox_.report(target, now_ns)) reported_ = true;
+  } else {
+    increment(target.counters->errors);
+    judge(target, ProbeOutcome::kError, error, now_ns);
+  }
   table_.push(target);
 }
 

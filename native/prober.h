@@ -13,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "neighbour_watch.h"
@@ -22,6 +21,7 @@
 #include "probe_port.h"
 #include "probe_table.h"
 #include "probe_target.h"
+#include "util/joined_thread.h"
 
 namespace firsthop {
 
@@ -96,7 +96,7 @@ class Prober {
 
   Options options_;
   ProbeMailbox mailbox_;
-  std::thread thread_;
+  JoinedThread thread_;
 
   // Of the thread:
   ProbeTable table_;

@@ -150,7 +150,7 @@ class ProberHandle : public WakeHandle {
   }
 
   Napi::Object toObject(const ProbeReport& report) {
-    static constexpr const char* kOutcomes[] = {"none", "answered", "timeout", "error"};
+    static constexpr const char* kOutcomes[] = {"none", "answered", "timeout", "error", "untried"};
     static constexpr const char* kVerdicts[] = {"unknown", "up", "down"};
     Napi::Object object = Napi::Object::New(env());
     object.Set("target", report.target);

@@ -100,7 +100,7 @@ Failure Worker::start(const Place& place, const std::function<Failure()>& prepar
   if (!wake_.valid()) return Failure::ofErrno("eventfd");
   auto ready = std::make_shared<std::promise<Failure>>();
   std::future<Failure> outcome = ready->get_future();
-  thread_ = std::thread([this, place, &prepare, ready, run = std::move(run)] {
+  const int unmade = thread_.start([this, place, &prepare, ready, run = std::move(run)] {
     pthread_setname_np(pthread_self(), place.threadName.substr(0, 15).c_str());
     Failure failure = enterNamespace(place.namespacePath);
     if (!failure) failure = prepare();
@@ -109,13 +109,14 @@ Failure Worker::start(const Place& place, const std::function<Failure()>& prepar
     ready->set_value(std::move(failure));
     if (!failed) run();
   });
+  if (unmade != 0) return Failure::of(unmade, "thread");
   Failure failure = outcome.get();
   if (failure) stop();
   return failure;
 }
 
 void Worker::stop() {
-  if (!thread_.joinable()) return;
+  if (!thread_.running()) return;
   stopping_.store(true, std::memory_order_release);
   const uint64_t one = 1;
   if (write(wake_.get(), &one, sizeof one) != sizeof one) {

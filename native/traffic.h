@@ -15,10 +15,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "util/failure.h"
+#include "util/joined_thread.h"
 #include "util/unique_fd.h"
 
 namespace firsthop {
@@ -65,7 +65,7 @@ class Worker {
   bool realtime() const { return realtime_; }
 
  private:
-  std::thread thread_;
+  JoinedThread thread_;
   UniqueFd wake_;
   std::atomic<bool> stopping_{false};
   bool realtime_ = false;

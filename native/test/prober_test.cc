@@ -1,12 +1,15 @@
 // What probes are made of, against whatever comes in; and the prober on the loopback interface of a network namespace
 // of its own. The latter needs root; 77 tells ctest that it was skipped.
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -78,6 +81,35 @@ void survivesEverythingElse() {
     const uint8_t source[16] = {};
     readNeighbourSender(noise.data(), noise.size(), source);
   }
+}
+
+// A machine that has not run for as long as an interval is no reason to leave one out.
+void keepsToItsGridFromTheBootOn() {
+  constexpr int64_t kSecond = 1'000'000'000;
+  ProbeTarget target;
+  target.counters = std::make_shared<ProbeCounters>();
+  target.settings.interval_ns = 60 * kSecond;
+  target.settings.timeout_ns = kSecond;
+  target.phase_ns = 50 * kSecond;
+  target.due_ns = 10 * kSecond;
+  target.planNext(10 * kSecond);
+  CHECK(target.due_ns == 50 * kSecond);
+  target.planNext(50 * kSecond);
+  CHECK(target.due_ns == 110 * kSecond);
+  target.planNext(300 * kSecond);
+  CHECK(target.due_ns == 350 * kSecond && target.counters->skipped == 3);
+}
+
+void saysThatThereIsNoThread() {
+  pthread_attr_t usual;
+  pthread_attr_t huge;
+  CHECK(pthread_getattr_default_np(&usual) == 0 && pthread_attr_init(&huge) == 0);
+  CHECK(pthread_attr_setstacksize(&huge, size_t{1} << 46) == 0 && pthread_setattr_default_np(&huge) == 0);
+  Prober prober{Prober::Options{}};
+  const int error = prober.start();
+  CHECK(error == EAGAIN || error == ENOMEM);
+  CHECK(pthread_setattr_default_np(&usual) == 0 && pthread_attr_destroy(&huge) == 0);
+  prober.stop();
 }
 
 bool openNamespace() {
@@ -158,6 +190,38 @@ void followsAnInterface() {
   CHECK(missing.verdict == ProbeVerdict::kDown && missing.error == ENODEV);
 }
 
+// What this machine lacks is no target's fault.
+void noDescriptorIsNoFailure() {
+  Listener listener;
+  Prober prober(listener.options());
+  CHECK(prober.start() == 0);
+  const uint32_t target = prober.add(loopback(1));
+  listener.waitFor(prober, [](const ProbeReport& one) { return one.verdict == ProbeVerdict::kUp; });
+  rlimit before;
+  CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{3, before.rlim_max};
+  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  prober.refresh();
+  const auto counters = prober.counters(target);
+  const uint64_t answered = counters->answered;
+  const int64_t until_ns = Prober::nowNs() + 5'000'000'000;
+  while (counters->answered < answered + 10 && Prober::nowNs() < until_ns) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(counters->answered >= answered + 10 && prober.takeReports().empty());
+  const uint32_t unasked = prober.add(loopback(2, ""));
+  for (int times = 0; times < 3; times++) {
+    const auto untried = listener.waitFor(prober, [&](const ProbeReport& one) { return one.target == unasked; });
+    CHECK(untried.outcome == ProbeOutcome::kUntried && untried.error == EMFILE);
+    CHECK(untried.verdict == ProbeVerdict::kUnknown && untried.crossings == 0);
+  }
+  CHECK(prober.counters(unasked)->errors == 0 && prober.counters(unasked)->skipped >= 3);
+  CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  listener.waitFor(prober, [&](const ProbeReport& one) {
+    return one.target == unasked && one.verdict == ProbeVerdict::kUp;
+  });
+}
+
 // Targets come and go from several threads while others ask.
 void takesCommandsFromAnyThread() {
   Listener listener;
@@ -195,11 +259,14 @@ void takesCommandsFromAnyThread() {
 int main() {
   TEST(readsWhatItWrote);
   TEST(survivesEverythingElse);
+  TEST(keepsToItsGridFromTheBootOn);
+  TEST(saysThatThereIsNoThread);
   if (!openNamespace()) {
     std::fprintf(stderr, "skipped: a network namespace needs root\n");
     return 77;
   }
   TEST(followsAnInterface);
+  TEST(noDescriptorIsNoFailure);
   TEST(takesCommandsFromAnyThread);
   return 0;
 }

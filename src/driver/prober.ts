@@ -23,9 +23,14 @@ export interface ProbedTarget {
 
 /** The last probe ended otherwise than the one before, or the verdict changed. */
 export interface ProbeNews {
-  readonly verdict: Exclude<Verdict, "unknown">;
-  readonly outcome: "answered" | "timeout" | "error";
-  /** Of an `error`, which is a probe that could not be sent: "ENODEV", "ENETDOWN", "ENETUNREACH" … */
+  /** Unknown only while nothing but `untried` was told. */
+  readonly verdict: Verdict;
+  /**
+   * `error`: the probe could not be sent. `untried`: for want of something on this machine; that counts for nothing, and
+   * is told each time.
+   */
+  readonly outcome: "answered" | "timeout" | "error" | "untried";
+  /** Why it could not be sent: "ENODEV", "ENETDOWN", "ENETUNREACH" …; untried: "EMFILE", "ENOBUFS" … */
   readonly errno: string | null;
   /** Probes in a row that ended like this. */
   readonly streak: number;

@@ -29,11 +29,15 @@ export interface ProbeTargetOptions {
  */
 export interface ProbeReport {
   readonly target: number;
-  /** `error`: it could not be sent. */
-  readonly outcome: "answered" | "timeout" | "error";
-  /** Of an `error`: "ENODEV" without the interface, "ENETDOWN", "ENETUNREACH", "EADDRNOTAVAIL" … */
+  /**
+   * `error`: it could not be sent. `untried`: this machine lacks what it takes (descriptors, memory), which says nothing
+   * about the target: it counts for nothing, is told each time, and never in place of something else.
+   */
+  readonly outcome: "answered" | "timeout" | "error" | "untried";
+  /** Of an `error`: "ENODEV" without the interface, "ENETDOWN", "ENETUNREACH", "EADDRNOTAVAIL" …; what is lacking. */
   readonly errno: string | null;
-  readonly verdict: "up" | "down";
+  /** Unknown only while nothing but `untried` was told. */
+  readonly verdict: "up" | "down" | "unknown";
   /** How often the verdict changed so far; the first counts. */
   readonly crossings: number;
   /** Successes or failures in a row. */
@@ -52,7 +56,7 @@ export interface ProbeCounters {
   readonly errors: number;
   /** Answers that came too late, or twice. */
   readonly late: number;
-  /** Periods left out because the thread came too late. */
+  /** Periods left out because the thread came too late, or the machine lacked something. */
   readonly skipped: number;
   readonly answeredAtUs: number | null;
   /** Of the last answer. */

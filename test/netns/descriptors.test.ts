@@ -31,6 +31,8 @@ function config(lab: Lab, priority: number, more: object): string {
     { name: "tcp", tcp: "203.0.113.1:7001", ...wan },
     { name: "udp", udp: "203.0.113.1:7002", send: "ping", ...wan },
     { name: "http", http: "http://203.0.113.1:7003/", ...wan },
+    { name: "icmp", icmp: "203.0.113.1", ...wan },
+    { name: "arp", arp: "203.0.113.1", ...wan },
   ];
   const virtualRouter = {
     interface: "lan0",

@@ -6,8 +6,11 @@ import { judge, type TrackerState, UNKNOWN_TRACKER } from "../../core/tracking/v
 import type { ProbeCounts, ProbedTarget, ProbeNews, Prober, Probing, Sighting } from "../prober.js";
 import type { Context } from "./context.js";
 
-/** Microseconds until a probe's answer is there, an errno when it can't be sent, null when nobody answers. */
-export type EchoScript = (target: ProbedTarget) => number | string | null;
+/**
+ * Microseconds until a probe's answer is there, an errno when it can't be sent, null when nobody answers, and the errno of
+ * what the machine lacks when it can't even be tried.
+ */
+export type EchoScript = (target: ProbedTarget) => number | string | null | { readonly untried: string };
 
 /** Who hears of neighbours, by interface. */
 export type Followers = Map<string, Set<(seen: Sighting) => void>>;
@@ -55,6 +58,19 @@ export class SimulatedProber implements Prober {
     };
     const send = (): void => {
       const answer = this.#script()(asked);
+      if (typeof answer === "object" && answer !== null) {
+        last = {
+          verdict: state.verdict,
+          outcome: "untried",
+          errno: answer.untried,
+          streak: 0,
+          atUs: this.#now(),
+          roundTripUs: 0,
+        };
+        next(target.intervalUs, send);
+        onNews(last);
+        return;
+      }
       if (typeof answer === "string") {
         counts.errors++;
         next(target.intervalUs, send);

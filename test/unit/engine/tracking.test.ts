@@ -75,6 +75,29 @@ class Stage {
 const SEEDS = Number(process.env.FIRSTHOP_TRACKING_SEEDS ?? 5);
 const WAN = { trackers: [{ name: "wan", interface: "wan0" }] };
 
+const HOST = {
+  trackers: [{ name: "host", icmp: "192.0.2.100", interval: "100ms", timeout: "50ms", fall: 2, rise: 2 }],
+};
+
+describe("a probe that this machine can't make", () => {
+  it("says nothing about its target, and is told", async () => {
+    const stage = new Stage();
+    const r1 = await stage.open({ ...HOST, router: { priority: 150, track: ["host"] } }, (machine) => {
+      machine.echoScript = () => 1_000;
+    });
+    await stage.until(() => r1.status().state === "active");
+    r1.machine.echoScript = () => ({ untried: "EMFILE" });
+    await stage.run(3_000);
+    expect(r1.status().state).toBe("active");
+    const told = r1.events.filter((event) => event.type === "warning" && event.code === "not-checked");
+    expect(told).toHaveLength(1);
+    expect(JSON.stringify(told)).toContain("can't be sent: EMFILE");
+    r1.machine.echoScript = () => null;
+    await stage.until(() => r1.status().state !== "active");
+    expect(r1.status().state).not.toBe("active");
+  });
+});
+
 describe("a tracker without a weight", () => {
   it("forbids Active while it is down, and says why", async () => {
     const stage = new Stage();

@@ -163,7 +163,8 @@ class NeighbourhoodWatch implements RunningWatch {
       fall,
       rise,
     } as const;
-    return prober.probe(target, ({ verdict }) => {
+    return prober.probe(target, ({ verdict, outcome, errno }) => {
+      if (outcome === "untried") this.#watch.untried(`a probe to ${address} can't be sent: ${errno}`);
       if (one.verdict === verdict) return;
       one.verdict = verdict;
       this.#tellSoon();

@@ -12,10 +12,14 @@ export function probedKind<Spec extends Probed>(): TrackerKind<Spec> {
       let source = sourceFor(watch);
       const target = { ...spec, source, intervalUs, timeoutUs, fall, rise, verdict };
       const probing = watch.prober.probe(target, (news) => {
+        const evidence = evidenceOf(spec, source, news);
+        if (news.outcome === "untried") {
+          watch.untried(evidence);
+          return;
+        }
         const up = news.verdict === "up";
         // What contradicts the verdict, and not often enough yet, is no evidence for it.
-        if ((news.outcome === "answered") !== up) return;
-        watch.tell({ up, evidence: evidenceOf(spec, source, news) }, news.atUs);
+        if ((news.outcome === "answered") === up) watch.tell({ up, evidence }, news.atUs);
       });
       return {
         networkChanged() {
