@@ -51,7 +51,7 @@ export class Ports {
     const key = [...answered, ...(bfd ? ["bfd"] : []), ...(backupAdvertisements ? ["backup"] : [])].join();
     const known = this.#lan.get(link.name);
     if (known && known.ifindex === link.ifindex && known.key === key) return known.port;
-    if (known) this.dropLan(link.name);
+    if (known) this.#replaceLan(link.name, known, link.ifindex);
     const port = this.#open({
       kind: "packet",
       ifindex: link.ifindex,
@@ -87,7 +87,19 @@ export class Ports {
   /** The interface is another one now. */
   dropStale(interfaceName: string, ifindex: number | undefined): void {
     const known = this.#lan.get(interfaceName);
-    if (known && known.ifindex !== ifindex) this.dropLan(interfaceName);
+    if (known && known.ifindex !== ifindex) this.#replaceLan(interfaceName, known, ifindex);
+  }
+
+  /** An interface that is gone takes along the sockets that send by it: its number does not come back. */
+  #replaceLan(interfaceName: string, known: LanPort, ifindex: number | undefined): void {
+    this.dropLan(interfaceName);
+    if (known.ifindex === ifindex) return;
+    for (const family of ["ipv4", "ipv6"]) {
+      const key = `${family}/${known.ifindex}`;
+      const port = this.#datagram.get(key);
+      this.#datagram.delete(key);
+      if (port !== undefined) this.#host.heartbeat.closePort(port);
+    }
   }
 
   dropLan(interfaceName: string): void {
