@@ -15,7 +15,10 @@
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   firsthop::registerHeartbeat(env, exports);
   firsthop::registerLocalDatagrams(env, exports);
-  firsthop::registerNetlink(env, exports);
+  firsthop::netlink::registerEncoders(env, exports);
+  firsthop::netlink::registerSockets(env, exports);
+  firsthop::netlink::registerMonitors(env, exports);
+  firsthop::netlink::registerPresence(env, exports);
   firsthop::registerOwnership(env, exports);
   firsthop::registerProber(env, exports);
   firsthop::registerProgramPages(env, exports);

@@ -1,4 +1,4 @@
-/** The part of the addon's surface in native/netlink_addon.cc. */
+/** The part of the addon's surface in native/netlink_encode_addon.cc, _socket_, _monitor_ and _presence_addon.cc. */
 
 export type MacvlanMode = "private" | "source";
 
