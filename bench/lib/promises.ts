@@ -217,6 +217,15 @@ function sizes(): Promised[] {
   ];
 }
 
+function probing(): Promised {
+  const median = (look: Look, subject: string): number | undefined =>
+    look.series("probes", "processor", /^all answer$/, subject)?.median;
+  return {
+    promise: "1,000 ICMP targets every 100 ms: at most 10 % of a processor",
+    judge: (look) => atMost(median(look, OURS), 10, "%", { floor: median(look, FLOOR_SUBJECT) ?? null }),
+  };
+}
+
 function thousands(): Promised[] {
   const many = /^4,096 /;
   return [
@@ -273,6 +282,7 @@ const ALL: readonly Promised[] = [
   ...packets(),
   ...punctuality(),
   ...sizes(),
+  probing(),
   ...thousands(),
   ...filter(),
 ];

@@ -1,14 +1,20 @@
 // The floor under every VRRP daemon: what it costs to hand N advertisements to the kernel once an interval, and to
 // read them, when nothing else is done. One thread, one sendmmsg per interface and interval, blocking recvmmsg.
+// The floor under every prober: what it costs to send ICMP echo requests from one socket, some at a time, and to read
+// the answers.
 // And the floor under every deadline: how late a thread wakes that does nothing else.
 //   floor send INTERVAL_US PER_INTERFACE INTERFACE...
 //   floor receive
+//   floor echo INTERVAL_US AT_ONCE INTERFACE SOURCE TARGET...     each target once an interval
 //   floor sleep PERIOD_US      until SIGTERM; then one lateness in nanoseconds a line
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -132,6 +139,85 @@ int receiveAll() {
     if (recvmmsg(fd, messages.data(), kBatch, MSG_WAITFORONE, nullptr) < 0) return failed("recvmmsg");
 }
 
+struct Echo {
+  iphdr ip;
+  icmphdr icmp;
+  std::array<uint8_t, 16> data;
+};
+
+uint16_t checksum(const void* from, size_t octets) {
+  const auto* bytes = static_cast<const uint8_t*>(from);
+  uint32_t sum = 0;
+  for (size_t at = 0; at + 1 < octets; at += 2) sum += static_cast<uint32_t>(bytes[at] << 8 | bytes[at + 1]);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return htons(static_cast<uint16_t>(~sum));
+}
+
+Echo echoRequest(in_addr source, in_addr target) {
+  Echo echo{};
+  echo.ip.version = 4;
+  echo.ip.ihl = sizeof echo.ip / 4;
+  echo.ip.ttl = 64;
+  echo.ip.protocol = IPPROTO_ICMP;
+  echo.ip.tot_len = htons(sizeof echo);
+  echo.ip.saddr = source.s_addr;
+  echo.ip.daddr = target.s_addr;
+  echo.icmp.type = ICMP_ECHO;
+  echo.icmp.un.echo.id = htons(static_cast<uint16_t>(getpid()));
+  echo.icmp.checksum = checksum(&echo.icmp, sizeof echo.icmp + echo.data.size());
+  return echo;
+}
+
+int askAll(int64_t intervalNs, size_t atOnce, const char* interface, const char* source, char** names, int nameCount) {
+  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+  const int on = 1;
+  const int room = 8 << 20;
+  if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof on) != 0) return failed("raw socket");
+  if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, static_cast<socklen_t>(std::strlen(interface))) != 0)
+    return failed(interface);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+  const auto count = static_cast<size_t>(nameCount);
+  in_addr from{};
+  if (inet_pton(AF_INET, source, &from) != 1) return failed(source);
+  std::vector<Echo> echoes(count);
+  std::vector<sockaddr_in> targets(count);
+  std::vector<iovec> parts(count);
+  std::vector<mmsghdr> messages(count);
+  for (size_t at = 0; at < count; at++) {
+    targets[at].sin_family = AF_INET;
+    if (inet_pton(AF_INET, names[at], &targets[at].sin_addr) != 1) return failed(names[at]);
+    echoes[at] = echoRequest(from, targets[at].sin_addr);
+    parts[at] = {&echoes[at], sizeof(Echo)};
+    messages[at].msg_hdr.msg_name = &targets[at];
+    messages[at].msg_hdr.msg_namelen = sizeof targets[at];
+    messages[at].msg_hdr.msg_iov = &parts[at];
+    messages[at].msg_hdr.msg_iovlen = 1;
+  }
+  std::vector<std::array<uint8_t, 128>> buffers(kBatch);
+  std::vector<iovec> answerParts(kBatch);
+  std::vector<mmsghdr> answers(kBatch);
+  for (size_t at = 0; at < kBatch; at++) {
+    answerParts[at] = {buffers[at].data(), buffers[at].size()};
+    answers[at].msg_hdr.msg_iov = &answerParts[at];
+    answers[at].msg_hdr.msg_iovlen = 1;
+  }
+  const int64_t stepNs = intervalNs * static_cast<int64_t>(atOnce) / static_cast<int64_t>(count);
+  timespec next = now();
+  for (size_t first = 0;; first = (first + atOnce) % count) {
+    while (recvmmsg(fd, answers.data(), kBatch, MSG_DONTWAIT, nullptr) == static_cast<int>(kBatch)) {
+    }
+    const size_t end = std::min(first + atOnce, count);
+    for (size_t at = first; at < end;) {
+      const int taken =
+          sendmmsg(fd, &messages[at], static_cast<unsigned>(std::min<size_t>(end - at, kBatch)), 0);
+      if (taken < 0) return failed("sendmmsg");
+      at += static_cast<size_t>(taken);
+    }
+    next = later(next, stepNs);
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, nullptr);
+  }
+}
+
 constexpr int kSleeperPriority = 90;
 constexpr size_t kMostWakes = 4'000'000;
 
@@ -201,6 +287,11 @@ int main(int count, char** words) {
   if (count == 3 && std::strcmp(words[1], "sleep") == 0) return sleepAll(std::atoll(words[2]) * 1000);
   if (count >= 5 && std::strcmp(words[1], "send") == 0)
     return sendAll(std::atoll(words[2]) * 1000, std::atoi(words[3]), words + 4, count - 4);
-  std::fprintf(stderr, "usage: floor send INTERVAL_US PER_INTERFACE INTERFACE... | floor receive | floor sleep PERIOD_US\n");
+  if (count >= 7 && std::strcmp(words[1], "echo") == 0)
+    return askAll(std::atoll(words[2]) * 1000, static_cast<size_t>(std::atoi(words[3])), words[4], words[5], words + 6,
+                  count - 6);
+  std::fprintf(stderr,
+               "usage: floor send INTERVAL_US PER_INTERFACE INTERFACE... | floor receive | floor sleep PERIOD_US | "
+               "floor echo INTERVAL_US AT_ONCE INTERFACE SOURCE TARGET...\n");
   return 2;
 }

@@ -6,6 +6,7 @@ import { duplicates } from "./duplicates.js";
 import { failover } from "./failover.js";
 import { micro } from "./micro.js";
 import { ownership } from "./ownership.js";
+import { probes } from "./probes.js";
 import { start } from "./start.js";
 import { takeover } from "./takeover.js";
 import { timing } from "./timing.js";
@@ -18,6 +19,7 @@ export const SUITES: readonly Suite[] = [
   cpu,
   scale,
   start,
+  probes,
   duplicates,
   ownership,
   micro,
