@@ -311,7 +311,9 @@ function conclude(result: BenchResult, out: string, options: Options): number {
   if (options.writeDocs) writeDocs(result, report);
   const judged = judgePromises(result).filter(({ kept }) => kept !== null);
   for (const one of judged) if (one.kept === false) say(`! ${promiseLine(one)}`);
-  say(`\n${judged.filter(({ kept }) => kept).length} of ${judged.length} promises met`);
+  if (judged.length > 0) {
+    say(`\n${judged.filter(({ kept }) => kept).length} of ${judged.length} promises met`);
+  }
   for (const name of result.leftOut ?? []) say(`! left out, because the time was over: ${name}`);
   say(`report: ${join(out, "report.md")}`);
   const changes = changesOf(result);

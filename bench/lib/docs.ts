@@ -61,7 +61,7 @@ function head(result: BenchResult): string[] {
       `${minutes.toFixed(1)} minutes. ${machine.processors} processors (${machine.cpu}), ${machine.hypervisor}, ` +
       `${machine.memoryMb} MB, Linux ${machine.kernel}, Node.js ${machine.node}. ${versions.join("; ")}.`,
     "",
-    ...promiseTable(judgePromises(result)),
+    ...promiseTable(judgePromises(result).filter(({ kept }) => kept !== null)),
     "",
   ];
 }

@@ -100,6 +100,7 @@ function subjectsTable(subjects: readonly SubjectInfo[]): string[] {
         title,
         absent ? `**ABSENT: ${absent}**` : version,
       ]),
+      3,
     ),
     "",
   ];
@@ -146,14 +147,20 @@ function promises(result: BenchResult): string[] {
   return [
     "## Promises",
     "",
-    `The limits of SPECIFICATION.md that a run can judge: **${met} of ${measured.length} met**` +
-      `${measured.length < judged.length ? `, ${judged.length - measured.length} not measured` : ""}. ` +
+    `The limits of SPECIFICATION.md that this run could judge: **${met} of ${measured.length} met**. ` +
       "*Machine's own* is the same figure of a bare loop or sleeper in the same minutes: what no daemon could be " +
       "better than here.",
     "",
-    ...promiseTable(judged),
+    ...promiseTable(measured),
     "",
+    ...unmeasured(judged),
   ];
+}
+
+function unmeasured(judged: readonly Judged[]): string[] {
+  const without = judged.filter(({ kept }) => kept === null).map(({ promise }) => `- ${promise}`);
+  if (without.length === 0) return [];
+  return [`<details><summary>${without.length} not measured</summary>`, "", ...without, "", "</details>", ""];
 }
 
 function comparison(result: BenchResult, changes: readonly Change[]): string[] {
