@@ -3,6 +3,7 @@
  */
 import { Argument, Command } from "commander";
 import { FirsthopError } from "../errors.js";
+import { SCENARIOS, TOUR } from "../lab/scenarios.js";
 import { print } from "./output.js";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -99,7 +100,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
   lab: {
     summary: "a private lab that breaks things",
     options: ["--list", "--json", "--interval", "--rate", "--family", "--keep"],
-    words: [],
+    words: [TOUR, ...SCENARIOS.map((one) => one.name)],
     names: false,
   },
   unit: { summary: "print a systemd unit", options: ["--config"], words: [], names: false },
@@ -149,6 +150,8 @@ function bash(): string {
     -c|--config|--pcap|--socket|--state-directory) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --layer) COMPREPLY=($(compgen -W "ethernet ip payload" -- "$word")); return ;;
     --checksum) COMPREPLY=($(compgen -W "either message-only pseudo-header" -- "$word")); return ;;
+    --family) COMPREPLY=($(compgen -W "ipv4 ipv6" -- "$word")); return ;;
+    --protocol) COMPREPLY=($(compgen -W "vrrp bfd" -- "$word")); return ;;
   esac
   case "\${COMP_WORDS[1]}" in
 ${cases.join("\n")}

@@ -1,6 +1,7 @@
 /** `firsthop decode`: what an advertisement or a BFD control packet says, and whether a router would take it. */
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "../config/units.js";
 import { canonicalIp, familyOf } from "../core/address.js";
 import { diagnosticText } from "../core/bfd/fields.js";
 import { MESSAGE_TYPE } from "../core/vrrp/packet.js";
@@ -35,8 +36,8 @@ interface DecodeOptions {
 export function decodeCommand(): Command {
   return new Command("decode")
     .description(
-      "Decodes VRRP advertisements and BFD control packets and judges them as a receiving router does. What is not said about the receiver is " +
-        "taken from the frame, as if it were configured like the sender.",
+      "Decodes VRRP advertisements and BFD control packets and judges them as a receiving router does. What is not said " +
+        "about the receiver is taken from the frame, as if it were configured like the sender.",
     )
     .argument("[hex...]", "frames in hex, with or without spaces or colons; - reads them from standard input")
     .option("--json", "print JSON")
@@ -94,9 +95,9 @@ function ipAddress(text: string): string {
 
 /** @returns microseconds */
 function duration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text);
-  if (!match) throw new InvalidArgumentError("It must be a duration such as 10ms or 1.5s.");
-  return Math.round(Number(match[1]) * (match[2] === "s" ? 1_000_000 : 1000));
+  const us = parseDuration(text);
+  if (typeof us !== "number") throw new InvalidArgumentError("It must be a duration such as 10ms or 1.5s.");
+  return us;
 }
 
 function decode(words: readonly string[], options: DecodeOptions): void {

@@ -80,5 +80,5 @@ export function reloadText(change: {
     ...(change.removed.length > 0 ? [`removed ${change.removed.join(", ")}`] : []),
     ...(change.changed.length > 0 ? [`changed ${change.changed.join(", ")}`] : []),
   ];
-  return parts.length > 0 ? parts.join("; ") : "nothing changed";
+  return parts.length > 0 ? parts.join("; ") : "no virtual router changed";
 }

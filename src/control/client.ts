@@ -152,3 +152,16 @@ function unreachable(path: string, code: string): FirsthopError {
     `no firsthop daemon answers on ${path}: start one with \`firsthop run -c FILE\``,
   );
 }
+
+/** Runs `use` with a connection to the daemon, and closes it whatever happens. @throws as `connectControl` */
+export async function withDaemon<Result>(
+  path: string,
+  use: (client: ControlClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await connectControl(path);
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}

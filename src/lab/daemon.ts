@@ -2,8 +2,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { connectControl } from "../control/client.js";
-import type { Hello } from "../control/protocol.js";
+import { connectControl, withDaemon } from "../control/client.js";
+import type { Hello, Method } from "../control/protocol.js";
 import type { RouterEvent, RouterStatus, VirtualRouterStatus } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LabProcess, ProcessEnd } from "./namespaces.js";
@@ -107,36 +107,22 @@ function logTail(child: LabProcess): string {
   return child.output().trimEnd().split("\n").slice(-LOG_TAIL_LINES).join(" | ") || "it printed nothing";
 }
 
+/** Null while no daemon answers. */
+async function whileReachable<Answer>(answer: Promise<Answer>): Promise<Answer | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE") return null;
+    throw error;
+  }
+}
+
 function daemonOf(child: LabProcess, socket: string): LabDaemon {
-  const status = async (): Promise<RouterStatus> => {
-    const client = await connectControl(socket);
-    try {
-      return (await client.request("status")) as RouterStatus;
-    } finally {
-      client.close();
-    }
-  };
-  const pid = async (): Promise<number | null> => {
-    try {
-      const client = await connectControl(socket);
-      try {
-        return ((await client.request("hello")) as Hello).pid;
-      } finally {
-        client.close();
-      }
-    } catch (error) {
-      if (error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE") return null;
-      throw error;
-    }
-  };
-  const virtualRouter = async (): Promise<VirtualRouterStatus | null> => {
-    try {
-      return (await status()).virtualRouters[0] ?? null;
-    } catch (error) {
-      if (error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE") return null;
-      throw error;
-    }
-  };
+  const ask = <Answer>(method: Method): Promise<Answer> =>
+    withDaemon(socket, (client) => client.request(method)) as Promise<Answer>;
+  const status = (): Promise<RouterStatus> => ask("status");
+  const virtualRouter = async (): Promise<VirtualRouterStatus | null> =>
+    (await whileReachable(status()))?.virtualRouters[0] ?? null;
   const end = async (signal: NodeJS.Signals): Promise<ProcessEnd> => {
     child.kill(signal);
     await eventually(`process ${child.pid} ends`, STOP_BOUND_MS, () => !child.running());
@@ -145,7 +131,7 @@ function daemonOf(child: LabProcess, socket: string): LabDaemon {
   return {
     process: child,
     socket,
-    pid,
+    pid: async () => (await whileReachable(ask<Hello>("hello")))?.pid ?? null,
     status,
     virtualRouter,
     reach: async (state, boundMs) => {

@@ -1,103 +1,19 @@
-/** The daemon as a process: its socket, its signals, what it says, and who may ask it. In namespaces of its own. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+/** The daemon as a process: its start, its signals, its file, what surrounds it, and what it leaves behind. */
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { connectControl } from "../../src/control/client.js";
+import { describe, expect, it } from "vitest";
+import { withDaemon } from "../../src/control/client.js";
 import { GROUP_ADDRESS, GROUP_MAC } from "../../src/core/vrrp/advertisement.js";
 import { encodeAdvertisementFrame } from "../../src/core/vrrp/packet.js";
 import type { RouterEvent, RouterStatus } from "../../src/engine/status.js";
-import { ipBatch, type LabProcess, namespacePath, runIn, spawnIn } from "../../src/lab/namespaces.js";
+import { ipBatch, namespacePath, runIn, spawnIn } from "../../src/lab/namespaces.js";
 import { loadNative } from "../../src/native.js";
-import { execute, firsthop, MAIN, ONE_LINE } from "./command.js";
-import { openWiredNamespace } from "./wired-namespace.js";
+import { MAIN, ONE_LINE } from "./command.js";
+import { IS_ROOT, logOf, stageEachTest, until, virtualRouter, WHY } from "./stage.js";
 
-const IS_ROOT = process.getuid?.() === 0;
-const WHY = IS_ROOT ? "" : " (skipped: needs root for network namespaces)";
-
-let namespace: string;
-let directory: string;
-let clear: () => void;
-
-beforeEach(async () => {
-  if (!IS_ROOT) return;
-  ({ namespace, directory, clear } = await openWiredNamespace());
-});
-
-afterEach(() => clear?.());
-
-const socketPath = (): string => join(directory, "run", "control.sock");
-const configPath = (): string => join(directory, "firsthop.yaml");
-
-function virtualRouter(vrid: number, more: object = {}): object {
-  return {
-    interface: "lan0",
-    vrid,
-    addresses: [`192.0.2.${vrid}/24`],
-    advertisementInterval: "50ms",
-    priority: 200,
-    ...more,
-  };
-}
-
-function configure(...virtualRouters: object[]): void {
-  writeFileSync(configPath(), JSON.stringify({ virtualRouters, log: { format: "json" } }));
-}
-
-let started = 0;
-
-function start(args: readonly string[]): LabProcess {
-  const logFile = join(directory, `${++started}.log`);
-  return spawnIn(namespace, process.execPath, [MAIN, ...args], { logFile });
-}
-
-function startDaemon(...more: string[]): LabProcess {
-  const state = join(directory, "state");
-  return start(["run", "-c", configPath(), "--socket", socketPath(), "--state-directory", state, ...more]);
-}
-
-/** Fails with the daemon's log, so that a failure explains itself. */
-async function until(
-  what: string,
-  daemon: LabProcess,
-  probe: () => boolean | Promise<boolean>,
-): Promise<void> {
-  await expect
-    .poll(async () => ((await probe()) ? "yes" : `${what}: not yet; log: ${daemon.output().slice(-2000)}`), {
-      timeout: 15_000,
-      interval: 20,
-    })
-    .toBe("yes");
-}
-
-async function status(path = socketPath()): Promise<RouterStatus | null> {
-  try {
-    const client = await connectControl(path);
-    try {
-      return (await client.request("status")) as RouterStatus;
-    } finally {
-      client.close();
-    }
-  } catch {
-    return null;
-  }
-}
-
-async function reached(daemon: LabProcess, name: string, state: string, path = socketPath()): Promise<void> {
-  await until(`${name} is ${state}`, daemon, async () => {
-    const now = await status(path);
-    return now?.virtualRouters.find((one) => one.name === name)?.state === state;
-  });
-}
-
-async function startActive(): Promise<LabProcess> {
-  configure(virtualRouter(10));
-  const daemon = startDaemon();
-  await reached(daemon, "lan0/10", "active");
-  return daemon;
-}
-
-const ask = (...args: string[]) => firsthop([...args, "--socket", socketPath()]);
+const stage = stageEachTest();
+const { ask, configPath, configure, reached, socketPath, start, startActive, startDaemon, status } = stage;
 
 /** An advertisement of priority 99 for VRID 10, from one of many senders. */
 function strangersFrame(number: number): Uint8Array {
@@ -121,18 +37,9 @@ function strangersFrame(number: number): Uint8Array {
   });
 }
 
-/** Log lines as objects. */
-function logOf(daemon: LabProcess): { level: string; msg: string }[] {
-  return daemon
-    .output()
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as { level: string; msg: string });
-}
-
 describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
   it("runs, answers, and leaves nothing behind after SIGTERM", async () => {
-    const links = await runIn(namespace, "ip", "-o", "link");
+    const links = await runIn(stage.namespace, "ip", "-o", "link");
     const daemon = await startActive();
     expect(statSync(socketPath()).mode & 0o777).toBe(0o600);
 
@@ -164,32 +71,10 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
 
     daemon.kill("SIGTERM");
     expect(await daemon.ended).toEqual({ code: 0, signal: null });
-    expect(readdirSync(join(directory, "run"))).toEqual([]);
+    expect(readdirSync(join(stage.directory, "run"))).toEqual([]);
     // Indexes and MAC addresses apart, nothing was added.
     const names = (text: string): string[] => text.split("\n").map((line) => line.split(": ")[1] ?? "");
-    expect(names(await runIn(namespace, "ip", "-o", "link"))).toEqual(names(links));
-  });
-
-  it("shows sync groups with their members", async () => {
-    const members = [10, 11].map((vrid) => virtualRouter(vrid, { syncGroup: "edge" }));
-    writeFileSync(configPath(), JSON.stringify({ virtualRouters: members, syncGroups: [{ name: "edge" }] }));
-    const daemon = startDaemon();
-    await until(
-      "the group is Active",
-      daemon,
-      async () => (await status())?.syncGroups[0]?.state === "active",
-    );
-    const lines = (await ask("show", "sync-groups")).stdout.trimEnd().split("\n");
-    expect(lines).toHaveLength(4);
-    expect(lines[0]).toMatch(/^GROUP +MODE +STATE +PRIORITY +NOTE$/);
-    expect(lines[1]).toMatch(/^edge +all +active +- +-$/);
-    expect(lines[2]).toMatch(/^ {2}lan0\/10 +active +200 +-$/);
-    expect(lines[3]).toMatch(/^ {2}lan0\/11 +active +200 +-$/);
-    expect(JSON.parse((await ask("show", "sync-groups", "--json")).stdout)).toEqual({
-      syncGroups: [
-        { name: "edge", mode: "all", state: "active", blocked: false, members: ["lan0/10", "lan0/11"] },
-      ],
-    });
+    expect(names(await runIn(stage.namespace, "ip", "-o", "link"))).toEqual(names(links));
   });
 
   it("stays out of the election for its start-up delay", async () => {
@@ -212,86 +97,6 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(late! - early!).toBeLessThan(4_000);
   });
 
-  it("goes on after the event whose number is given, and refuses what is no number", async () => {
-    await startActive();
-    const list = async (...more: string[]): Promise<RouterEvent[]> => {
-      const { stdout } = await ask("events", "--no-follow", "--json", ...more);
-      return stdout
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => JSON.parse(line) as RouterEvent);
-    };
-    const all = await list();
-    expect(all.length).toBeGreaterThan(1);
-    const second = all[1]!.sequence;
-    const after = await list("--since", String(second));
-    expect(after.slice(0, all.length - 2)).toEqual(all.slice(2));
-    expect(after.every((event) => event.sequence > second)).toBe(true);
-    // A number of the daemon before this one.
-    const anew = await list("--since", String(all.at(-1)!.sequence + 1000));
-    expect(anew.slice(0, all.length)).toEqual(all);
-    const wrong = await ask("events", "--since", "yesterday");
-    expect(wrong.code).not.toBe(0);
-    expect(wrong.stderr).toMatch(ONE_LINE);
-  });
-
-  it("explains, and says what it does not know", async () => {
-    await startActive();
-    const text = await ask("explain", "lan0/10");
-    expect(text.code).toBe(0);
-    expect(text.stdout).toMatch(
-      /^lan0\/10: Active: .+\nbecause\n( {2}- .+\n)+what would change it\n( {2}- .+\n)+$/,
-    );
-    expect(JSON.parse((await ask("explain", "--json", "lan0/10")).stdout)).toMatchObject({
-      name: "lan0/10",
-      state: "active",
-      because: expect.any(Array),
-      next: expect.any(Array),
-    });
-    for (const command of ["explain", "show"]) {
-      const unknown = await ask(command, "lan0/99");
-      expect(unknown.code).toBe(1);
-      expect(unknown.stderr).toMatch(ONE_LINE);
-      expect(unknown.stderr).toContain("lan0/10");
-    }
-  });
-
-  it("tells events, remembered and as they come", async () => {
-    const daemon = await startActive();
-    const remembered = await ask("events", "--no-follow", "--json");
-    const events = remembered.stdout
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line) as RouterEvent);
-    expect(events).toContainEqual(
-      expect.objectContaining({ type: "stateChange", name: "lan0/10", from: "backup", to: "active" }),
-    );
-    expect((await ask("events", "--no-follow")).stdout).toMatch(/lan0\/10 {2}backup -> active {2}\S.+\n/);
-
-    const follower = start(["events", "--json", "--socket", socketPath()]);
-    const client = await connectControl(socketPath());
-    await client.request("hello");
-    client.close();
-    await until("the follower is connected", daemon, async () => {
-      await runIn(namespace, "ip", "link", "set", "lan0", "down");
-      await runIn(namespace, "ip", "link", "set", "lan0", "up");
-      return follower.output().includes('"to":"fault"');
-    });
-    daemon.kill("SIGTERM");
-    expect(await follower.ended).toMatchObject({ code: 1 });
-    expect(follower.output()).toMatch(/firsthop: the firsthop daemon on \S+ ended\n$/);
-  });
-
-  it("show --watch draws again on a change", async () => {
-    const daemon = await startActive();
-    const watcher = start(["show", "--watch", "--json", "--socket", socketPath()]);
-    await until("the first picture", daemon, () => watcher.output().includes('"active"'));
-    await runIn(namespace, "ip", "link", "set", "lan0", "down");
-    await until("the second picture", daemon, () => watcher.output().includes('"fault"'));
-    watcher.kill("SIGINT");
-    await watcher.ended;
-  });
-
   it("refuses a second instance with one line that names the first", async () => {
     const first = await startActive();
     const second = startDaemon();
@@ -310,30 +115,11 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(existsSync(socketPath())).toBe(true);
     const second = startDaemon();
     await reached(second, "lan0/10", "active");
-    const hello = await connectControl(socketPath());
-    expect(await hello.request("hello")).toMatchObject({ pid: second.pid });
-    hello.close();
+    expect(await withDaemon(socketPath(), (client) => client.request("hello"))).toMatchObject({
+      pid: second.pid,
+    });
     second.kill("SIGTERM");
     expect((await second.ended).code).toBe(0);
-  });
-
-  it("other users are refused", async () => {
-    await startActive();
-    // With the right to read and search everything, so that neither directories nor the place of this clone keep
-    // them out: only the mode of the socket does.
-    const everywhere = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
-    const nobody = [
-      "--reuid=65534",
-      "--regid=65534",
-      "--clear-groups",
-      ...everywhere,
-      process.execPath,
-      MAIN,
-    ];
-    const { code, stderr } = await execute("setpriv", [...nobody, "show", "--socket", socketPath()]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(ONE_LINE);
-    expect(stderr).toContain("is not yours");
   });
 
   it("reloads on SIGHUP: what is new comes, what did not change does not flap", async () => {
@@ -379,59 +165,6 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(existsSync(socketPath())).toBe(false);
   });
 
-  it("names a missing capability", async () => {
-    configure(virtualRouter(10));
-    const drop = ["--bounding-set", "-net_raw", "--inh-caps", "-net_raw", process.execPath, MAIN];
-    const { code, stderr } = await execute("setpriv", [
-      ...drop,
-      "run",
-      "-c",
-      configPath(),
-      "--socket",
-      socketPath(),
-    ]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(ONE_LINE);
-    expect(stderr).toMatch(/CAP_NET_RAW is missing: give the process/);
-  });
-
-  it("runs without real-time scheduling, with one plain warning", async () => {
-    configure(virtualRouter(10));
-    const args = ["--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice", "prlimit", "--rtprio=0"];
-    const run = [process.execPath, MAIN, "run", "-c", configPath(), "--socket", socketPath()];
-    const logFile = join(directory, "plain.log");
-    const daemon = spawnIn(namespace, "setpriv", [...args, ...run], { logFile });
-    await reached(daemon, "lan0/10", "active");
-    const warnings = logOf(daemon).filter((line) => line.level === "warn");
-    expect(warnings).toEqual([expect.objectContaining({ msg: expect.stringContaining("CAP_SYS_NICE") })]);
-    const shown = await status();
-    expect(shown?.engine.realtime).toBe(false);
-  });
-
-  it("keeps its code in memory where it may, and says in the same line where it may not", async () => {
-    const locked = (pid: number): number => {
-      const smaps = readFileSync(`/proc/${pid}/smaps`, "latin1").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
-      const code = smaps.filter((one) => /^\S+ r-xp .*(?:firsthop\S*\.node|\blibc\b.*\.so)/.test(one));
-      expect(code.length).toBeGreaterThanOrEqual(2);
-      return code.filter((one) => /^VmFlags:.* lo\b/m.test(one)).length - code.length;
-    };
-    const first = await startActive();
-    expect(locked(first.pid)).toBe(0);
-    expect((await status())?.engine.memoryLocked).toBe(true);
-    first.kill("SIGTERM");
-    await first.ended;
-    const without = ["-sys_nice", "-ipc_lock"].join(",");
-    const args = ["--bounding-set", without, "--inh-caps", without, "prlimit", "--rtprio=0", "--memlock=0"];
-    const run = [process.execPath, MAIN, "run", "-c", configPath(), "--socket", socketPath()];
-    const daemon = spawnIn(namespace, "setpriv", [...args, ...run], {
-      logFile: join(directory, "plain.log"),
-    });
-    await reached(daemon, "lan0/10", "active");
-    expect(logOf(daemon).filter((line) => line.level === "warn")).toEqual([
-      expect.objectContaining({ msg: expect.stringMatching(/CAP_SYS_NICE.*CAP_IPC_LOCK/) }),
-    ]);
-  });
-
   it("waits for an interface that is not there yet", async () => {
     configure(virtualRouter(10, { interface: "lan7" }));
     const daemon = startDaemon();
@@ -439,7 +172,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect((await ask("show")).stdout).toMatch(/lan7\/10 +fault +200 +interface-missing/);
     const wire = "link add lan7 type veth peer name lan8";
     const up = ["link set lan8 up", "link set lan7 up", "addr add 192.0.2.7/24 dev lan7"];
-    await ipBatch([wire, ...up], namespace);
+    await ipBatch([wire, ...up], stage.namespace);
     await reached(daemon, "lan7/10", "active");
   });
 
@@ -450,15 +183,15 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect((await ask("explain", "lan0/10")).stdout).toContain(
       "unicast.source is no address of the interface",
     );
-    await ipBatch(["addr add 192.0.2.77/24 dev lan0"], namespace);
+    await ipBatch(["addr add 192.0.2.77/24 dev lan0"], stage.namespace);
     await reached(daemon, "lan0/10", "active");
-    await ipBatch(["addr del 192.0.2.77/24 dev lan0"], namespace);
+    await ipBatch(["addr del 192.0.2.77/24 dev lan0"], stage.namespace);
     await reached(daemon, "lan0/10", "fault");
   });
 
   it("refuses a socket path that names a directory", async () => {
     configure(virtualRouter(10));
-    for (const path of [`${directory}/`, ""]) {
+    for (const path of [`${stage.directory}/`, ""]) {
       const daemon = start(["run", "-c", configPath(), `--socket=${path}`]);
       expect((await daemon.ended).code).toBe(2);
       expect(daemon.output()).toMatch(ONE_LINE);
@@ -468,9 +201,9 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
 
   it("`stop` over the socket ends it in good order", async () => {
     const daemon = await startActive();
-    const client = await connectControl(socketPath());
-    expect(await client.request("stop")).toMatchObject({ pid: daemon.pid });
-    client.close();
+    expect(await withDaemon(socketPath(), (client) => client.request("stop"))).toMatchObject({
+      pid: daemon.pid,
+    });
     expect(await daemon.ended).toEqual({ code: 0, signal: null });
   });
 
@@ -490,7 +223,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
   it("ends with 70 on an internal error, says so, and takes its addresses along", async () => {
     configure(virtualRouter(10));
     const bug = 'process.on("SIGUSR2",()=>{throw new Error("a bug")})';
-    const logFile = join(directory, "bug.log");
+    const logFile = join(stage.directory, "bug.log");
     const args = [
       `--import=data:text/javascript,${encodeURIComponent(bug)}`,
       MAIN,
@@ -498,14 +231,16 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
       "-c",
       configPath(),
     ];
-    const daemon = spawnIn(namespace, process.execPath, [...args, "--socket", socketPath()], { logFile });
+    const daemon = spawnIn(stage.namespace, process.execPath, [...args, "--socket", socketPath()], {
+      logFile,
+    });
     await reached(daemon, "lan0/10", "active");
-    expect(await runIn(namespace, "ip", "addr")).toContain("192.0.2.10");
+    expect(await runIn(stage.namespace, "ip", "addr")).toContain("192.0.2.10");
     daemon.kill("SIGUSR2");
     expect((await daemon.ended).code).toBe(70);
     const fatal = logOf(daemon).filter((line) => line.level === "fatal");
     expect(fatal).toEqual([expect.objectContaining({ msg: expect.stringContaining("Error: a bug") })]);
-    expect(await runIn(namespace, "ip", "addr")).not.toContain("192.0.2.10");
+    expect(await runIn(stage.namespace, "ip", "addr")).not.toContain("192.0.2.10");
     expect(existsSync(socketPath())).toBe(false);
   });
 
@@ -532,14 +267,16 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     ["is removed", "link delete fh10-lan0", "was removed"],
   ])("makes a device anew that %s by somebody else's hand", async (_, command, words) => {
     const daemon = await startActive();
-    await ipBatch([command], namespace);
+    await ipBatch([command], stage.namespace);
     await until("it is told", daemon, () => daemon.output().includes(`fh10-lan0 ${words}`));
     await until("it is Active again", daemon, () =>
       /initialize -> backup.*backup -> active/s.test(daemon.output().slice(daemon.output().indexOf(words))),
     );
-    const device = await runIn(namespace, "ip", "-o", "addr", "show", "dev", "fh10-lan0", "up");
+    const device = await runIn(stage.namespace, "ip", "-o", "addr", "show", "dev", "fh10-lan0", "up");
     expect(device).toContain("192.0.2.10/24");
-    expect(await runIn(namespace, "ip", "-o", "link", "show", "fh10-lan0")).toContain("00:00:5e:00:01:0a");
+    expect(await runIn(stage.namespace, "ip", "-o", "link", "show", "fh10-lan0")).toContain(
+      "00:00:5e:00:01:0a",
+    );
   });
 
   it("stays Active, answers and ends in time while hundreds of strangers advertise", async () => {
@@ -550,7 +287,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     const frames = Array.from({ length: 200 }, (_, at) => strangersFrame(at));
     const { TrafficSource } = loadNative();
     const strangers = new TrafficSource({
-      namespace: namespacePath(namespace),
+      namespace: namespacePath(stage.namespace),
       interface: "lan1",
       frames,
       packetsPerSecond: 10_000,
@@ -569,91 +306,14 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     }
   });
 
-  it("show | head does not complain", async () => {
-    configure(...Array.from({ length: 60 }, (_, index) => virtualRouter(index + 100)));
-    const daemon = startDaemon();
-    await reached(daemon, "lan0/159", "active");
-    const line = `set -o pipefail; "${process.execPath}" "${MAIN}" show --json --socket "${socketPath()}" | head -n 1`;
-    expect(await execute("bash", ["-c", line])).toMatchObject({ code: 0, stderr: "", stdout: "{\n" });
-  });
-
   it("goes on when nobody reads its log", async () => {
     configure(virtualRouter(10));
     const line = `"${process.execPath}" "${MAIN}" run -c "${configPath()}" --socket "${socketPath()}" | true`;
-    const shell = spawnIn(namespace, "bash", ["-c", line], { logFile: join(directory, "pipe.log") });
+    const shell = spawnIn(stage.namespace, "bash", ["-c", line], {
+      logFile: join(stage.directory, "pipe.log"),
+    });
     await reached(shell, "lan0/10", "active");
-    const client = await connectControl(socketPath());
-    await client.request("stop");
-    client.close();
+    await withDaemon(socketPath(), (client) => client.request("stop"));
     await shell.ended;
-  });
-});
-
-describe.runIf(IS_ROOT)(`vrrpd${WHY}`, () => {
-  const pidFile = (): string => join(directory, "pids", "vrrpd_lan0_50.pid");
-  const options = (): string[] => {
-    mkdirSync(join(directory, "pids"), { recursive: true });
-    return ["-i", "lan0", "-v", "50", "-f", join(directory, "pids"), "--socket", socketPath()];
-  };
-
-  it("runs version 2 with the classic defaults, and keeps a pid file", async () => {
-    const daemon = start(["vrrpd", ...options(), "192.0.2.50"]);
-    await reached(daemon, "lan0/50", "active");
-    expect((await status())?.virtualRouters[0]).toMatchObject({
-      version: 2,
-      priority: 100,
-      preempt: true,
-      advertisementIntervalMs: 1000,
-      virtualMac: "00:00:5e:00:01:32",
-    });
-    expect(readFileSync(pidFile(), "utf8")).toBe(`${daemon.pid}\n`);
-
-    const second = start(["vrrpd", "-i", "lan0", "-v", "50", "-f", join(directory, "pids"), "192.0.2.50"]);
-    expect((await second.ended).code).toBe(1);
-    expect(second.output()).toMatch(ONE_LINE);
-    expect(second.output()).toContain(`pid ${daemon.pid}`);
-
-    daemon.kill("SIGTERM");
-    expect(await daemon.ended).toEqual({ code: 0, signal: null });
-    expect(existsSync(pidFile())).toBe(false);
-  });
-
-  it("does not wait for an interface that is not there", async () => {
-    const daemon = start(["vrrpd", "-i", "nope", "-v", "50", "192.0.2.50"]);
-    expect((await daemon.ended).code).toBe(1);
-    expect(daemon.output()).toMatch(ONE_LINE);
-    expect(daemon.output()).toContain("-i nope: there is no such interface; there is lan0");
-  });
-
-  it("-n, -s, -p, -d and -a mean what they meant", async () => {
-    const daemon = start([
-      "vrrpd",
-      ...options(),
-      "-n",
-      "-s",
-      "-p",
-      "7",
-      "-d",
-      "2",
-      "-a",
-      "pw/secret",
-      "192.0.2.50/24",
-    ]);
-    await reached(daemon, "lan0/50", "backup");
-    expect((await status())?.virtualRouters[0]).toMatchObject({
-      priority: 7,
-      preempt: false,
-      advertisementIntervalMs: 2000,
-      virtualMac: null,
-      addresses: ["192.0.2.50"],
-    });
-  });
-
-  it("takes over the pid file of a process that is gone", async () => {
-    const args = options();
-    writeFileSync(pidFile(), "999999999\n");
-    const daemon = start(["vrrpd", ...args, "192.0.2.50"]);
-    await reached(daemon, "lan0/50", "backup");
-    expect(readFileSync(pidFile(), "utf8")).toBe(`${daemon.pid}\n`);
   });
 });

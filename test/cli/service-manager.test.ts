@@ -3,17 +3,15 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { unitFile } from "../../src/cli/unit.js";
-import { connectControl } from "../../src/control/client.js";
+import { withDaemon } from "../../src/control/client.js";
 import type { Hello } from "../../src/control/protocol.js";
-import type { RouterStatus } from "../../src/engine/status.js";
 import { type LabProcess, spawnIn } from "../../src/lab/namespaces.js";
 import { eventually } from "../../src/lab/wait.js";
 import { firsthop, MAIN, ONE_LINE } from "./command.js";
-import { openWiredNamespace } from "./wired-namespace.js";
+import { IS_ROOT, stageEachTest, virtualRouter } from "./stage.js";
 
-const IS_ROOT = process.getuid?.() === 0;
 const PYTHON = spawnSync("python3", ["-c", ""]).status === 0;
 const WHY = IS_ROOT && PYTHON ? "" : " (skipped: needs root for network namespaces, and python3)";
 
@@ -36,41 +34,26 @@ interface Message {
   readonly text: string;
 }
 
-let namespace: string;
-let directory: string;
-let clear: () => void;
-
 describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
-  beforeEach(async () => {
-    ({ namespace, directory, clear } = await openWiredNamespace());
-    configure(200);
-  });
+  const stage = stageEachTest();
+  const { configPath, socketPath } = stage;
+  const configure = (priority: number): void => stage.configure(virtualRouter(10, { priority }));
 
-  afterEach(() => clear?.());
-
-  const socket = (): string => join(directory, "run", "control.sock");
-
-  function configure(priority: number): void {
-    const virtualRouter = { interface: "lan0", vrid: 10, addresses: ["192.0.2.10/24"], priority };
-    writeFileSync(
-      join(directory, "firsthop.yaml"),
-      JSON.stringify({
-        virtualRouters: [{ ...virtualRouter, advertisementInterval: "50ms" }],
-        log: { format: "json" },
-      }),
-    );
-  }
+  beforeEach(() => configure(200));
 
   function start(env: Readonly<Record<string, string>>, ...more: string[]): LabProcess {
-    const files = ["-c", join(directory, "firsthop.yaml"), "--socket", socket()];
-    const state = ["--state-directory", join(directory, "state")];
+    const files = ["-c", configPath(), "--socket", socketPath()];
+    const state = ["--state-directory", join(stage.directory, "state")];
     const args = [MAIN, "run", ...files, ...state, ...more];
-    return spawnIn(namespace, process.execPath, args, { logFile: join(directory, "daemon.log"), env });
+    return spawnIn(stage.namespace, process.execPath, args, {
+      logFile: join(stage.directory, "daemon.log"),
+      env,
+    });
   }
 
   async function listen(name: string): Promise<() => Message[]> {
-    const logFile = join(directory, "notified.log");
-    const listener = spawnIn(namespace, "python3", ["-c", LISTENER, name], { logFile });
+    const logFile = join(stage.directory, "notified.log");
+    const listener = spawnIn(stage.namespace, "python3", ["-c", LISTENER, name], { logFile });
     await eventually("somebody listens", 5_000, () => listener.output().startsWith("listening"));
     return () =>
       listener
@@ -80,21 +63,14 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
         .map((line) => JSON.parse(line) as Message);
   }
 
-  async function answering(): Promise<number | null> {
-    try {
-      const client = await connectControl(socket());
-      try {
-        return ((await client.request("hello")) as Hello).pid;
-      } finally {
-        client.close();
-      }
-    } catch {
-      return null;
-    }
-  }
+  /** The process that answers on the socket; null while none does. */
+  const answering = (): Promise<number | null> =>
+    withDaemon(socketPath(), async (client) => ((await client.request("hello")) as Hello).pid).catch(
+      () => null,
+    );
 
   it.each(["path", "abstract name"])("is told of start, state, reload and end, by %s", async (kind) => {
-    const name = kind === "path" ? join(directory, "notify") : `@fh-notify-${process.pid}`;
+    const name = kind === "path" ? join(stage.directory, "notify") : `@fh-notify-${process.pid}`;
     const messages = await listen(name);
     const heard = async (what: string, pattern: RegExp, count = 1): Promise<void> => {
       await eventually(
@@ -124,8 +100,8 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
   });
 
   it("hears of the process that follows, before the first one ends", async () => {
-    const messages = await listen(join(directory, "notify"));
-    const env = { NOTIFY_SOCKET: join(directory, "notify"), WATCHDOG_USEC: "400000" };
+    const messages = await listen(join(stage.directory, "notify"));
+    const env = { NOTIFY_SOCKET: join(stage.directory, "notify"), WATCHDOG_USEC: "400000" };
     const daemon = start({ ...env });
     await eventually("it runs", 10_000, () => messages().some(({ text }) => text === "READY=1"));
     daemon.kill("SIGUSR2");
@@ -148,8 +124,8 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
     heard.map(({ text }) => /^MAINPID=(\d+)$/.exec(text)?.[1]).find((pid) => pid !== undefined) ?? "none";
 
   it("is inherited by a process that was started by hand", async () => {
-    const messages = await listen(join(directory, "notify"));
-    const daemon = start({ NOTIFY_SOCKET: join(directory, "notify"), WATCHDOG_USEC: "400000" });
+    const messages = await listen(join(stage.directory, "notify"));
+    const daemon = start({ NOTIFY_SOCKET: join(stage.directory, "notify"), WATCHDOG_USEC: "400000" });
     await eventually("it runs", 10_000, () => messages().some(({ text }) => text === "READY=1"));
     const heir = start({}, "--handover");
     expect((await daemon.ended).code).toBe(0);
@@ -165,7 +141,7 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
     const daemon = start({});
     await eventually("it runs", 10_000, async () => (await answering()) === daemon.pid);
     await eventually("it has started", 10_000, () => daemon.output().includes('"virtualRouters"'));
-    writeFileSync(join(directory, "firsthop.yaml"), "virtualRouters: 7\n");
+    writeFileSync(configPath(), "virtualRouters: 7\n");
     daemon.kill("SIGUSR2");
     await eventually("the failure is told", 10_000, () => daemon.output().includes('"no-successor"'));
     expect(await answering()).toBe(daemon.pid);
@@ -196,18 +172,15 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
     // By its number, too: setpriv may be older than CAP_BPF.
     const names = given.map((name) => (name === "CAP_BPF" ? "cap_39" : name?.slice(4).toLowerCase()));
     const set = ["-all", ...names.map((name) => `+${name}`)].join(",");
-    const files = ["-c", join(directory, "firsthop.yaml"), "--socket", socket()];
+    const files = ["-c", configPath(), "--socket", socketPath()];
     const daemon = spawnIn(
-      namespace,
+      stage.namespace,
       "setpriv",
       [...["--bounding-set", set, "--inh-caps", set, process.execPath, MAIN, "run"], ...files],
-      { logFile: join(directory, "daemon.log") },
+      { logFile: join(stage.directory, "daemon.log") },
     );
     await eventually("it runs", 10_000, async () => (await answering()) === daemon.pid);
-    const client = await connectControl(socket());
-    const { engine } = (await client.request("status")) as RouterStatus;
-    client.close();
-    expect(engine.realtime).toBe(true);
+    expect((await stage.status())?.engine.realtime).toBe(true);
     await eventually("it has started", 10_000, () => daemon.output().includes('"virtualRouters"'));
     daemon.kill("SIGTERM");
     expect((await daemon.ended).code).toBe(0);

@@ -164,6 +164,12 @@ describe("completion", () => {
     expect(await execute("bash", ["-c", asked])).toMatchObject({ code: 0, stdout: "explain\n", stderr: "" });
   });
 
+  it("completes the scenarios of the lab", async () => {
+    const { stdout } = await firsthop(["completion", "bash"]);
+    const asked = `${stdout}\nCOMP_WORDS=(firsthop lab lin); COMP_CWORD=2; _firsthop; echo "\${COMPREPLY[@]}"`;
+    expect(await execute("bash", ["-c", asked])).toMatchObject({ code: 0, stdout: "lines\n", stderr: "" });
+  });
+
   it.each(["zsh", "fish"])("%s names every command", async (shell) => {
     const { stdout } = await firsthop(["completion", shell]);
     for (const name of COMMANDS) expect(stdout).toContain(name);

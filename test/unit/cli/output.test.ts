@@ -175,7 +175,7 @@ describe("events and explanations", () => {
     expect(reloadText({ added: ["a/1", "a/2"], removed: [], changed: ["b/1"] })).toBe(
       "added a/1, a/2; changed b/1",
     );
-    expect(reloadText({ added: [], removed: [], changed: [] })).toBe("nothing changed");
+    expect(reloadText({ added: [], removed: [], changed: [] })).toBe("no virtual router changed");
   });
 
   it("leave out what is empty", () => {
