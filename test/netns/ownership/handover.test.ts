@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
 import { reportTraffic } from "../../../src/lab/statistics.js";
+import { type BfdKeys, type BfdMember, bfdConfig, sessionsOf, startBfd, turns } from "../testbed/bfd.js";
 import { eventually, type Lab, type LabRouter, netnsTest, startTraffic, withLab } from "../testbed/index.js";
 
 /** Exchanges on each router. FIRSTHOP_EXCHANGES=20 is what was promised. */
@@ -34,6 +35,25 @@ async function follow(lab: Lab, router: LabRouter, running: LabDaemon, written: 
   expect((await next.virtualRouter())?.statistics.advertisementSent).toBeGreaterThanOrEqual(before);
   return next;
 }
+
+/** Exchanges both routers' daemons, so many times over. */
+async function exchangeBoth(lab: Lab, members: BfdMember[], bfd: BfdKeys, times: number): Promise<void> {
+  for (let round = 0; round < times; round++) {
+    for (const [at, { router, daemon }] of members.entries()) {
+      members[at] = { router, daemon: await follow(lab, router, daemon, bfdConfig(router.index, bfd)) };
+    }
+  }
+}
+
+/** Whose lines are cut is succeeded by BFD's word. */
+async function expectTakeover(lab: Lab, [active, backup]: BfdMember[]): Promise<void> {
+  await lab.cut(active!.router, "both", "silent");
+  await backup!.daemon.reach("active", 2_000);
+  expect((await backup!.daemon.virtualRouter())?.lastChange?.reason).toBe("bfd-down");
+  await lab.restore(active!.router, "both", "silent");
+}
+
+const sessionOf = async (member: BfdMember) => (await sessionsOf(member))[0];
 
 function changesIn(log: string): number {
   return log.split("\n").filter((line) => line.includes('"stateChange"')).length;
@@ -145,27 +165,16 @@ netnsTest(
   [],
   () =>
     withLab({ routers: 2 }, async (lab) => {
-      const [first, second] = lab.routers as [LabRouter, LabRouter];
       const authentication = { type: "meticulous-keyed-sha1", key: "secret" };
       const bfd = { interval: "20ms", multiplier: 3, authentication };
-      const written = (priority: number): string =>
-        daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs: 1000, more: { bfd } });
-      let active = await startDaemon(lab, first, written(150));
-      await active.reach("active", 15_000);
-      let backup = await startDaemon(lab, second, written(100));
-      await backup.reach("backup", 15_000);
-      const sessionOf = async (daemon: LabDaemon) => (await daemon.status()).bfdSessions[0];
-      const isUp = async (): Promise<boolean> =>
-        (await sessionOf(active))?.detectionTimeMs === 60 &&
-        (await sessionOf(backup))?.detectionTimeMs === 60;
-      await eventually("the session is up and fast", 10_000, isUp);
-      const discriminator = (await sessionOf(active))?.localDiscriminator;
-      for (let round = 0; round < 3; round++) {
-        active = await follow(lab, first, active, written(150));
-        backup = await follow(lab, second, backup, written(100));
-      }
-      for (const daemon of [active, backup]) {
-        const session = await sessionOf(daemon);
+      const members = await startBfd(lab, bfd);
+      const active = (): BfdMember => members[0]!;
+      const isFast = async (): Promise<boolean> => (await sessionOf(active()))?.detectionTimeMs === 60;
+      await eventually("the Active's end is fast, too", 10_000, isFast);
+      const discriminator = (await sessionOf(active()))?.localDiscriminator;
+      await exchangeBoth(lab, members, bfd, 3);
+      for (const member of members) {
+        const session = await sessionOf(member);
         expect(session).toMatchObject({ state: "up", remoteState: "up", lastDown: null });
         expect(session?.statistics).toMatchObject({ sessionUp: 1, sessionDown: 0 });
         expect(session?.usedBy).toEqual(["lan0/10"]);
@@ -173,16 +182,12 @@ netnsTest(
         await eventually(
           "packets are heard",
           2_000,
-          async () => ((await sessionOf(daemon))?.statistics.packetsRcvd ?? 0) > heard + 10,
+          async () => ((await sessionOf(member))?.statistics.packetsRcvd ?? 0) > heard + 10,
         );
       }
-      expect((await sessionOf(active))?.localDiscriminator).toBe(discriminator);
-      await lab.cut(first, "both", "silent");
-      await backup.reach("active", 2_000);
-      expect((await backup.virtualRouter())?.lastChange?.reason).toBe("bfd-down");
-      await lab.restore(first, "both", "silent");
-      await active.stop();
-      await backup.stop();
+      expect((await sessionOf(active()))?.localDiscriminator).toBe(discriminator);
+      await expectTakeover(lab, members);
+      for (const { daemon } of members) await daemon.stop();
     }),
   120_000,
 );
@@ -192,35 +197,22 @@ netnsTest(
   [],
   () =>
     withLab({ routers: 2 }, async (lab) => {
-      const [first, second] = lab.routers as [LabRouter, LabRouter];
       const bfd = { interval: "20ms", multipoint: true, backupAdvertisements: true };
-      const written = (priority: number): string =>
-        daemonConfig({ vrid: 10, family: "ipv4", version: 3, priority, intervalMs: 1000, more: { bfd } });
-      let active = await startDaemon(lab, first, written(150));
-      await active.reach("active", 15_000);
-      let backup = await startDaemon(lab, second, written(100));
-      await backup.reach("backup", 15_000);
-      const sessionOf = async (daemon: LabDaemon) => (await daemon.status()).bfdSessions[0];
-      const turn = async () => (await backup.virtualRouter())?.bfd?.turn?.rank;
-      await eventually("the Backup knows its turn", 10_000, async () => (await turn()) === 1);
-      await eventually("the head is heard", 10_000, async () => (await sessionOf(backup))?.state === "up");
-      const head = (await sessionOf(active))?.localDiscriminator;
+      const members = await startBfd(lab, bfd);
+      await turns(members, [null, 1]);
+      const head = (await sessionOf(members[0]!))?.localDiscriminator;
       for (let round = 0; round < 2; round++) {
-        active = await follow(lab, first, active, written(150));
-        backup = await follow(lab, second, backup, written(100));
-        expect(await turn()).toBe(1);
+        await exchangeBoth(lab, members, bfd, 1);
+        expect((await members[1]!.daemon.virtualRouter())?.bfd?.turn?.rank).toBe(1);
       }
+      const [active, backup] = members as [BfdMember, BfdMember];
       expect(await sessionOf(active)).toMatchObject({ role: "head", state: "up", localDiscriminator: head });
       const tail = await sessionOf(backup);
       expect(tail).toMatchObject({ role: "tail", state: "up", remoteDiscriminator: head, lastDown: null });
       expect(tail?.statistics).toMatchObject({ sessionUp: 1, sessionDown: 0 });
-      expect((await active.virtualRouter())?.bfd?.backups).toHaveLength(1);
-      await lab.cut(first, "both", "silent");
-      await backup.reach("active", 2_000);
-      expect((await backup.virtualRouter())?.lastChange?.reason).toBe("bfd-down");
-      await lab.restore(first, "both", "silent");
-      await active.stop();
-      await backup.stop();
+      expect((await active.daemon.virtualRouter())?.bfd?.backups).toHaveLength(1);
+      await expectTakeover(lab, members);
+      for (const { daemon } of members) await daemon.stop();
     }),
   120_000,
 );
