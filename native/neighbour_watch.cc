@@ -222,7 +222,7 @@ void NeighbourWatch::readNd(uint32_t follower, Link& link, int64_t now_ns, std::
     header.msg_control = control;
     header.msg_controllen = sizeof(control);
     const ssize_t length = ::recvmsg(link.nd.get(), &header, 0);
-    if (length < 0 && (errno == EINTR || isSomethingLeft(link.nd.get()))) continue;
+    if (length < 0 && (errno == EINTR || errno == EHOSTUNREACH)) continue;  // the latter: a wrong checksum
     if (length < 0) return;
     if ((header.msg_flags & MSG_TRUNC) != 0) continue;
     int hop_limit = 0;

@@ -9,7 +9,6 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -266,11 +265,6 @@ size_t ProbePort::send(Channel channel, Message* messages, size_t count, ProbeBa
 }
 
 // ---- receiving ----------------------------------------------------------------------------------------------------
-
-bool isSomethingLeft(int fd) {
-  pollfd one{fd, POLLIN, 0};
-  return ::poll(&one, 1, 0) == 1 && (one.revents & POLLIN) != 0;
-}
 
 ProbeBatch::ProbeBatch() {
   for (size_t i = 0; i < kReceive; i++) parts_[i] = {octets_[i], kReceiveMax};

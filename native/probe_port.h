@@ -22,10 +22,6 @@ struct ProbeAddressHash {
   }
 };
 
-// Whether anything is left in a raw ICMPv6 socket. The kernel drops a message with a wrong checksum only when it is read,
-// and then says that there is none: anybody on the link could hide what waits behind it.
-bool isSomethingLeft(int fd);
-
 // Room for messages that are sent or received by one system call.
 class ProbeBatch;
 

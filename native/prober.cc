@@ -203,9 +203,9 @@ void Prober::listen() {
 void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
   const int fd = port.fd(channel);
   if (fd < 0) return;
-  const bool icmp6 = channel == ProbePort::Channel::kEcho6 || channel == ProbePort::Channel::kNd;
   for (int round = 0; round < kBatchesAtOnce; round++) {
     const size_t count = batch_.receive(fd);
+    if (count == 0) return;
     const int64_t now_ns = nowNs();
     const int64_t offset_ns = now_ns - clockNs(CLOCK_REALTIME);
     for (size_t i = 0; i < count; i++) {
@@ -218,7 +218,7 @@ void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
       if (received.at_ns > now_ns || received.at_ns < now_ns - 60'000 * kMs) received.at_ns = now_ns;
       hear(port, received);
     }
-    if (count < ProbeBatch::kReceive && !(icmp6 && isSomethingLeft(fd))) return;
+    if (count < ProbeBatch::kReceive) return;
   }
 }
 
