@@ -149,7 +149,7 @@ function groupDetections(failure: Failure, one: VirtualRouterConfig, config: Con
       failure === "upstream-interface" && isNew(`interface ${lan}`)
         ? [say({ by: `${name} (interface ${lan})`, tracker: null, detectionUs: 0 })]
         : [];
-    const trackers = trackerDetections(failure, mate, config, [lan, one.interface])
+    const trackers = trackerDetections(failure, mate, config, one.interface)
       .filter(({ reaction, tracker }) => reaction === "resigns" && isNew(`tracker ${tracker}`))
       .map((found) => say({ ...found, by: `${found.by} of ${name}` }));
     return [...interfaces, ...trackers];
@@ -160,12 +160,12 @@ function trackerDetections(
   failure: Failure,
   one: VirtualRouterConfig,
   config: Config,
-  lans: readonly string[] = [one.interface],
+  lanInterface = one.interface,
 ): Found[] {
   const byName = new Map(config.trackers.map((tracker) => [tracker.name, tracker]));
   return one.track.flatMap((tracked) => {
     const tracker = byName.get(tracked.tracker);
-    if (!tracker || !covers(tracker, lans).includes(failure)) return [];
+    if (!tracker || !covers(tracker, lanInterface).includes(failure)) return [];
     const change = reactionTo(tracked, one.priority);
     if (!change) return [];
     const by = `tracker ${tracker.name} (${tracker.spec.kind} ${tracker.target})`;
@@ -176,10 +176,10 @@ function trackerDetections(
 type SomeKind = Pick<TrackerKindConfig<z.ZodRawShape, TrackerSpec>, "covers" | "detectionUs">;
 const kindOf = ({ kind }: TrackerSpec): SomeKind => TRACKER_KINDS[kind] as unknown as SomeKind;
 
-/** The failures that a kind of tracker sees. What looks at a LAN says nothing about the way out. */
-function covers(tracker: TrackerConfig, lans: readonly string[]): readonly Failure[] {
+/** The failures that a kind of tracker sees. What looks at the LAN says nothing about the way out. */
+function covers(tracker: TrackerConfig, lanInterface: string): readonly Failure[] {
   const through = "interface" in tracker.spec ? tracker.spec.interface : null;
-  if (through !== null && lans.includes(through)) return [];
+  if (through === lanInterface) return [];
   return kindOf(tracker.spec).covers?.(tracker.spec) ?? ["upstream-interface", "upstream-network"];
 }
 

@@ -163,6 +163,12 @@ describe("a sync group", () => {
       [isp, "resigns", 499_609],
     ]);
     expect(lines(reports({}, "all", [{ tracker: "isp", weight: -10 }])[0], "upstream-network")).toEqual([]);
+    // One's LAN is the other one's way out.
+    const [inner, outer] = reports({}, "all", [
+      { icmp: "203.0.113.8", interface: "wan0", interval: "100ms" },
+    ]);
+    expect(of(inner as CoverageReport, "upstream-network").survived).toBe(true);
+    expect(of(outer as CoverageReport, "upstream-network").survived).toBe(false);
   });
 });
 
