@@ -34,6 +34,8 @@
             "native/bpf_syscall.cc",
             "native/ownership.cc",
             "native/ownership_addon.cc",
+            "native/ownership_found.cc",
+            "native/ownership_trial.cc",
             "native/neighbour_watch.cc",
             "native/probe_mailbox.cc",
             "native/probe_packet.cc",

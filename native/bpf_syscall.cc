@@ -34,7 +34,6 @@ constexpr uint32_t kNoExist = 1;
 // Frames may lie in several buffers (5.18); without it, no driver takes the program at a large MTU.
 constexpr uint32_t kXdpHasFragments = 1u << 5;
 constexpr uint32_t kBefore = 1u << 3;
-constexpr uint32_t kAfter = 1u << 4;
 
 struct CreateAttributes {
   uint32_t type, keySize, valueSize, entries, flags, innerMap, numaNode;
@@ -229,7 +228,7 @@ int attachTcx(uint32_t ifindex, TcxPoint point, int program) {
   attributes.ifindex = ifindex;
   attributes.program = static_cast<uint32_t>(program);
   attributes.attachType = static_cast<uint32_t>(point);
-  attributes.flags = point == TcxPoint::kIngress ? kBefore : kAfter;
+  attributes.flags = kBefore;
   return errorOf(Command::kAttach, attributes);
 }
 

@@ -56,7 +56,7 @@ int mapById(uint32_t id, UniqueFd& map);
 int mapInfo(int map, MapInfo& info);
 
 // Attachments of tcx that live as long as the interface: no link, nobody holds them. EINVAL: this kernel has no tcx.
-// At ingress the program goes before all others, at egress behind them.
+// The program goes before all others that are there: any of them may end the way with its answer.
 int attachTcx(uint32_t ifindex, TcxPoint point, int program);
 int detachTcx(uint32_t ifindex, TcxPoint point, int program);
 int queryTcx(uint32_t ifindex, TcxPoint point, std::vector<uint32_t>& programIds);

@@ -251,6 +251,7 @@ class Heartbeat {
   void submitPlan(const Session& session, uint32_t plan);
   void setLease(Session& session, bool open);
   void endLeases();
+  void reviveLeases(uint32_t port);
   void renewLeases(uint32_t port);
   void checkYields(int64_t now_ns);
   void giveWay(Session& session, int64_t now_ns);
@@ -296,6 +297,8 @@ class Heartbeat {
     Session* session;
     uint32_t port;
     size_t place;
+    // The last renewal, where the lease has run out since.
+    fh_u64 ran_out_ns = 0;
   };
   std::vector<Sending> sending_;
   // Copies of frames that were numbered and sealed, until they have left.

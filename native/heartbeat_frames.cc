@@ -180,6 +180,7 @@ void Heartbeat::flush() {
   for (auto& [id, port] : ports_) {
     if (port->outgoing.empty()) continue;
     refused_.clear();
+    reviveLeases(id);
     const int error = port->socket->send(port->outgoing.data(), port->outgoing.size(), &refused_);
     port->outgoing.clear();
     renewLeases(id);

@@ -75,14 +75,29 @@ void Heartbeat::giveWay(Session& session, int64_t now_ns) {
   fireTransition(session, transition, {Moment::Cause::GaveWay, now_ns, now_ns});
 }
 
+// Who was away for longer than the limit, and was not succeeded meanwhile, is the owner again with its next
+// advertisement: the filter would else keep that in, and with it every later one.
+void Heartbeat::reviveLeases(uint32_t port) {
+  const auto now = static_cast<fh_u64>(nowNs());
+  for (Sending& one : sending_) {
+    fh_lease& lease = *one.session->place.lease;
+    const fh_u64 renewed = __atomic_load_n(&lease.renewed_ns, __ATOMIC_RELAXED);
+    if (one.port != port || lease.claim == 0 || lease.limit_ns == 0 || renewed + lease.limit_ns >= now) continue;
+    one.ran_out_ns = renewed;
+    __atomic_store_n(&lease.renewed_ns, now, __ATOMIC_RELAXED);
+  }
+}
+
 // Only what really left tells the others that this router is there.
 void Heartbeat::renewLeases(uint32_t port) {
   if (sending_.empty()) return;
   const auto now = static_cast<fh_u64>(nowNs());
   for (const Sending& one : sending_) {
+    if (one.port != port) continue;
     // Places are in order; where the line is down there are as many as sessions.
-    if (one.port != port || std::binary_search(refused_.begin(), refused_.end(), one.place)) continue;
-    __atomic_store_n(&one.session->place.lease->renewed_ns, now, __ATOMIC_RELAXED);
+    const bool refused = std::binary_search(refused_.begin(), refused_.end(), one.place);
+    if (refused && one.ran_out_ns == 0) continue;
+    __atomic_store_n(&one.session->place.lease->renewed_ns, refused ? one.ran_out_ns : now, __ATOMIC_RELAXED);
   }
 }
 

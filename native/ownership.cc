@@ -1,4 +1,4 @@
-// see ownership.h
+// The tables, the programs at the interfaces, and the groups. See ownership.h.
 #include "ownership.h"
 
 #include <sys/mman.h>
@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <iterator>
 
 #include "bpf/ownership_program.h"
@@ -24,7 +23,6 @@ static_assert(sizeof(fh_group_key) == 16 && sizeof(fh_address_key) == 24, "keys 
 constexpr size_t kTableOctets = static_cast<size_t>(FH_SLOTS) * sizeof(fh_lease);
 constexpr uint32_t kHintOctets = FH_HINTS * sizeof(uint16_t);
 constexpr uint32_t kMaxAddresses = 1u << 16;
-constexpr const char* kLeasesName = bpf::kMapNames[0];
 
 fh_address_key addressKey(const fh_group_key& group, const std::array<uint8_t, 16>& address) {
   fh_address_key key{};
@@ -35,11 +33,15 @@ fh_address_key addressKey(const fh_group_key& group, const std::array<uint8_t, 1
 }
 
 bool same(const fh_group_key& one, const fh_group_key& other) { return std::memcmp(&one, &other, sizeof one) == 0; }
+bool samePlace(const fh_group_key& one, const fh_group_key& other) {
+  return one.ifindex == other.ifindex && std::memcmp(one.vlan, other.vlan, sizeof one.vlan) == 0;
+}
 
-uint32_t hashOf(const fh_group_key& key) {
-  uint64_t words[2];
-  std::memcpy(words, &key, sizeof words);
-  return fh_hash(words[0], words[1]);
+// On one interface.
+bool isAmong(const std::vector<bpf::Attached>& there, const bpf::Attached& wanted) {
+  return std::any_of(there.begin(), there.end(), [&](const bpf::Attached& one) {
+    return one.place == wanted.place && one.programId == wanted.programId;
+  });
 }
 
 std::string slotText(uint32_t slot) { return "slot " + std::to_string(slot); }
@@ -77,82 +79,13 @@ std::vector<uint64_t> link(const uint64_t (&code)[Size], const bpf::MapUse (&use
   return words;
 }
 
-// A program that does nothing but to answer.
-std::vector<uint64_t> bareCode(int32_t verdict) {
-  const auto immediate = static_cast<uint64_t>(static_cast<uint32_t>(verdict)) << 32;
-  return {immediate | 0xb4, 0x95};  // w0 = verdict; exit
-}
-
-// Puts a tag on as a device would that keeps tags beside the frame, and goes on with the program under test.
-std::vector<uint64_t> taggingCode(uint16_t vlan, int programs) {
-  const auto imm = [](uint32_t value) { return static_cast<uint64_t>(value) << 32; };
-  return {
-      0x16bf,                                                  // r6 = r1
-      imm(0x0081) | 0x2b4,                                     // w2 = htons(ETH_P_8021Q)
-      imm(vlan) | 0x3b4,                                       // w3 = vlan
-      imm(18) | 0x85,                                          // bpf_skb_vlan_push
-      0x61bf,                                                  // r1 = r6
-      imm(static_cast<uint32_t>(programs)) | 0x1000 | 0x218,   // r2 = programs
-      0,                                                       //
-      imm(0) | 0x3b4,                                          // w3 = 0
-      imm(12) | 0x85,                                          // bpf_tail_call
-      imm(0xff) | 0xb4,                                        // w0 = 255: there was none
-      0x95,                                                    // exit
-  };
-}
-
-// The found ownership that a program belongs to, by the table it looks into; null for others' programs.
-Failure tableOf(uint32_t programId, bpf::MapInfo& table, UniqueFd& fd) {
-  UniqueFd program;
-  // It may be gone by now.
-  if (const int error = bpf::programById(programId, program))
-    return error == ENOENT ? Failure{} : Failure::of(error, "BPF program " + std::to_string(programId));
-  bpf::ProgramInfo info;
-  if (const int error = bpf::programInfo(program.get(), info)) return Failure::of(error, "BPF program");
-  if (info.name.rfind("fh_", 0) != 0) return {};
-  for (const uint32_t id : info.mapIds) {
-    UniqueFd map;
-    bpf::MapInfo candidate;
-    if (bpf::mapById(id, map) != 0 || bpf::mapInfo(map.get(), candidate) != 0) continue;
-    if (candidate.name != kLeasesName) continue;
-    table = candidate;
-    fd = std::move(map);
-    return {};
-  }
-  return {};
-}
-
-// The kernel sends the same pages again: whoever forwarded one has changed its addresses, time to live and checksum.
-// So each frame gets its first octets anew.
-std::vector<uint64_t> floodCode(uint32_t ifindex, const std::vector<uint8_t>& frame) {
-  constexpr size_t kWords = 4;
-  const auto imm = [](uint64_t value) { return value << 32; };
-  std::vector<uint64_t> code;
-  if (frame.size() >= 8 * kWords) {
-    code = {
-        0x1261,                         // r2 = data
-        0x1361 | (4 << 16),             // r3 = data_end
-        0x24bf,                         // r4 = r2
-        imm(8 * kWords) | 0x0407,       // r4 += the octets to write
-        0x342d | ((3 * kWords) << 16),  // r4 > r3: leaves them
-    };
-    for (size_t at = 0; at < kWords; at++) {
-      uint64_t word = 0;
-      std::memcpy(&word, &frame[8 * at], sizeof word);
-      code.insert(code.end(), {imm(word & 0xffffffff) | 0x0518, imm(word >> 32),  // r5 = word
-                               0x527b | ((8 * at) << 16)});                       // *(r2 + 8 at) = r5
-    }
-  }
-  code.insert(code.end(), {
-                              imm(ifindex) | 0x1b4,  // w1 = ifindex
-                              imm(0) | 0x2b4,        // w2 = 0
-                              imm(23) | 0x85,        // bpf_redirect
-                              0x95,                  // exit
-                          });
-  return code;
-}
-
 }  // namespace
+
+uint32_t Ownership::hashOf(const fh_group_key& key) {
+  uint64_t words[2];
+  std::memcpy(words, &key, sizeof words);
+  return fh_hash(words[0], words[1]);
+}
 
 Ownership::~Ownership() {
   if (table_ != nullptr) ::munmap(table_, kTableOctets);
@@ -218,8 +151,12 @@ Failure Ownership::load(Program program) {
 Failure Ownership::put(uint32_t ifindex, bpf::Place place, int program, const char* name) {
   bpf::ProgramInfo info;
   if (const int error = bpf::programInfo(program, info)) return Failure::of(error, name);
-  if (Failure failure = bpf::attach(ifindex, place, program, name)) return failure;
-  attached_.push_back({ifindex, place, info.id});
+  Failure failure = bpf::attach(ifindex, place, program, name);
+  // XDP too keeps its program on a device's way through another network namespace, where nobody here can take it off.
+  const bpf::Attached wanted{ifindex, place, info.id};
+  std::vector<bpf::Attached> there;
+  if (failure && (bpf::list(ifindex, there) || !isAmong(there, wanted))) return failure;
+  attached_.push_back(wanted);
   return {};
 }
 
@@ -258,17 +195,6 @@ Failure Ownership::attach(uint32_t ifindex, Hook hook, Hook& used) {
   return failure;
 }
 
-Failure Ownership::attachBare(uint32_t ifindex, bpf::Place place, Program program) {
-  const bool xdp = program == Program::kBareXdpPass || program == Program::kBareXdpDrop;
-  const int32_t verdicts[] = {2, 1, -1, 2};
-  UniqueFd fd;
-  const auto code = bareCode(verdicts[static_cast<int>(program) - static_cast<int>(Program::kBareXdpPass)]);
-  if (Failure failure =
-          bpf::loadProgram(xdp ? bpf::ProgramType::kXdp : bpf::ProgramType::kSchedCls, "bare", code, fd))
-    return failure;
-  return put(ifindex, place, fd.get(), "bare");
-}
-
 // The descriptor of a program of ours; -1 for others.
 int Ownership::ownProgram(uint32_t programId) const {
   for (const UniqueFd* own : {&xdp_, &ingress_, &egress_}) {
@@ -290,10 +216,7 @@ Failure Ownership::mend(uint32_t ifindex, std::vector<bpf::Attached>& lost) {
   // In the order of attach: the guard first.
   for (const bpf::Attached& own : attached_) {
     if (own.ifindex != ifindex) continue;
-    const bool stands = std::any_of(there.begin(), there.end(), [&](const bpf::Attached& one) {
-      return one.place == own.place && one.programId == own.programId;
-    });
-    const int program = stands ? -1 : ownProgram(own.programId);
+    const int program = isAmong(there, own) ? -1 : ownProgram(own.programId);
     if (program < 0) continue;
     lost.push_back(own);
     const bool guard = program == egress_.get();
@@ -359,15 +282,15 @@ Failure Ownership::setGroup(uint32_t slot, const OwnershipGroup& wanted) {
     if (Failure failure = removeGroup(slot)) return failure;
     return setGroup(slot, wanted);
   }
-  if (known == groups_.end()) {
+  const bool fresh = known == groups_.end();
+  if (fresh) {
     if (Failure failure = clearCounters(slot)) return failure;
     std::memset(static_cast<void*>(place), 0, sizeof *place);
   }
   __atomic_store_n(&place->overdue_ns, group.overdueNs, __ATOMIC_RELAXED);
   __atomic_store_n(&place->limit_ns, group.limitNs, __ATOMIC_RELAXED);
-  if (known == groups_.end()) {
-    if (const int error = bpf::insert(maps_[kGroups].get(), &group.key, &slot))
-      return Failure::of(error, slotText(slot));
+  if (fresh) {
+    if (const int error = enterGroup(slot, group.key)) return Failure::of(error, slotText(slot));
     place->key = group.key;
     hint(slot, group.key, true);
     groups_[slot].key = group.key;
@@ -375,6 +298,34 @@ Failure Ownership::setGroup(uint32_t slot, const OwnershipGroup& wanted) {
   OwnershipGroup& current = groups_[slot];
   current.overdueNs = group.overdueNs;
   current.limitNs = group.limitNs;
+  Failure failure = setAddresses(slot, current, group);
+  // Half a group would keep out what nobody lets in.
+  if (failure && fresh) removeGroup(slot);
+  return failure;
+}
+
+// An entry is stale whose slot is nobody's here: of a process that shared these tables and did not come to use them.
+int Ownership::enterGroup(uint32_t slot, const fh_group_key& key) {
+  const int error = bpf::insert(maps_[kGroups].get(), &key, &slot);
+  uint32_t there = 0;
+  if (error != EEXIST || bpf::lookup(maps_[kGroups].get(), &key, &there) != 0) return error;
+  const auto its = groups_.find(there);
+  const bool used = its != groups_.end() && same(its->second.key, key);
+  return used ? error : bpf::update(maps_[kGroups].get(), &key, &slot);
+}
+
+int Ownership::enterAddress(uint32_t slot, const fh_group_key& group, const std::array<uint8_t, 16>& address) {
+  const fh_address_key key = addressKey(group, address);
+  const int error = bpf::insert(maps_[kAddresses].get(), &key, &slot);
+  uint32_t there = 0;
+  if (error != EEXIST || bpf::lookup(maps_[kAddresses].get(), &key, &there) != 0) return error;
+  const auto its = groups_.find(there);
+  const bool used = its != groups_.end() && samePlace(its->second.key, group) &&
+                    std::binary_search(its->second.addresses.begin(), its->second.addresses.end(), address);
+  return used ? error : bpf::update(maps_[kAddresses].get(), &key, &slot);
+}
+
+Failure Ownership::setAddresses(uint32_t slot, OwnershipGroup& current, const OwnershipGroup& group) {
   std::vector<std::array<uint8_t, 16>> added;
   std::vector<std::array<uint8_t, 16>> removed;
   std::set_difference(group.addresses.begin(), group.addresses.end(), current.addresses.begin(),
@@ -382,8 +333,7 @@ Failure Ownership::setGroup(uint32_t slot, const OwnershipGroup& wanted) {
   std::set_difference(current.addresses.begin(), current.addresses.end(), group.addresses.begin(),
                       group.addresses.end(), std::back_inserter(removed));
   for (const auto& address : added) {
-    const auto key = addressKey(group.key, address);
-    if (const int error = bpf::insert(maps_[kAddresses].get(), &key, &slot))
+    if (const int error = enterAddress(slot, group.key, address))
       return Failure::of(error, slotText(slot) + ": address");
     current.addresses.insert(std::lower_bound(current.addresses.begin(), current.addresses.end(), address), address);
   }
@@ -424,146 +374,6 @@ int Ownership::counters(uint32_t slot, fh_counters& sum) const {
   return 0;
 }
 
-Failure Ownership::find(const std::vector<uint32_t>& ifindexes, std::vector<FoundOwnership>& found) {
-  for (const uint32_t ifindex : ifindexes) {
-    std::vector<bpf::Attached> all;
-    Failure failure = bpf::list(ifindex, all);
-    if (failure.error == ENODEV) continue;
-    if (failure) return failure;
-    for (const auto& attached : all) {
-      bpf::MapInfo table;
-      UniqueFd fd;
-      if (Failure failed = tableOf(attached.programId, table, fd)) return failed;
-      if (!fd.valid()) continue;
-      auto known = std::find_if(found.begin(), found.end(),
-                                [&](const FoundOwnership& one) { return one.tableId == table.id; });
-      if (known == found.end()) {
-        FoundOwnership one;
-        one.tableId = table.id;
-        fh_table_head head{};
-        const uint32_t zero = 0;
-        if (table.valueSize == sizeof head && bpf::lookup(fd.get(), &zero, &head) == 0) {
-          one.abi = head.abi;
-          one.token = head.token;
-          one.yields = head.yields;
-        }
-        known = found.insert(found.end(), std::move(one));
-      }
-      known->attached.push_back(attached);
-    }
-  }
-  for (FoundOwnership& one : found) {
-    if (one.abi != FH_ABI) continue;
-    std::shared_ptr<Ownership> view(new Ownership);
-    if (Failure failure = view->openMaps(one)) return failure;
-    if (Failure failure = view->readGroups()) return failure;
-    for (const auto& [slot, group] : view->groups_) {
-      FoundGroup item{slot, group.key, {}};
-      bpf::lookup(view->maps_[kLeases].get(), &slot, &item.lease);
-      one.groups.push_back(item);
-    }
-  }
-  return {};
-}
-
-Failure Ownership::clear(const FoundOwnership& found) {
-  Failure first;
-  const auto isGuard = [](const bpf::Attached& one) {
-    return one.place == bpf::Place::kTcxEgress || one.place == bpf::Place::kClsactEgress;
-  };
-  // The ways in before the guards.
-  for (const bool guards : {false, true}) {
-    for (const auto& attached : found.attached) {
-      if (isGuard(attached) != guards) continue;
-      Failure failure = bpf::detach(attached);
-      if (failure && !first) first = failure;
-    }
-  }
-  return first;
-}
-
-Failure Ownership::openMaps(const FoundOwnership& found) {
-  // One program that filters what comes in knows all maps.
-  for (const auto& attached : found.attached) {
-    UniqueFd program;
-    bpf::ProgramInfo info;
-    if (bpf::programById(attached.programId, program) != 0 || bpf::programInfo(program.get(), info) != 0) continue;
-    for (const uint32_t id : info.mapIds) {
-      UniqueFd map;
-      bpf::MapInfo detail;
-      if (bpf::mapById(id, map) != 0 || bpf::mapInfo(map.get(), detail) != 0) continue;
-      for (size_t index = 0; index < kMaps; ++index)
-        if (detail.name == bpf::kMapNames[index] && !maps_[index].valid()) maps_[index] = std::move(map);
-    }
-  }
-  // A guard alone knows no addresses; what was attached in part can be cleared, not adopted.
-  for (size_t index = 0; index < kMaps; ++index)
-    if (!maps_[index].valid() && index != kAddresses)
-      return Failure::of(ENOENT, std::string("BPF map ") + bpf::kMapNames[index]);
-  return {};
-}
-
-Failure Ownership::readGroups() {
-  const auto eachKey = [](int map, auto key, auto body) {
-    const void* previous = nullptr;
-    decltype(key) next{};
-    while (bpf::nextKey(map, previous, &next) == 0) {
-      key = next;
-      previous = &key;
-      body(key);
-    }
-  };
-  eachKey(maps_[kGroups].get(), fh_group_key{}, [&](const fh_group_key& key) {
-    uint32_t slot = 0;
-    fh_lease lease{};
-    if (bpf::lookup(maps_[kGroups].get(), &key, &slot) != 0) return;
-    if (bpf::lookup(maps_[kLeases].get(), &slot, &lease) != 0) return;
-    groups_[slot] = {key, {}, lease.overdue_ns, lease.limit_ns};
-  });
-  if (!maps_[kAddresses].valid()) return {};
-  eachKey(maps_[kAddresses].get(), fh_address_key{}, [&](const fh_address_key& key) {
-    uint32_t slot = 0;
-    if (bpf::lookup(maps_[kAddresses].get(), &key, &slot) != 0) return;
-    const auto known = groups_.find(slot);
-    if (known == groups_.end()) return;
-    std::array<uint8_t, 16> address{};
-    std::memcpy(address.data(), key.address, address.size());
-    known->second.addresses.push_back(address);
-  });
-  for (auto& [slot, group] : groups_) std::sort(group.addresses.begin(), group.addresses.end());
-  return {};
-}
-
-Failure Ownership::adopt(const FoundOwnership& found, uint32_t token, std::shared_ptr<Ownership>& made) {
-  if (found.abi != FH_ABI) return Failure::of(ENOTSUP, "a lease table of another layout");
-  std::shared_ptr<Ownership> ownership(new Ownership);
-  if (Failure failure = ownership->openMaps(found)) return failure;
-  if (!ownership->maps_[kAddresses].valid()) return Failure::of(ENOENT, "BPF map fh_addresses");
-  if (Failure failure = ownership->mapMemory()) return failure;
-  if (Failure failure = ownership->readGroups()) return failure;
-  for (const auto& [slot, group] : ownership->groups_) ownership->slotsByHash_[hashOf(group.key)].push_back(slot);
-  if (Failure failure = ownership->load(Program::kEgress)) return failure;
-  ownership->attached_ = found.attached;
-  reinterpret_cast<fh_table_head*>(ownership->table_)->token = token;
-  made = std::move(ownership);
-  return {};
-}
-
-Failure Ownership::flood(uint32_t ifindex, const std::vector<uint8_t>& frame, uint32_t count, uint64_t& tookNs) {
-  const std::vector<uint64_t> code = floodCode(ifindex, frame);
-  UniqueFd program;
-  if (Failure failure = bpf::loadProgram(bpf::ProgramType::kXdp, "flood", code, program)) return failure;
-  const auto now = [] {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
-  };
-  const uint64_t begun = now();
-  const int error = bpf::sendLive(program.get(), frame, count);
-  tookNs = now() - begun;
-  return error == 0 ? Failure{} : Failure::of(error, "BPF_PROG_TEST_RUN");
-}
-
 int Ownership::programFd(Program program) const {
   switch (program) {
     case Program::kXdp:
@@ -575,31 +385,6 @@ int Ownership::programFd(Program program) const {
     default:
       return -1;
   }
-}
-
-Failure Ownership::testRun(Program program, bpf::TestRun& run, uint16_t outOfBandVlan) {
-  if (Failure failure = load(program)) return failure;
-  const bool xdp = program == Program::kXdp || program == Program::kBareXdpPass || program == Program::kBareXdpDrop;
-  const auto type = xdp ? bpf::ProgramType::kXdp : bpf::ProgramType::kSchedCls;
-  int fd = programFd(program);
-  UniqueFd own;
-  UniqueFd programs;
-  if (fd < 0) {
-    const int32_t verdicts[] = {2, 1, -1, 2};
-    const auto code = bareCode(verdicts[static_cast<int>(program) - static_cast<int>(Program::kBareXdpPass)]);
-    if (Failure failure = bpf::loadProgram(type, "bare", code, own)) return failure;
-    fd = own.get();
-  } else if (outOfBandVlan != 0) {
-    if (xdp) return Failure::of(EINVAL, "XDP sees no tags beside the frame");
-    if (Failure failure = bpf::createMap({bpf::MapType::kProgArray, 4, 4, 1, 0, "test"}, programs)) return failure;
-    const uint32_t zero = 0;
-    if (const int error = bpf::update(programs.get(), &zero, &fd)) return Failure::of(error, "test");
-    if (Failure failure = bpf::loadProgram(type, "test", taggingCode(outOfBandVlan, programs.get()), own))
-      return failure;
-    fd = own.get();
-  }
-  const int error = bpf::testRun(fd, type, run);
-  return error == 0 ? Failure{} : Failure::of(error, "BPF_PROG_TEST_RUN");
 }
 
 }  // namespace firsthop

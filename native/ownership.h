@@ -48,7 +48,17 @@ class Ownership {
  public:
   // How frames come in; the guard of what goes out is tc's always.
   enum class Hook : uint8_t { kXdpNative, kXdpGeneric, kTc, kClsact };
-  enum class Program : uint8_t { kXdp, kIngress, kEgress, kBareXdpPass, kBareXdpDrop, kBareTcPass, kBareTcDrop };
+  // The bare ones only answer; the last one ends the way along the programs of its place.
+  enum class Program : uint8_t {
+    kXdp,
+    kIngress,
+    kEgress,
+    kBareXdpPass,
+    kBareXdpDrop,
+    kBareTcPass,
+    kBareTcDrop,
+    kBareTcEnd
+  };
 
   static Failure open(uint32_t token, std::shared_ptr<Ownership>& made);
   // Goes on with what another process made: its maps, groups, leases and attachments. ENOTSUP: of another layout.
@@ -113,7 +123,14 @@ class Ownership {
   Failure takeOff(const bpf::Attached& attached) const;
   int ownProgram(uint32_t programId) const;
   int programFd(Program program) const;
+  // Keeps adopted programs open: one that somebody takes off would be gone for good, and could not be put back.
+  void openPrograms(const FoundOwnership& found);
+  static uint32_t hashOf(const fh_group_key& key);
   void hint(uint32_t slot, const fh_group_key& key, bool in);
+  // 0, or an error number.
+  int enterGroup(uint32_t slot, const fh_group_key& key);
+  int enterAddress(uint32_t slot, const fh_group_key& group, const std::array<uint8_t, 16>& address);
+  Failure setAddresses(uint32_t slot, OwnershipGroup& current, const OwnershipGroup& group);
   Failure clearCounters(uint32_t slot);
 
   std::array<UniqueFd, kMaps> maps_;

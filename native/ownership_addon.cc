@@ -38,6 +38,7 @@ constexpr Named<Ownership::Program> kPrograms[] = {
     {"bare-xdp-drop", Ownership::Program::kBareXdpDrop},
     {"bare-tc-pass", Ownership::Program::kBareTcPass},
     {"bare-tc-drop", Ownership::Program::kBareTcDrop},
+    {"bare-tc-end", Ownership::Program::kBareTcEnd},
 };
 constexpr Named<bpf::Place> kPlaces[] = {
     {"xdp", bpf::Place::kXdpNative},

@@ -25,7 +25,7 @@ export const ownershipLimit = section({
     )
     .meta({
       description:
-        "How long the kernel goes on forwarding for a daemon that fell silent, when no successor is heard; 1s to 24h, or never.",
+        "How long the kernel goes on forwarding for a daemon that fell silent, when no successor is heard; 1s to 24h, or never. At least three advertisement intervals.",
       examples: ["5s", "never"],
     })
     .default("60s"),

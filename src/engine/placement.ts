@@ -47,9 +47,18 @@ export function placeRequest(
 /** So many intervals without a renewal, and the kernel believes a successor. */
 const OVERDUE_INTERVALS = 1.5;
 
+/** Whoever advertises less often than the limit allows is not silent: so many intervals are the least. */
+const LIMIT_INTERVALS = 3;
+
 /** @param limitUs how long the kernel goes on for a router that has fallen silent; null: for ever */
-export function leaseTerms(config: VirtualRouterConfig, limitUs: number | null): LeaseTerms {
-  return { overdueUs: Math.ceil(config.advertisementIntervalUs * OVERDUE_INTERVALS), limitUs };
+export function leaseTerms(
+  { advertisementIntervalUs }: Pick<VirtualRouterConfig, "advertisementIntervalUs">,
+  limitUs: number | null,
+): LeaseTerms {
+  return {
+    overdueUs: Math.ceil(advertisementIntervalUs * OVERDUE_INTERVALS),
+    limitUs: limitUs === null ? null : Math.max(limitUs, LIMIT_INTERVALS * advertisementIntervalUs),
+  };
 }
 
 const RETRY_US = 2_000_000;

@@ -27,7 +27,9 @@ export type OwnershipProgram =
   | "bare-xdp-pass"
   | "bare-xdp-drop"
   | "bare-tc-pass"
-  | "bare-tc-drop";
+  | "bare-tc-drop"
+  /** Ends the way along the programs of its place, and lets the frame through. */
+  | "bare-tc-end";
 
 /** One MAC address that hosts send to, where they send to it. */
 export interface OwnershipGroupKey {
@@ -140,7 +142,9 @@ export interface NativeOwnership {
 export interface NativeOwnershipApi {
   /** Creates tables and loads programs; attaches nothing. EPERM: needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN. */
   openOwnership(options: { readonly token: number }): NativeOwnership;
-  /** Goes on with what was found: its groups, leases, counters and attachments. ENOTSUP: another layout. */
+  /**
+   * Goes on with what was found: its groups, leases, counters, attachments and programs. ENOTSUP: another layout.
+   */
   adoptOwnership(found: FoundOwnership, options: { readonly token: number }): NativeOwnership;
   /** Interfaces that don't exist (any more) have nothing. */
   findOwnership(ifindexes: readonly number[]): FoundOwnership[];

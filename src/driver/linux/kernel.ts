@@ -8,6 +8,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KernelStep } from "../../core/automaton.js";
 import { packOctets, unpackOctets } from "../../core/octets.js";
+import { FirsthopError } from "../../errors.js";
 import type { LinkRow, NetlinkSocket, NetlinkStep } from "../../native/netlink.js";
 import { loadNative, type NativeAddon } from "../../native.js";
 import type {
@@ -133,9 +134,6 @@ export class LinuxKernel implements Kernel {
   }
 
   prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface> {
-    const inherited = this.#inherited.get(request.owner);
-    this.#inherited.delete(request.owner);
-    if (inherited) return Promise.resolve(inherited);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       if (this.#waiting.length === 1) void this.#inTurn(() => this.#prepareWaiting());
@@ -152,6 +150,7 @@ export class LinuxKernel implements Kernel {
 
   bequeath(): Promise<Inheritance> {
     return this.#inTurn(async () => {
+      await this.#mend();
       const links = await this.#work.dump("links");
       const places = [...this.#held.values()].map(({ lease, ...held }) => {
         const parent = links.find((link) => link.ifindex === held.parentIfindex);
@@ -159,12 +158,14 @@ export class LinuxKernel implements Kernel {
         return { held: packOctets(held), slot: lease?.slot ?? null, ifindex, name, mac };
       });
       this.#bequeathed = true;
-      return { state: this.#state.inheritance(), filter: this.#filter.inheritance(), places };
+      const filter = this.#filter.inheritance(new Set(links.map(({ ifindex }) => ifindex)));
+      return { state: this.#state.inheritance(), filter, places };
     });
   }
 
   keep(): void {
     this.#bequeathed = false;
+    if (this.#waiting.length > 0) void this.#inTurn(() => this.#prepareWaiting());
   }
 
   #inherit({ places }: Inheritance): void {
@@ -224,16 +225,39 @@ export class LinuxKernel implements Kernel {
 
   async #prepareWaiting(): Promise<void> {
     await nextTurn();
+    // Two that prepare would be in each other's way: this one waits until it is clear who goes on (see keep).
+    if (this.#bequeathed) return;
     const batch = this.#waiting;
     this.#waiting = [];
     try {
-      await this.#prepareBatch(batch);
+      await this.#prepareBatch(await this.#handOnInherited(batch));
     } catch (error) {
       for (const one of batch) one.reject(error);
     }
   }
 
+  /** What a predecessor prepared and what still stands need not be prepared. @returns the others */
+  async #handOnInherited(batch: readonly Waiting[]): Promise<readonly Waiting[]> {
+    if (this.#inherited.size === 0) return batch;
+    const links = new Map((await this.#work.dump("links")).map((link) => [link.ifindex, link]));
+    const stands = ({ parentIfindex, owner }: VirtualInterfaceRequest): boolean => {
+      const held = this.#held.get(owner);
+      if (held?.parentIfindex !== parentIfindex || !links.has(parentIfindex)) return false;
+      if (held.device === null) return true;
+      const link = links.get(held.device.ifindex);
+      return link?.mac === held.device.mac && parseTag(link.alias)?.token === this.#state.token;
+    };
+    return batch.filter(({ request, resolve }) => {
+      const place = this.#inherited.get(request.owner);
+      this.#inherited.delete(request.owner);
+      if (!place || !stands(request)) return true;
+      resolve(place);
+      return false;
+    });
+  }
+
   async #prepareBatch(batch: readonly Waiting[]): Promise<void> {
+    if (batch.length === 0) return;
     await this.#releaseNow(batch.map((one) => one.request.owner));
     const links = await this.#work.dump("links");
     const plain = batch.some((one) => one.request.mac === null);
@@ -257,7 +281,7 @@ export class LinuxKernel implements Kernel {
       if (plan.failure) continue;
       const { request, parent, table } = plan;
       const device = devices.get(plan) ?? null;
-      const lease = device ? this.#placeGroup(plan, device.mac) : null;
+      const lease = device ? this.#placeGroup(plan, device.mac, links) : null;
       const steps = device
         ? macvlanSteps(this.#native, request, device, parent, table, lease !== null)
         : plan.steps;
@@ -272,6 +296,8 @@ export class LinuxKernel implements Kernel {
       });
     }
     await this.#unpark(all);
+    const failed = all.filter(({ failure, request }) => failure && this.#held.has(request.owner));
+    await this.#releaseNow(failed.map(({ request }) => request.owner));
     await this.#settle();
     for (const [one, plan] of plans) {
       const place = this.#held.get(plan.request.owner);
@@ -297,13 +323,23 @@ export class LinuxKernel implements Kernel {
     });
   }
 
-  #placeGroup({ request, parent }: Plan, mac: string): LinuxLease | null {
-    return this.#filter.place({
-      parentIfindex: parent.ifindex,
-      parentKind: parent.kind,
-      mac,
-      addresses: request.addresses.map((text) => parseAddress(text).address),
-    });
+  /** Notes in the plan what the kernel refuses; null also where there is no filter. */
+  #placeGroup(plan: Plan, mac: string, links: readonly LinkRow[]): LinuxLease | null {
+    const { request, parent } = plan;
+    try {
+      return this.#filter.place({
+        parentIfindex: parent.ifindex,
+        parentKind: parent.kind,
+        hasVlans: links.some((link) => link.kind === "vlan" && link.parentIfindex === parent.ifindex),
+        mac,
+        addresses: request.addresses.map((text) => parseAddress(text).address),
+      });
+    } catch (error) {
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      plan.failure =
+        error instanceof FirsthopError ? error : refusalOf(`filter for ${request.owner}`, code, message);
+      return null;
+    }
   }
 
   /** Behind the filter, devices stand open for good. One that can't is of no use. */
@@ -318,8 +354,6 @@ export class LinuxKernel implements Kernel {
       const blamed = owned[index];
       if (blamed) blamed.plan.failure ??= refusalOf(labelOf(blamed.step), errnoName(errno), text);
     }
-    const failed = owned.filter(({ plan }) => plan.failure).map(({ plan }) => plan.request.owner);
-    if (failed.length > 0) await this.#releaseNow([...new Set(failed)]);
   }
 
   // ---- undoing ----------------------------------------------------------------------------------------------

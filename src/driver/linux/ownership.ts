@@ -5,6 +5,7 @@
  * What is hooked in stays when the process dies, so that the kernel goes on forwarding for it; recovery.ts finds it.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { FirsthopError } from "../../errors.js";
 import type {
   FoundOwnership,
@@ -19,6 +20,8 @@ export interface GroupRequest {
   readonly parentIfindex: number;
   /** IFLA_INFO_KIND of the parent; null for hardware. */
   readonly parentKind: string | null;
+  /** Whether VLAN interfaces stand on the parent. */
+  readonly hasVlans: boolean;
   readonly mac: string;
   readonly addresses: readonly string[];
 }
@@ -41,8 +44,8 @@ export interface OwnershipFilter {
    * @returns where it was missing, with what came of it
    */
   mend(): readonly { readonly ifindex: number; readonly outcome: string }[];
-  /** For the process that is to go on with the table. */
-  inheritance(): FilterInheritance;
+  /** For the process that is to go on with the table. `present`: interfaces that are there. */
+  inheritance(present: ReadonlySet<number>): FilterInheritance;
   /** A lease of the table that was inherited. */
   inheritedLease(slot: number): LinuxLease | null;
   /** Takes the filter off every interface. */
@@ -50,21 +53,31 @@ export interface OwnershipFilter {
 }
 
 /** Hooks in the order in which they are tried. */
-function candidates(wanted: KernelOptions["ownership"], hardware: boolean): readonly NativeHook[] {
+function candidates(
+  wanted: KernelOptions["ownership"],
+  { parentKind, hasVlans }: Pick<Attachment, "parentKind" | "hasVlans">,
+): readonly NativeHook[] {
   switch (wanted) {
     case "off":
       return [];
     case "tc":
       return ["tc"];
     case "auto":
-      // Tags of a virtual device are beside the packet, where only tc sees them.
-      return hardware ? ["xdp", "tc"] : ["tc"];
+      // Only tc sees tags that are beside the packet: always those of a virtual device, and of most hardware, which takes
+      // them off. XDP would take a packet of a VLAN for one of the interface itself.
+      return parentKind === null && !hasVlans ? ["xdp", "tc"] : ["tc"];
     default:
       return [wanted];
   }
 }
 
 const NOT_YET: OwnershipStatus = { hook: "off", detail: null };
+
+/** FH_SLOTS of native/bpf/ownership_abi.h; the first is the table's head. */
+const SLOT_MAX = 8191;
+
+/** A macvlan on one of these is really one beside it, on the device below: what comes to it never passes the parent. */
+const PASSED_BY: ReadonlySet<string | null> = new Set(["macvlan", "macvtap"]);
 
 function shownHook(hook: NativeHook): OwnershipHook {
   return hook === "tc-clsact" ? "tc" : hook;
@@ -76,6 +89,7 @@ export interface FilterInheritance {
     readonly ifindex: number;
     readonly status: OwnershipStatus;
     readonly parentKind: string | null;
+    readonly hasVlans: boolean;
     readonly slots: readonly number[];
   }[];
 }
@@ -83,6 +97,7 @@ export interface FilterInheritance {
 interface Attachment {
   status: OwnershipStatus;
   readonly parentKind: string | null;
+  readonly hasVlans: boolean;
   readonly slots: Set<number>;
 }
 
@@ -113,12 +128,22 @@ export function openOwnershipFilter(
         "the running daemon's filter is not there: restart without --handover",
       );
     }
-    if (found) table = native.adoptOwnership(found, { token: number });
+    if (found) table = adopt(found, number);
     for (const { ifindex, slots, ...rest } of before)
       attachments.set(ifindex, { ...rest, slots: new Set(slots) });
     const used = new Set(before.flatMap(({ slots }) => slots));
     nextSlot = Math.max(0, ...used) + 1;
     for (let slot = 1; slot < nextSlot; slot++) if (!used.has(slot)) freed.push(slot);
+  }
+
+  function adopt(found: FoundOwnership, number: number): NativeOwnership {
+    try {
+      return native.adoptOwnership(found, { token: number });
+    } catch (error) {
+      if (codeOf(error) !== "ENOTSUP") throw error;
+      const message = "the running daemon's filter is another version's: restart without --handover";
+      throw new FirsthopError("KERNEL_REFUSED", message);
+    }
   }
 
   function open(): NativeOwnership | null {
@@ -134,9 +159,17 @@ export function openOwnershipFilter(
     return table;
   }
 
-  function attach(filter: NativeOwnership, ifindex: number, parentKind: string | null): OwnershipStatus {
+  function attach(
+    filter: NativeOwnership,
+    ifindex: number,
+    parent: Pick<Attachment, "parentKind" | "hasVlans">,
+  ): OwnershipStatus {
+    const { parentKind } = parent;
+    if (PASSED_BY.has(parentKind)) {
+      return { hook: "off", detail: `a ${parentKind} does not see the frames of a virtual MAC address` };
+    }
     const refusals: string[] = [];
-    for (const hook of candidates(wanted, parentKind === null)) {
+    for (const hook of candidates(wanted, parent)) {
       try {
         return { hook: shownHook(filter.attach(ifindex, hook)), detail: null };
       } catch (error) {
@@ -155,7 +188,7 @@ export function openOwnershipFilter(
       filter.detach(ifindex);
     }
     const before = attachment.status;
-    attachment.status = attach(filter, ifindex, attachment.parentKind);
+    attachment.status = attach(filter, ifindex, attachment);
     const { hook, detail } = attachment.status;
     if (hook !== "off") return `put back as ${hook}`;
     const again = before.hook === "off" && before.detail === detail;
@@ -163,20 +196,28 @@ export function openOwnershipFilter(
   }
 
   return {
-    place({ parentIfindex: ifindex, parentKind, mac, addresses }) {
+    place({ parentIfindex: ifindex, parentKind, hasVlans, mac, addresses }) {
       const filter = open();
+      const parent = { parentKind, hasVlans };
       if (!filter) {
         const detail = wanted === "off" ? null : refusal;
-        attachments.set(ifindex, { status: { hook: "off", detail }, parentKind, slots: new Set() });
+        attachments.set(ifindex, { status: { hook: "off", detail }, ...parent, slots: new Set() });
         return null;
       }
-      const attachment = attachments.get(ifindex) ?? { status: NOT_YET, parentKind, slots: new Set() };
+      const attachment = attachments.get(ifindex) ?? { status: NOT_YET, ...parent, slots: new Set() };
       attachments.set(ifindex, attachment);
-      if (attachment.status.hook === "off") attachment.status = attach(filter, ifindex, parentKind);
+      if (attachment.status.hook === "off") attachment.status = attach(filter, ifindex, attachment);
       if (attachment.status.hook === "off") return null;
-      const slot = freed.pop() ?? nextSlot++;
+      const slot = freed.at(-1) ?? nextSlot;
+      if (slot > SLOT_MAX) {
+        throw new FirsthopError(
+          "KERNEL_REFUSED",
+          `the ownership filter has room for ${SLOT_MAX} virtual routers, and all of it is taken`,
+        );
+      }
       // The terms come with the lease's first use.
       filter.setGroup(slot, { ifindex, mac, addresses, overdueUs: 0, limitUs: 0 });
+      if (freed.pop() === undefined) nextSlot++;
       attachment.slots.add(slot);
       return { slot, table: filter };
     },
@@ -208,12 +249,10 @@ export function openOwnershipFilter(
       });
     },
 
-    inheritance: () => ({
-      attachments: [...attachments].map(([ifindex, { slots, ...rest }]) => ({
-        ifindex,
-        ...rest,
-        slots: [...slots],
-      })),
+    inheritance: (present) => ({
+      attachments: [...attachments]
+        .filter(([ifindex]) => present.has(ifindex))
+        .map(([ifindex, { slots, ...rest }]) => ({ ifindex, ...rest, slots: [...slots] })),
     }),
 
     inheritedLease: (slot) => table && { slot, table },
@@ -227,6 +266,37 @@ export function openOwnershipFilter(
 }
 
 /**
+ * After this many times the overdue time (1.5 intervals), a Backup of the lowest priority has taken over: three intervals
+ * and its skew of one, and some more for one that is late.
+ */
+const SUCCESSION = 3;
+/** Whoever advertises very seldom is not waited for to the end. */
+const SUCCESSION_MAX_MS = 10_000;
+const SUCCESSION_LOOK_MS = 20;
+
+/**
+ * Waits for successors of dead daemons for whom the kernel still forwards. Taken off before that, their filters would
+ * leave the hosts without a gateway until a successor claims it.
+ */
+export async function awaitSuccessors(
+  native: NativeOwnershipApi,
+  links: readonly { readonly ifindex: number }[],
+  isAlive: (token: string) => boolean,
+): Promise<void> {
+  const deadline = Date.now() + SUCCESSION_MAX_MS;
+  for (let ifindexes = links.map(({ ifindex }) => ifindex); ; await delay(SUCCESSION_LOOK_MS)) {
+    const dead = findDead(native, ifindexes, isAlive);
+    const nowUs = Number(process.hrtime.bigint() / 1000n);
+    const awaited = dead.some(({ groups }) =>
+      groups.some(({ lease }) => lease.owner && nowUs < lease.renewedUs + SUCCESSION * lease.overdueUs),
+    );
+    if (!awaited || Date.now() > deadline) return;
+    ifindexes = dead.flatMap(({ attached }) => attached.map(({ ifindex }) => ifindex));
+    ifindexes = [...new Set(ifindexes)];
+  }
+}
+
+/**
  * Takes off what dead daemons left hooked in, once their devices are gone, and says what it was doing.
  * @param isAlive by token, hexadecimal
  */
@@ -235,16 +305,21 @@ export function clearLeftFilters(
   links: readonly { readonly ifindex: number; readonly name: string }[],
   isAlive: (token: string) => boolean,
 ): string[] {
-  const found = findAll(
-    native,
-    links.map(({ ifindex }) => ifindex),
-  );
-  const dead = found.filter(({ token }) => !isAlive(token.toString(16).padStart(8, "0")));
-  return dead.map((one) => {
+  const ifindexes = links.map(({ ifindex }) => ifindex);
+  return findDead(native, ifindexes, isAlive).map((one) => {
     native.clearOwnership(one);
     const names = new Set(one.attached.map(({ ifindex }) => nameOf(links, ifindex)));
     return `removed the ownership filter from ${[...names].join(", ")}: ${doingOf(one)}`;
   });
+}
+
+function findDead(
+  native: NativeOwnershipApi,
+  ifindexes: readonly number[],
+  isAlive: (token: string) => boolean,
+): FoundOwnership[] {
+  const found = findAll(native, ifindexes);
+  return found.filter(({ token }) => !isAlive(token.toString(16).padStart(8, "0")));
 }
 
 /** Where this process can't look into the kernel's programs, it can't have been another of its kind that left some. */

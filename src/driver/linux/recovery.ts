@@ -11,7 +11,7 @@ import type {
 } from "../../native/netlink.js";
 import type { NativeOwnershipApi } from "../../native/ownership.js";
 import { removeLinks } from "./link-removal.js";
-import { clearLeftFilters } from "./ownership.js";
+import { awaitSuccessors, clearLeftFilters } from "./ownership.js";
 import { ALREADY_GONE, errnoName, refusalOf } from "./refusal.js";
 import type { StateContents, StateFiles, StateRecord } from "./state-files.js";
 import { hasIpv6, restoreSysctl, type SysctlClaim, sameSetting, sysctlPath } from "./sysctl.js";
@@ -26,6 +26,7 @@ export async function recoverLeftovers(
   socket: NetlinkSocket,
   state: StateFiles,
 ): Promise<string[]> {
+  await awaitSuccessors(native, await socket.dump("links"), (token) => state.isAlive(token));
   const { dead, living } = await state.locked(() => ({
     dead: state.others().flatMap((one) => (one.alive ? [] : [one.record])),
     living: state.living(),

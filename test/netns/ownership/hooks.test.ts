@@ -279,6 +279,24 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
         await handle.close();
       });
 
+      it("comes back with an interface that was in another network namespace", async () => {
+        const ifindex = cable();
+        const agent = startAgent(world, "router");
+        const handle = await agent.open(1);
+        await handle.attach(ifindex, hook);
+        world.run("router", "ip", "link", "set", "lan0", "netns", world.namespace("away"));
+        await handle.detach(ifindex);
+        world.run("away", "ip", "link", "set", "lan0", "netns", world.namespace("router"));
+        quietly("router", "lan0");
+        const again = Number(world.run("router", "cat", "/sys/class/net/lan0/ifindex"));
+        expect(await handle.attach(again, hook)).toBe(hook);
+        await handle.setGroup(1, group(again));
+        await sendFrames(world, "lan", "far0", many(packet(V4)));
+        await counted(handle, 1, { notOwned: COUNT });
+        await handle.close();
+        expect(await agent.find([again])).toEqual([]);
+      });
+
       it("is adopted with all it has", async () => {
         const ifindex = cable();
         const second = cable(1);
@@ -307,6 +325,13 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
         expect(again).toHaveLength(1);
         expect(again[0]).toMatchObject({ token: 2, tableId: found?.tableId });
         expect(again[0]?.attached).toHaveLength(4);
+        // Programs that it did not load itself are put back as well.
+        await agent.clear(again[0]!);
+        expect(await agent.find([ifindex, second])).toEqual([]);
+        for (const place of [ifindex, second]) expect(await heir.mend(place)).toHaveLength(2);
+        expect((await agent.find([ifindex, second]))[0]?.attached).toEqual(again[0]?.attached);
+        await sendFrames(world, "lan", "far0", [packet(V4)]);
+        await counted(heir, 5, { owned: COUNT + 2 });
         await heir.removeGroup(5);
         await sendFrames(world, "lan", "far0", [packet(V4)]);
         await heir.close();
@@ -427,6 +452,23 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
       expect(world.run("router", "tc", "qdisc")).not.toContain("clsact");
     });
 
+    it("at tc egress, the guard comes before one that ends the way", async () => {
+      const ifindex = cable();
+      const agent = startAgent(world, "router");
+      const theirs = await agent.open(1);
+      const ours = await agent.open(2);
+      for (const [hook, place] of [["tc", "tcx-egress"] as const, ["tc-clsact", "clsact-egress"] as const]) {
+        await theirs.attachBare(ifindex, place, "bare-tc-end");
+        await ours.attach(ifindex, hook);
+        await ours.setGroup(1, group(ifindex));
+        expect(await sendFrames(world, "router", "lan0", many(packet(PEER_MAC, "ipv4", V4)))).toBe(COUNT);
+        await counted(ours, 1, { keptIn: COUNT });
+        await ours.detach(ifindex);
+        await ours.removeGroup(1);
+        await theirs.detach(ifindex);
+      }
+    });
+
     it("at XDP, ours is refused, and tc goes", async () => {
       const ifindex = cable();
       const agent = startAgent(world, "router");
@@ -469,6 +511,34 @@ describe.skipIf(reason !== null)("ownership at an interface", () => {
       expect((await agent.find([ifindex])).map((one) => one.token)).toEqual([2]);
       await handles[1]?.close();
       expect(await agent.find([ifindex])).toEqual([]);
+    });
+
+    it("what an heir that died put into the tables is in nobody's way", async () => {
+      const ifindex = cable();
+      const agent = startAgent(world, "router");
+      const handle = await agent.open(1);
+      await handle.attach(ifindex, "tc");
+      await handle.setGroup(1, group(ifindex));
+      const victim = startAgent(world, "router");
+      const heir = await victim.adopt((await victim.find([ifindex]))[0]!, 1);
+      const six = group(ifindex, { mac: V6, addresses: ["fe80::1"] });
+      await heir.setGroup(2, six);
+      await victim.kill();
+      const other = virtualMac("ipv4", 11);
+      await handle.setGroup(2, group(ifindex, { mac: other, addresses: ["192.0.2.11"] }));
+      await handle.setGroup(3, six);
+      await handle.setLease(3, true);
+      const frames = [packet(V6, "ipv6"), solicitation("fe80::1"), packet(other)];
+      await sendFrames(world, "lan", "far0", frames);
+      await counted(handle, 3, { owned: 1, unanswered: 0 });
+      await counted(handle, 2, { notOwned: 1 });
+      // What is somebody's is refused, and leaves no half group behind.
+      await expect(handle.setGroup(4, six)).rejects.toMatchObject({ code: "EEXIST" });
+      const half = group(ifindex, { mac: virtualMac("ipv4", 12), addresses: ["192.0.2.1", "192.0.2.12"] });
+      await expect(handle.setGroup(4, half)).rejects.toMatchObject({ code: "EEXIST" });
+      expect((await handle.groups()).map(({ slot }) => slot)).toEqual([1, 2, 3]);
+      await handle.setGroup(5, { ...half, addresses: ["192.0.2.12"] });
+      await handle.close();
     });
 
     it("an interface that goes takes all with it", async () => {
