@@ -6,32 +6,36 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config/index.js";
 import { type ControlClient, connectControl } from "../control/client.js";
-import type { ControlServer, Handler } from "../control/server.js";
-import { type Bequest, fingerprint } from "../engine/exchange.js";
+import type { Hello } from "../control/protocol.js";
+import type { Handler } from "../control/server.js";
+import { type Bequest, doesTheSame } from "../engine/exchange.js";
 import type { Router } from "../engine/router.js";
 import { FirsthopError } from "../errors.js";
 import type { ManagedAs } from "./service-manager.js";
+import { version } from "./version.js";
 
 /** Preparing goes through the kernel for each virtual router. */
 const BEGIN_TIMEOUT_MS = 30_000;
-/** How long the predecessor may take to leave the control socket. */
-const SOCKET_PATIENCE_MS = 5_000;
-const SOCKET_RETRY_MS = 10;
+/** A process that is killed leaves its connections before it leaves its socket. */
+const DEATH_PATIENCE_MS = 500;
+const DEATH_RETRY_MS = 10;
 
 /** A running daemon that this one is to follow. */
 export interface Predecessor {
   readonly bequest: Bequest;
   /**
-   * Takes the virtual routers over, in the order given, and sends the predecessor off.
+   * Takes the virtual routers over, in the order given, and sends the predecessor off, unless this process was `told`
+   * to end before that.
    * @returns how it was known to its service manager
+   * @throws FirsthopError REFUSED when it was told
    */
-  follow(router: Router, names: readonly string[]): Promise<ManagedAs | null>;
+  follow(router: Router, names: readonly string[], told: () => boolean): Promise<ManagedAs | null>;
   close(): void;
 }
 
 /**
  * Asks the running daemon for what it holds.
- * @returns null when none runs
+ * @returns null when none runs, or the one that did dies over the question
  * @throws FirsthopError USAGE when it does other work than this configuration asks for
  */
 export async function findPredecessor(socket: string, config: Config): Promise<Predecessor | null> {
@@ -39,14 +43,15 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
   try {
     client = await connectControl(socket);
   } catch (error) {
-    if (error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE") return null;
+    if (isUnreachable(error)) return null;
     throw error;
   }
   const ask = (params: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<unknown> =>
     client.request("handover", params, timeoutMs === undefined ? {} : { timeoutMs });
   try {
+    const hello = (await client.request("hello")) as Hello;
     const bequest = (await ask({ step: "begin" }, BEGIN_TIMEOUT_MS)) as Bequest;
-    if (bequest.configuration !== fingerprint(config)) {
+    if (!doesTheSame(bequest.configuration, config, hello.version === version())) {
       throw new FirsthopError(
         "USAGE",
         "the running daemon works by another configuration: let it read this one first (SIGHUP), then hand over",
@@ -54,21 +59,46 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
     }
     return {
       bequest,
-      async follow(router, names) {
+      async follow(router, names, told) {
+        const unlessTold: typeof ask = async (params) => {
+          if (!told()) return ask(params);
+          throw new FirsthopError(
+            "REFUSED",
+            "told to end before it had taken over: the running daemon goes on",
+          );
+        };
         for (const name of names) {
-          router.exchange.resume(name, await ask({ step: "look", name }));
-          router.exchange.resume(name, await ask({ step: "freeze", name }));
+          router.exchange.resume(name, await unlessTold({ step: "look", name }));
+          router.exchange.resume(name, await unlessTold({ step: "freeze", name }));
         }
-        router.exchange.overtake(await ask({ step: "sessions" }));
-        router.exchange.finish(await ask({ step: "freezeSessions" }));
-        return (await ask({ step: "depart", pid: process.pid })) as ManagedAs | null;
+        router.exchange.overtake(await unlessTold({ step: "sessions" }));
+        router.exchange.finish(await unlessTold({ step: "freezeSessions" }));
+        return (await unlessTold({ step: "depart", pid: process.pid })) as ManagedAs | null;
       },
       close: () => client.close(),
     };
   } catch (error) {
     client.close();
+    if (await hasDied(socket, error)) return null;
     throw error;
   }
+}
+
+/** Whether `error` came of the death of the daemon that listened: nobody does any more. */
+export async function hasDied(socket: string, error: unknown): Promise<boolean> {
+  if (!isUnreachable(error)) return false;
+  for (const deadline = Date.now() + DEATH_PATIENCE_MS; Date.now() < deadline; await delay(DEATH_RETRY_MS)) {
+    try {
+      (await connectControl(socket)).close();
+    } catch (failure) {
+      return isUnreachable(failure);
+    }
+  }
+  return false;
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof FirsthopError && error.code === "DAEMON_UNREACHABLE";
 }
 
 /**
@@ -106,16 +136,4 @@ export function handoverHandler(
         );
     }
   };
-}
-
-/** Listens where the predecessor did, as soon as it has left. @throws FirsthopError SOCKET_IN_USE */
-export async function listenAfter(listen: () => Promise<ControlServer>): Promise<ControlServer> {
-  for (const deadline = Date.now() + SOCKET_PATIENCE_MS; ; await delay(SOCKET_RETRY_MS)) {
-    try {
-      return await listen();
-    } catch (error) {
-      const taken = error instanceof FirsthopError && error.code === "SOCKET_IN_USE";
-      if (!taken || Date.now() > deadline) throw error;
-    }
-  }
 }

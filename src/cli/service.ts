@@ -10,13 +10,14 @@ import {
   type Handlers,
   startControlServer,
 } from "../control/server.js";
+import type { Bequest } from "../engine/exchange.js";
 import type { ReloadResult, Router } from "../engine/router.js";
 import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
 import { reloadText } from "./events.js";
 import { giveBackMemory, settle } from "./footprint.js";
-import { findPredecessor, handoverHandler, listenAfter, type Predecessor } from "./handover.js";
+import { findPredecessor, handoverHandler, hasDied, type Predecessor } from "./handover.js";
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
 import { listed } from "./output.js";
@@ -69,6 +70,13 @@ export async function runService(options: ServiceOptions): Promise<void> {
   }
 }
 
+/** What a service keeps running. */
+interface Running {
+  readonly router: Router;
+  /** Null: nobody can ask it anything. */
+  readonly control: ControlServer | null;
+}
+
 class Service {
   readonly #options: ServiceOptions;
   readonly #log: Logger;
@@ -104,28 +112,20 @@ class Service {
   }
 
   async run(): Promise<void> {
-    const { socket, loaded, stateDirectory, handover } = this.#options;
-    const predecessor = handover && socket !== null ? await this.#findPredecessor(socket) : null;
-    let control = socket === null || predecessor ? null : await this.#listen(socket);
+    let control: ControlServer | null = null;
     try {
-      const { Router } = await import("../engine/router.js");
-      const { dropProgramPages } = await import("../driver/linux/program-pages.js");
-      const many = loaded.config.virtualRouters.length > MANY;
-      if (many) settle();
-      const onEvent = (event: RouterEvent): void => this.#logEvent(event);
-      const router = await Router.open(loaded.config, {
-        onEvent,
-        ...(stateDirectory === undefined ? {} : { stateDirectory }),
-        ...(predecessor ? { bequest: predecessor.bequest } : {}),
-      });
-      if (predecessor && socket !== null) control = await this.#succeed(predecessor, router, socket);
+      const running = (await this.#followRunning()) ?? (await this.#startAnew());
+      const { router } = running;
+      control = running.control;
       this.#router = router;
       this.#started(router);
       this.#announce(router, control);
       settle();
-      if (!many) giveBackMemory(dropProgramPages);
+      const { dropProgramPages } = await import("../driver/linux/program-pages.js");
+      if (!this.#many) giveBackMemory(dropProgramPages);
       const why = await this.#stopped;
-      if (why === FOLLOWED) {
+      // Also when it was told to end in the moment in which it was followed.
+      if (why === FOLLOWED || router.exchange.departed) {
         this.#manager.close();
         // The other process waits for the socket; notify commands may take a while.
         await control?.close();
@@ -141,9 +141,51 @@ class Service {
       this.#log.info({}, "ended");
     } finally {
       this.#manager.close();
-      predecessor?.close();
       await control?.close();
     }
+  }
+
+  /** Null: there is nobody to follow, or who there was died before everything was handed over. */
+  async #followRunning(): Promise<Running | null> {
+    const { socket, handover } = this.#options;
+    const predecessor = handover && socket !== null ? await this.#findPredecessor(socket) : null;
+    if (!predecessor || socket === null) return null;
+    try {
+      const router = await this.#open(predecessor.bequest);
+      return { router, control: await this.#succeed(predecessor, router, socket) };
+    } catch (error) {
+      if (!(await hasDied(socket, error))) throw error;
+      this.#log.warn({ socket }, "the running daemon died before it was followed: starting anew");
+      return null;
+    } finally {
+      predecessor.close();
+    }
+  }
+
+  async #startAnew(): Promise<Running> {
+    const { socket } = this.#options;
+    const control = socket === null ? null : await this.#listen(socket);
+    try {
+      return { router: await this.#open(), control };
+    } catch (error) {
+      await control?.close();
+      throw error;
+    }
+  }
+
+  async #open(bequest?: Bequest): Promise<Router> {
+    const { loaded, stateDirectory } = this.#options;
+    const { Router } = await import("../engine/router.js");
+    if (this.#many) settle();
+    return Router.open(loaded.config, {
+      onEvent: (event: RouterEvent): void => this.#logEvent(event),
+      ...(stateDirectory === undefined ? {} : { stateDirectory }),
+      ...(bequest ? { bequest } : {}),
+    });
+  }
+
+  get #many(): boolean {
+    return this.#options.loaded.config.virtualRouters.length > MANY;
   }
 
   async #findPredecessor(socket: string): Promise<Predecessor | null> {
@@ -153,12 +195,10 @@ class Service {
     return found;
   }
 
-  async #succeed(predecessor: Predecessor, router: Router, socket: string): Promise<ControlServer> {
+  async #succeed(predecessor: Predecessor, router: Router, socket: string): Promise<ControlServer | null> {
     try {
-      const managed = await predecessor.follow(
-        router,
-        router.status().virtualRouters.map(({ name }) => name),
-      );
+      const names = router.status().virtualRouters.map(({ name }) => name);
+      const managed = await predecessor.follow(router, names, () => this.#stopping);
       // Started by hand beside a service, this process is the service now.
       if (managed !== null && this.#manager.managed === null) this.#manager = this.#openManager(managed);
     } catch (error) {
@@ -166,9 +206,14 @@ class Service {
       await router.leave();
       throw error;
     }
-    predecessor.close();
     this.#log.info({}, "took over from the running daemon");
-    return listenAfter(() => this.#listen(socket));
+    try {
+      return await this.#listen(socket, true);
+    } catch (error) {
+      // The work is more than the command line that looks at it.
+      this.#log.error({ code: "control-socket" }, `no command reaches this daemon: ${String(error)}`);
+      return null;
+    }
   }
 
   #announce(router: Router, control: ControlServer | null): void {
@@ -313,9 +358,10 @@ class Service {
 
   // ---- control socket -----------------------------------------------------------------------------------
 
-  #listen(path: string): Promise<ControlServer> {
+  #listen(path: string, replaces = false): Promise<ControlServer> {
     return startControlServer({
       path,
+      replaces,
       handlers: this.#handlers(),
       onNotice: (message) => this.#log.warn({ code: "control-socket" }, message),
     });
@@ -338,9 +384,12 @@ class Service {
       },
       ...operationHandlers(() => this.#ready),
       mask: async ({ action, entry }) => {
-        const { mask } = await this.#ready;
+        const { mask, exchange } = await this.#ready;
         if (action === "list") return mask.list();
-        if ((action === "add" || action === "del") && typeof entry === "string") return mask[action](entry);
+        if ((action === "add" || action === "del") && typeof entry === "string") {
+          exchange.requireNone();
+          return mask[action](entry);
+        }
         throw new FirsthopError(
           "USAGE",
           "mask needs an `action`, list, add or del, and the `entry` of the latter two",

@@ -18,6 +18,7 @@ import {
 import {
   claimSocketPath,
   prepareDirectory,
+  replaceSocketPath,
   type SocketClaim,
   temporaryPath,
   unusable,
@@ -54,6 +55,8 @@ export type Handlers = Readonly<Partial<Record<string, Handler>>>;
 export interface ControlServerOptions {
   readonly path: string;
   readonly handlers: Handlers;
+  /** Whoever listens there has agreed to leave: this server takes the path from it. */
+  readonly replaces?: boolean;
   /** Something on the socket was not right; for the log. */
   readonly onNotice?: (message: string) => void;
 }
@@ -94,7 +97,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
   server.on("error", (error: NodeJS.ErrnoException) => notice(`no connection was taken: ${error.code}`));
   let claim: SocketClaim;
   try {
-    claim = await claimSocketPath(path, temporary);
+    claim = options.replaces ? replaceSocketPath(path, temporary) : await claimSocketPath(path, temporary);
   } catch (error) {
     server.close();
     throw error;

@@ -187,6 +187,17 @@ export async function claimSocketPath(path: string, temporary: string): Promise<
   }
 }
 
+/** The same in the place of a daemon that has agreed to leave: nobody finds the path empty in between. */
+export function replaceSocketPath(path: string, temporary: string): SocketClaim {
+  try {
+    chmodSync(temporary, 0o600);
+    renameSync(temporary, path);
+    return claimOf(path);
+  } catch (error) {
+    throw unusable(`listen on ${path}`, error, "SOCKET_IN_USE");
+  }
+}
+
 function claimOf(path: string): SocketClaim {
   const { ino, dev } = lstatSync(path);
   return {

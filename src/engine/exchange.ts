@@ -37,11 +37,13 @@ export interface ExchangeHost {
   virtualRouters(): readonly VirtualRouter[];
   trackers(): readonly TrackerRecord[];
   orders(): readonly (readonly [string, Orders])[];
-  /** Whose move by command is not over; null: nobody's. */
-  underWay(): string | null;
   mask(): MaskRecord;
   events(): readonly RouterEvent[];
   bfd(): BfdSessions;
+  /** Why nobody can follow now; null: somebody can. */
+  obstacle(): string | null;
+  /** Resolves when no reload is under way. */
+  reloaded(): Promise<unknown>;
   /** Whether sync groups leave their members alone: half of them may be here, the other half there. */
   holdGroups(hold: boolean): void;
 }
@@ -62,26 +64,47 @@ export class Exchange {
     return this.#begun;
   }
 
-  /** @throws FirsthopError USAGE when another heir is at work, or a move that only this process can end */
+  /** What is ordered now would be lost. @throws FirsthopError USAGE while an heir is at work */
+  requireNone(): void {
+    if (this.#begun)
+      throw new FirsthopError("USAGE", "another process is taking over: give the order again in a moment");
+  }
+
+  /** Whether an heir has everything: this process only leaves. */
+  get departed(): boolean {
+    return this.#departed;
+  }
+
+  /** @throws FirsthopError USAGE when another heir is at work, or nobody can follow now */
   async begin(): Promise<Bequest> {
-    if (this.#begun) throw new FirsthopError("USAGE", "another process is taking over already");
-    const moving = this.#host.underWay();
-    if (moving !== null)
-      throw new FirsthopError(
-        "USAGE",
-        `${moving} is being handed over by command: try again when that is over`,
-      );
+    const obstacle = this.#begun ? "another process is taking over already" : this.#host.obstacle();
+    if (obstacle !== null) throw new FirsthopError("USAGE", obstacle);
     this.#begun = true;
-    this.#host.holdGroups(true);
-    return {
-      configuration: fingerprint(this.#host.config()),
-      kernel: await this.#host.kernel.bequeath(),
-      trackers: this.#host.trackers(),
-      orders: this.#host.orders(),
-      mask: this.#host.mask(),
-      events: this.#host.events(),
-      bfdSessions: packOctets(this.#host.bfd().look(false)),
-    };
+    try {
+      await this.#host.reloaded();
+      this.#requireBegun();
+      this.#host.holdGroups(true);
+      const kernel = await this.#host.kernel.bequeath();
+      this.#requireBegun();
+      return {
+        configuration: fingerprint(this.#host.config()),
+        kernel,
+        trackers: this.#host.trackers(),
+        orders: this.#host.orders(),
+        mask: this.#host.mask(),
+        events: this.#host.events(),
+        bfdSessions: packOctets(this.#host.bfd().look(false)),
+      };
+    } catch (error) {
+      this.#begun = true;
+      this.cancel();
+      throw error;
+    }
+  }
+
+  /** Meanwhile this process may have been told to end. */
+  #requireBegun(): void {
+    if (!this.#begun) throw new FirsthopError("USAGE", "the running daemon is ending");
   }
 
   /** Where a virtual router is: what `resume` takes there, as JSON. @throws FirsthopError */
@@ -109,7 +132,7 @@ export class Exchange {
     throw new FirsthopError("USAGE", `${name} can't be taken over now`);
   }
 
-  /** The heir is gone: this process goes on. */
+  /** The heir is gone, or this process is to end by itself: it goes on with what it has. */
   cancel(): void {
     if (!this.#begun || this.#departed) return;
     this.#begun = false;
@@ -159,4 +182,24 @@ function sameState(a: FrozenVirtualRouter, b: FrozenVirtualRouter): boolean {
 /** What two processes must have in common for one to go on where the other one was. */
 export function fingerprint({ control: _, log: __, ...work }: Config): string {
   return JSON.stringify(work);
+}
+
+/**
+ * Whether a process with this fingerprint does what this configuration says. Another version may know settings that
+ * this one does not, and the other way round: those are left out.
+ */
+export function doesTheSame(theirs: string, config: Config, sameVersion: boolean): boolean {
+  const own = fingerprint(config);
+  return sameVersion ? theirs === own : agree(JSON.parse(theirs), JSON.parse(own));
+}
+
+function agree(a: unknown, b: unknown): boolean {
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((one, index) => agree(one, b[index]));
+  if (!isObject(a) || !isObject(b)) return a === b;
+  return Object.keys(a).every((key) => !(key in b) || agree(a[key], b[key]));
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

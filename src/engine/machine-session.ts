@@ -39,6 +39,9 @@ export interface MachineOwner {
 /** Advertisements that may wait until the engine's report is read; more are as good as lost on the line. */
 const DEFERRED_MAX = 32;
 
+const HEARD_AGAIN_INTERVALS = 1.5;
+const ACTIVE_DOWN = VRRP_TIMERS.indexOf("activeDown");
+
 /** Distinct frames of peers that the engine may match by itself. */
 const KNOWN_FRAMES_MAX = 6;
 
@@ -82,18 +85,20 @@ export class MachineSession {
     return { state: state ?? this.#state, ...frozen, known: [...this.#known] };
   }
 
-  /** Goes on where a machine was frozen, in this process or another one. False while its frames can't be made. */
+  /**
+   * Goes on where a machine was frozen, in this process or another one. False: its frames can't be made, because nothing
+   * stands on the interface; then it is to start anew.
+   */
   resume(from: FrozenMachine): boolean {
     const plan = this.#owner.plan();
     const moves = from.state.name !== "initialize" || from.state.handingOver;
-    if (moves && !plan) return false;
     this.#automaton.thaw(from);
-    this.#state = from.state;
+    this.#state = moves && !plan ? INITIAL_STATE : from.state;
     for (const [key, frame] of from.known) this.#known.set(key, frame);
-    if (!moves) return true;
+    if (!moves || !plan) return !moves;
     const nowUs = this.#heartbeat.now();
     const unchanged: VrrpStep = { state: from.state, effects: [], reason: null };
-    return this.#load(from.state, unchanged, nowUs, rearm(from, nowUs));
+    return this.#load(from.state, unchanged, nowUs, rearm(from, nowUs, leastWait(from.state)));
   }
 
   dispose(): void {
@@ -190,6 +195,16 @@ export class MachineSession {
     this.#compiledFrom = plan;
     return true;
   }
+}
+
+/**
+ * What an Active said while one process had ceased to listen and the next one had not begun is not known: it is given
+ * the time to speak once more. One that released the virtual router is not.
+ */
+function leastWait(state: VrrpState): (timer: number) => number {
+  const awaited = state.name === "backup" && state.active?.priority !== PRIORITY_RELEASE;
+  const leastUs = awaited ? Math.ceil(state.activeAdverIntervalUs * HEARD_AGAIN_INTERVALS) : 0;
+  return (timer) => (timer === ACTIVE_DOWN ? leastUs : 0);
 }
 
 /** Equal wherever two advertisements of one sender can't differ without saying something else. */

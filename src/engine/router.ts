@@ -145,11 +145,12 @@ export class Router {
       virtualRouters: () => this.#roster.all(),
       trackers: () => this.#trackers.records(),
       orders: () => this.#operations.records(),
-      underWay: () => this.#operations.underWay,
       mask: () => this.mask.record(),
       holdGroups: (hold) => this.#syncGroups.takeCharge(this.#roster.names(), hold),
       events: () => this.events.recent(),
       bfd: () => this.#bfd,
+      obstacle: () => this.#obstacle(),
+      reloaded: () => this.#reloading,
     });
     this.mask.configure(config.mask);
     if (bequest?.mask) this.mask.inherit(bequest.mask);
@@ -235,8 +236,7 @@ export class Router {
    * @throws FirsthopError USAGE while another process takes over: it would not know
    */
   get operations(): Operations {
-    if (this.exchange.begun)
-      throw new FirsthopError("USAGE", "another process is taking over: give the order again in a moment");
+    this.exchange.requireNone();
     return this.#operations;
   }
 
@@ -252,6 +252,9 @@ export class Router {
    * forwards until its successor is heard. A second call without it ends the wait.
    */
   close(options: { readonly handOver?: boolean } = {}): Promise<void> {
+    if (this.exchange.departed) return this.leave();
+    // An heir that came halfway learns with its next request that it is not wanted any more.
+    this.exchange.cancel();
     if (options.handOver === false) for (const one of this.#roster.all()) one.endHandOver();
     this.#closing ??= this.#close(options.handOver ?? true);
     return this.#closing;
@@ -352,10 +355,8 @@ export class Router {
 
   /** What happened here is told from here: the process that goes on does not know what was told. */
   async #leave(): Promise<void> {
-    this.#closed = true;
-    this.#trackers.end();
-    await this.#chronicle.drain(NOTIFY_END_US);
     await this.#end();
+    await this.#chronicle.drain(NOTIFY_END_US);
   }
 
   async #end(): Promise<void> {
@@ -364,6 +365,13 @@ export class Router {
     this.#bfd.close();
     this.#forms.save();
     await this.#driver.close();
+  }
+
+  /** Why no process can follow this one now. */
+  #obstacle(): string | null {
+    if (this.#closing) return "the running daemon is ending";
+    const { underWay } = this.#operations;
+    return underWay && `${underWay} is being handed over by command: try again when that is over`;
   }
 
   // ---- facts --------------------------------------------------------------------------------------------

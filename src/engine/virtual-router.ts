@@ -367,7 +367,12 @@ export class VirtualRouter {
     if (report.failures.length === 0 || this.#stopping) return;
     // What stood on an interface that is gone can't be opened or closed any more, and need not be.
     if (!this.#network.link || !this.virtualInterface) return;
-    const text = report.failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
+    // While one process follows another, both do what happens: on a device of theirs the second finds it done.
+    const own = this.virtualInterface.ifindex !== this.#network.link.ifindex;
+    const done = own ? (this.state.name === "active" ? "EEXIST" : "EADDRNOTAVAIL") : null;
+    const failures = report.failures.filter(({ errno }) => errno !== done);
+    if (failures.length === 0) return;
+    const text = failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
     this.#host.notice("warning", this.name, "kernel-step-failed", text);
     this.#placement.refuse(this.state.name !== "active");
     this.#evaluate();

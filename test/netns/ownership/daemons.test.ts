@@ -1,7 +1,12 @@
 /** Who forwards when daemons are killed, stopped and resumed, and when the switch floods: whole daemons, real traffic. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
 import { reportTraffic } from "../../../src/lab/statistics.js";
+import type { LabNode } from "../../../src/lab/topology.js";
+import { loadNative } from "../../../src/native.js";
+import { claim, spoiled } from "../../native/ownership-frames.js";
 import {
   eventually,
   type Lab,
@@ -62,6 +67,23 @@ async function counted(
   await packets(traffic, 400);
   const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
   return { lost, duplicated };
+}
+
+/** Sends frames from the host, each once. */
+async function inject(lab: Lab, frames: readonly Uint8Array[]): Promise<void> {
+  const source = new (loadNative().TrafficSource)({
+    namespace: (lab.hosts[0] as LabNode).path,
+    interface: "eth0",
+    frames,
+    packetsPerSecond: 100,
+    capacity: frames.length,
+    realtimePriority: 0,
+  });
+  try {
+    await eventually("all frames are out", 5_000, () => source.status().sent >= frames.length);
+  } finally {
+    source.stop();
+  }
 }
 
 const CLEAN = { lost: 0, duplicated: 0 };
@@ -150,6 +172,111 @@ describe.each([
     }),
   );
 });
+
+netnsTest("a killed daemon that is started again at once lets its successor come first", [], () =>
+  withLab({ routers: 2 }, async (lab) => {
+    const { active, backup, traffic } = await startPair(lab, "ipv4", 500);
+    const killed = await counted(traffic, async () => {
+      await active.crash();
+      const again = await startDaemon(lab, lab.routers[0] as LabRouter, config("ipv4", 500, 150));
+      await backup.reach("active", 5_000);
+      await again.reach("active", 10_000);
+      await backup.reach("backup", 5_000);
+    });
+    expect(killed).toEqual(CLEAN);
+    await traffic.stop();
+  }),
+);
+
+netnsTest(
+  "beside a stopped daemon only a claim ends the forwarding, and the daemon comes back from it",
+  [],
+  () =>
+    withLab({ routers: 1 }, async (lab) => {
+      const [router] = lab.routers as [LabRouter];
+      const daemon = await startDaemon(lab, router, config("ipv4", 100, 150));
+      await daemon.reach("active", 15_000);
+      const traffic = startTraffic(lab, { rate: RATE, family: "ipv4" });
+      await packets(traffic, 400);
+      const TTL = 14 + 8;
+      const TYPE = 14 + 20;
+      const forged = [
+        spoiled(claim(), [TTL, 254]),
+        spoiled(claim(), [TYPE, 0x32]),
+        spoiled(claim(), [TYPE, 0x41]),
+        claim({ vrid: 11 }),
+        claim({ priority: 0 }),
+        claim().subarray(0, 14 + 20 + 8),
+        claim({ family: "ipv6" }),
+      ];
+      daemon.process.kill("SIGSTOP");
+      await packets(traffic, RATE / 4);
+      expect(await counted(traffic, () => inject(lab, forged))).toEqual(CLEAN);
+      const carried = traffic.carriedBy(router.upstreamMac);
+      await inject(lab, [claim()]);
+      await packets(traffic, RATE / 4);
+      expect(traffic.carriedBy(router.upstreamMac) - carried).toBeLessThan(RATE / 8);
+      daemon.process.kill("SIGCONT");
+      await eventually("it has given way", 5_000, () => daemon.process.output().includes('"gave-way"'));
+      await daemon.reach("active", 5_000);
+      expect(await counted(traffic, () => packets(traffic, 400))).toEqual(CLEAN);
+      await traffic.stop();
+      await daemon.stop();
+    }),
+);
+
+netnsTest(
+  "a daemon that stood still for longer than ownershipLimit goes on where nobody succeeded it",
+  [],
+  () =>
+    withLab({ routers: 1 }, async (lab) => {
+      const [router] = lab.routers as [LabRouter];
+      // Long enough for nobody to notice that JavaScript stood still as well.
+      const limits = { ownershipLimit: "1s", controlTimeout: "30s" };
+      const daemon = await startDaemon(lab, router, config("ipv4", 100, 150, limits));
+      await daemon.reach("active", 15_000);
+      const traffic = startTraffic(lab, { rate: RATE, family: "ipv4" });
+      await packets(traffic, 400);
+      const before = (await daemon.virtualRouter())?.lastChange;
+      const carried = (): number => traffic.carriedBy(router.upstreamMac);
+      daemon.process.kill("SIGSTOP");
+      await packets(traffic, RATE * 2);
+      const stopped = carried();
+      await packets(traffic, RATE / 4);
+      expect(carried()).toBe(stopped);
+      daemon.process.kill("SIGCONT");
+      await eventually("packets pass again", 5_000, () => carried() > stopped + RATE / 4);
+      const going = await counted(traffic, () => packets(traffic, RATE * 2));
+      expect(going).toEqual(CLEAN);
+      expect((await daemon.virtualRouter())?.lastChange).toEqual(before);
+      await traffic.stop();
+      await daemon.stop();
+    }),
+);
+
+netnsTest(
+  "a limit shorter than the interval does not cut off who advertises in time, and may be changed",
+  [],
+  () =>
+    withLab({ routers: 1 }, async (lab) => {
+      const [router] = lab.routers as [LabRouter];
+      const daemon = await startDaemon(lab, router, config("ipv4", 1500, 150, { ownershipLimit: "1s" }));
+      await daemon.reach("active", 15_000);
+      const traffic = startTraffic(lab, { rate: RATE, family: "ipv4" });
+      await packets(traffic, 400);
+      expect(await counted(traffic, () => packets(traffic, RATE * 5))).toEqual(CLEAN);
+      // Read again while it runs: 4.5 s were in force, now 60 s are.
+      writeFileSync(
+        join(lab.directory, `${router.name}-firsthop.yaml`),
+        config("ipv4", 1500, 150, { ownershipLimit: "60s" }),
+      );
+      daemon.process.kill("SIGHUP");
+      await eventually("it has read it", 5_000, () => daemon.process.output().includes("reloaded"));
+      await daemon.crash();
+      expect(await counted(traffic, () => packets(traffic, RATE * 6))).toEqual(CLEAN);
+      await traffic.stop();
+    }),
+);
 
 netnsTest("a Backup whose filter somebody takes off has it again within seconds, and says so", [], () =>
   withLab({ routers: 2 }, async (lab) => {
