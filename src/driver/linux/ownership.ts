@@ -76,9 +76,6 @@ const NOT_YET: OwnershipStatus = { hook: "off", detail: null };
 /** FH_SLOTS of native/bpf/ownership_abi.h; the first is the table's head. */
 const SLOT_MAX = 8191;
 
-/** A macvlan on one of these is really one beside it, on the device below: what comes to it never passes the parent. */
-const PASSED_BY: ReadonlySet<string | null> = new Set(["macvlan", "macvtap"]);
-
 function shownHook(hook: NativeHook): OwnershipHook {
   return hook === "tc-clsact" ? "tc" : hook;
 }
@@ -164,10 +161,6 @@ export function openOwnershipFilter(
     ifindex: number,
     parent: Pick<Attachment, "parentKind" | "hasVlans">,
   ): OwnershipStatus {
-    const { parentKind } = parent;
-    if (PASSED_BY.has(parentKind)) {
-      return { hook: "off", detail: `a ${parentKind} does not see the frames of a virtual MAC address` };
-    }
     const refusals: string[] = [];
     for (const hook of candidates(wanted, parent)) {
       try {

@@ -86,12 +86,11 @@ export function survey(
   const parent = findParent(request.parentIfindex, links);
   refuseParent(parent, request.mac, links);
   const name = deviceName(request, parent);
-  // A macvlan on a macvlan is really one on the device below.
-  const below = parent.kind === "macvlan" ? parent.parentIfindex : parent.ifindex;
   let adopt: LinkRow | null = null;
   const remove: LinkRow[] = [];
   for (const link of links) {
-    const sameMac = link.kind === "macvlan" && link.parentIfindex === below && link.mac === request.mac;
+    const onParent = link.kind === "macvlan" && link.parentIfindex === parent.ifindex;
+    const sameMac = onParent && link.mac === request.mac;
     if (link.name !== name && !sameMac) continue;
     if (link.ifindex === parent.ifindex) continue;
     const tag = parseTag(link.alias);
@@ -102,8 +101,7 @@ export function survey(
     if (tag.token === own.token && tag.owner !== request.owner) {
       throw conflict(link, parent, request, `which this firsthop uses for ${tag.owner}`);
     }
-    const fits = link.name === name && link.kind === "macvlan" && link.parentIfindex === below;
-    if (fits) adopt = link;
+    if (link.name === name && onParent) adopt = link;
     else remove.push(link);
   }
   return { parent, name, adopt, remove };
@@ -122,6 +120,14 @@ function refuseParent(parent: LinkRow, mac: string, links: readonly LinkRow[]): 
       "INTERFACE_CONFLICT",
       `${parent.name} is a port of ${master?.name ?? "another device"}: ` +
         `run the virtual router on ${master?.name ?? "that device"}, or set virtualMac: false`,
+    );
+  }
+  // The kernel would put a macvlan on it beside it, on the device below: neither what hosts send to the virtual MAC nor what
+  // the other routers send from it would ever pass the parent.
+  if (parent.kind === "macvlan" || parent.kind === "macvtap") {
+    throw new FirsthopError(
+      "INTERFACE_CONFLICT",
+      `${parent.name} is a ${parent.kind}, which can't carry a virtual MAC: set virtualMac: false`,
     );
   }
   if (parent.mac === mac) {

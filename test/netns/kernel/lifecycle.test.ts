@@ -325,6 +325,16 @@ describe("refusals", () => {
     });
   });
 
+  it("a macvlan, which no frame for a virtual MAC passes", async () => {
+    plug();
+    world.run("router", "ip", "link", "add", "mv0", "link", "lan0", "type", "macvlan", "mode", "bridge");
+    const parent = Number(world.run("router", "cat", "/sys/class/net/mv0/ifindex"));
+    expect(await refusalOf(requestFor(parent, 10, "ipv4"))).toEqual({
+      code: "INTERFACE_CONFLICT",
+      message: expect.stringContaining("mv0 is a macvlan, which can't carry a virtual MAC"),
+    });
+  });
+
   it("an interface that is not there", async () => {
     plug();
     expect(await refusalOf(requestFor(4711, 10, "ipv4"))).toMatchObject({ code: "INTERFACE_MISSING" });

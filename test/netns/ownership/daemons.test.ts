@@ -206,7 +206,7 @@ netnsTest(
         spoiled(claim(), [TYPE, 0x41]),
         claim({ vrid: 11 }),
         claim({ priority: 0 }),
-        claim().subarray(0, 14 + 20 + 8),
+        claim().subarray(0, 14 + 20 + 4),
         claim({ family: "ipv6" }),
       ];
       daemon.process.kill("SIGSTOP");

@@ -1,5 +1,5 @@
 /** Whoever dies, is told to end or comes twice while one process follows another: the work goes on, and traffic with it. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect } from "vitest";
@@ -224,31 +224,6 @@ describe("a predecessor", () => {
       expect(await first.run("ip", "-o", "link")).not.toContain("fh10");
       await traffic.stop();
       await backup.stop();
-    }),
-  );
-
-  netnsTest("tells what it has not told yet before it leaves", [], () =>
-    withLab({ routers: 1 }, async (lab) => {
-      const [router] = lab.routers as [LabRouter];
-      const told = join(lab.directory, "told");
-      const command = join(lab.directory, "notify");
-      writeFileSync(command, `#!/bin/sh\nsleep 2\necho "$3" >> ${told}\n`, { mode: 0o755 });
-      const { virtualRouters, ...top } = JSON.parse(config(150)) as { virtualRouters: object[] };
-      const written = JSON.stringify({
-        ...top,
-        virtualRouters: virtualRouters.map((one) => ({ ...one, notify: { command } })),
-      });
-      const daemon = await startDaemon(lab, router, written);
-      await daemon.reach("active", 15_000);
-      const heir = await startDaemon(lab, router, written, undefined, undefined, ["--handover"]);
-      await eventually(
-        "everything is told",
-        10_000,
-        () => existsSync(told) && readFileSync(told, "utf8") === "BACKUP\nMASTER\n",
-        () => (existsSync(told) ? readFileSync(told, "utf8") : "nothing"),
-      );
-      expect((await daemon.process.ended).code).toBe(0);
-      await heir.stop();
     }),
   );
 

@@ -61,16 +61,6 @@ describe("the hook that is found", () => {
     expect(lease?.slot).toBe(1);
     expect(attached).toEqual(hooks);
   });
-
-  it("is none on a macvlan, which does not see the frames", () => {
-    for (const wanted of ["auto", "tc", "xdp"] as const) {
-      const { native, attached } = notes();
-      const filter = openOwnershipFilter(native, wanted, TOKEN);
-      expect(filter.place(request({ parentKind: "macvlan" }))).toBeNull();
-      expect(attached).toEqual([]);
-      expect(filter.status(2)).toMatchObject({ hook: "off", detail: expect.stringContaining("macvlan") });
-    }
-  });
 });
 
 describe("a slot", () => {
