@@ -9,7 +9,7 @@
 import type { Config } from "./config/index.js";
 import { requireDefined } from "./config/parse.js";
 import type { Driver } from "./driver/driver.js";
-import type { ReloadResult } from "./engine/router.js";
+import { type ReloadResult, Router } from "./engine/router.js";
 import type {
   Explanation,
   MaskStatus,
@@ -109,7 +109,6 @@ export interface FirsthopRouter {
  */
 export async function openRouter(config: Config, options: OpenRouterOptions = {}): Promise<FirsthopRouter> {
   requireDefined(config);
-  const { Router } = await import("./engine/router.js");
   const router = await Router.open(config, options);
   return {
     status: () => router.status(),

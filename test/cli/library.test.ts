@@ -1,6 +1,8 @@
 /** The package as a library: what a program that imports it gets, in a process of its own. */
 
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import ts from "typescript";
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from "vitest";
 import type { FirsthopRouter, RouterEvent } from "../../src/index.js";
 import { bequeath, ipBatch, newEstateName } from "../../src/lab/namespaces.js";
@@ -147,5 +149,16 @@ describe.runIf(IS_ROOT)(`on Linux${WHY}`, () => {
     );
     expect(code).toBe(3);
     expect((await watch).stdout).toMatch(/prio 0/);
+  });
+});
+
+describe("docs/simulation.md", () => {
+  it("has an example that runs as it stands there: no packet is lost or doubled", async () => {
+    const page = readFileSync(new URL("../../docs/simulation.md", import.meta.url), "utf8");
+    const example = /^```ts\n(.*?)^```$/ms.exec(page)?.[1] ?? "";
+    const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
+    const { outputText } = ts.transpileModule(example, { compilerOptions: options });
+    const args = ["--input-type=module", "-e", outputText];
+    expect(await execute(process.execPath, args)).toMatchObject({ code: 0, stderr: "", stdout: "[]\n" });
   });
 });
