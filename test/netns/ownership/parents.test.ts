@@ -207,12 +207,15 @@ describe("an interface", () => {
       const [router] = lab.routers as [LabRouter];
       const daemon = await startDaemon(lab, router, config("lan0", 150));
       await daemon.reach("active", 15_000);
-      await ip(router, "link del lan0");
+      // What stands on it stays behind, unlike where it is deleted.
+      await ip(router, `link set lan0 netns ${lab.upstream.namespace}`);
       await daemon.reach("fault", 5_000);
       const heir = await startDaemon(lab, router, config("lan0", 150), undefined, undefined, ["--handover"]);
       expect((await daemon.process.ended).code).toBe(0);
       expect(heir.process.output()).toContain("took over from the running daemon");
-      await plug(lab, router);
+      await ip(lab.upstream, `link set lan0 netns ${router.namespace}`);
+      await ip(router, "link set lan0 up");
+      await ip(router, `addr add ${router.addresses.ipv4}/24 dev lan0`);
       await heir.reach("active", 10_000);
       expect(await hookOf(heir)).toBe("tc");
       const traffic = startTraffic(lab, { rate: RATE });
