@@ -15,8 +15,8 @@ const INTERVAL_MS = 1000;
 const RATE = 4000;
 const BOUND_MS = 20_000;
 /** An Active that is back sooner had not failed, as far as a Backup can know. */
-const AWAY_MS = 1_600;
-const QUICK_RUNS = 5;
+const AWAY_MS = 300;
+const QUICK_RUNS = 12;
 const QUICK_SECONDS = 24;
 const FULL_RUNS = 100;
 const SESSION_SECONDS = 1500;
