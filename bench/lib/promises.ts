@@ -107,6 +107,8 @@ function besideKeepalived(look: Look, condition: string): Finding | null {
 function punctuality(): Promised[] {
   const deviation = (look: Look, condition: string, subject: string): number | null =>
     tail(look.series("timing", "deviation", exactly(condition), subject));
+  const byItself = (look: Look, subject: string): number | null =>
+    tail(look.series("timing", "alone-deviation", /./, subject));
   const against = (load: string, peer: string, limitOf: (theirs: number) => number) => (look: Look) => {
     const theirs = deviation(look, load, peer);
     return theirs === null
@@ -118,8 +120,7 @@ function punctuality(): Promised[] {
   return [
     {
       promise: "deviation at 10 ms, idle: p99.9 within 0.5 ms",
-      judge: (look) =>
-        atMost(deviation(look, "idle", OURS), 0.5, "ms", { floor: deviation(look, "idle", FLOOR_SUBJECT) }),
+      judge: (look) => atMost(byItself(look, OURS), 0.5, "ms", { floor: byItself(look, FLOOR_SUBJECT) }),
     },
     ...(["cpu load", "memory load"] as const).flatMap((load) => [
       ...PACKAGED.map((peer) => ({
@@ -135,7 +136,9 @@ function punctuality(): Promised[] {
       promise: "no false failover under any load, nor with JavaScript blocked",
       judge: (look) =>
         worst(
-          ["false", "blocked-false"].flatMap((metric) => none(look, "timing", metric, /./, "times") ?? []),
+          ["false", "alone-false", "blocked-false"].flatMap(
+            (metric) => none(look, "timing", metric, /./, "times") ?? [],
+          ),
         ),
     },
     {

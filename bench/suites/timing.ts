@@ -28,14 +28,18 @@ const BLOCKED_MS = 200;
 const BREATH_MS = 50;
 const CONDITIONS = ["idle", "cpu load", "memory load"] as const;
 const BLOCKED = "blocked JavaScript";
+const ALONE = "idle, by itself";
 const TRIES = 2;
 /** Who started last has settled then, too. */
 const SETTLE_MS = 1000;
 
-/** Before the names of what is measured of firsthop alone: peers have no JavaScript that could be blocked. */
-const ALONE = "blocked-";
+/**
+ * Before the names of what is measured of firsthop only: with its JavaScript blocked, which peers have none of, and with
+ * nothing else at work, since a machine that runs six other daemons is not idle.
+ */
+type Only = "blocked-" | "alone-";
 
-const metricsOf = (prefix: "" | typeof ALONE, what: string): readonly Metric[] => [
+const metricsOf = (prefix: "" | Only, what: string): readonly Metric[] => [
   {
     id: `${prefix}deviation`,
     title: `Deviation of advertisements${what}`,
@@ -78,15 +82,24 @@ export const timing: Suite = {
   title: "punctuality at 10 ms, and false failovers",
   about:
     "Every subject runs a pair at 10 ms in a lab of its own, all of them at the same time, so that each of them meets " +
-    "the very same load in the same moments. No failure is made: a Backup that speaks is wrong. `floor`: a bare loop " +
+    "the very same load in the same moments; before the peers start, firsthop by itself. No failure is made: a Backup that speaks is wrong. `floor`: a bare loop " +
     `that sends one frame every ${INTERVAL_MS} ms in the real-time class (SCHED_FIFO ${PEER_REALTIME_PRIORITY}), in a ` +
     "lab of its own beside them: what it misses is the machine's.",
-  quickSeconds: 54,
-  metrics: [...metricsOf("", ""), ...metricsOf(ALONE, " with JavaScript blocked")],
+  quickSeconds: 66,
+  metrics: [
+    ...metricsOf("", ""),
+    ...metricsOf("alone-", " with nothing else at work"),
+    ...metricsOf("blocked-", " with JavaScript blocked"),
+  ],
   run: async (context) => {
     const seconds = context.quick ? QUICK_SECONDS : FULL_SECONDS;
-    const places = await openPlaces(context);
+    const places: Place[] = [];
     try {
+      await openPlaces(context, places, (subject) => subject.root !== null);
+      await openFloor(context, places);
+      await pause(SETTLE_MS);
+      await measure(context, places, ALONE, seconds, "alone-");
+      await openPlaces(context, places, (subject) => subject.root === null);
       await pause(SETTLE_MS);
       await measure(context, places, "idle", seconds);
       for (const kind of ["cpu", "memory"] as const) await underLoad(context, places, kind, seconds);
@@ -97,10 +110,13 @@ export const timing: Suite = {
   },
 };
 
-async function openPlaces(context: SuiteContext): Promise<Place[]> {
-  context.progress("starting all pairs");
-  const places: Place[] = [];
-  for (const subject of context.subjects) {
+async function openPlaces(
+  context: SuiteContext,
+  places: Place[],
+  wanted: (subject: Subject) => boolean,
+): Promise<void> {
+  context.progress("starting pairs");
+  for (const subject of context.subjects.filter(wanted)) {
     for (let time = 0; time < TRIES; time++) {
       if (CONDITIONS.filter((condition) => context.leavesOut(condition, subject.id)).length > 0) break;
       const place = await openPlace(subject, (lab) =>
@@ -113,10 +129,6 @@ async function openPlaces(context: SuiteContext): Promise<Place[]> {
       for (const condition of CONDITIONS) context.miss(condition, subject.id, place.reason);
     }
   }
-  const floor = await openFloor();
-  if ("lab" in floor) return [...places, floor];
-  for (const condition of CONDITIONS) context.miss(condition, FLOOR_SUBJECT, floor.reason);
-  return places;
 }
 
 /** A lab with a subject at work; or why there is none. */
@@ -135,15 +147,19 @@ async function openPlace(
   }
 }
 
-async function openFloor(): ReturnType<typeof openPlace> {
+async function openFloor(context: SuiteContext, places: Place[]): Promise<void> {
   const compiled = compileFloor();
-  if ("absent" in compiled) return { reason: compiled.absent };
-  return openPlace(FLOOR_PLACE, async (lab) => {
-    const router = lab.routers[0]!;
-    startFloor(router, compiled.path, ["send", String(1000 * INTERVAL_MS), "1", router.lanInterface], {
-      realtimePriority: PEER_REALTIME_PRIORITY,
-    });
-  });
+  const made =
+    "absent" in compiled
+      ? { reason: compiled.absent }
+      : await openPlace(FLOOR_PLACE, async (lab) => {
+          const router = lab.routers[0]!;
+          startFloor(router, compiled.path, ["send", String(1000 * INTERVAL_MS), "1", router.lanInterface], {
+            realtimePriority: PEER_REALTIME_PRIORITY,
+          });
+        });
+  if ("lab" in made) places.push(made);
+  else for (const condition of CONDITIONS) context.miss(condition, FLOOR_SUBJECT, made.reason);
 }
 
 async function underLoad(
@@ -182,7 +198,7 @@ async function measure(
   places: readonly Place[],
   condition: string,
   seconds: number,
-  prefix: "" | typeof ALONE = "",
+  prefix: "" | Only = "",
 ): Promise<void> {
   const here = places.filter(({ subject }) => !context.leavesOut(condition, subject.id));
   if (here.length === 0) return;
@@ -274,7 +290,7 @@ async function blockedJavaScript(context: SuiteContext, seconds: number): Promis
       if ("lab" in place) places.push(place);
       else context.miss(BLOCKED, subject.id, place.reason);
     }
-    await measure(context, places, BLOCKED, seconds, ALONE);
+    await measure(context, places, BLOCKED, seconds, "blocked-");
   } finally {
     for (const { lab } of places) lab.close();
   }
