@@ -5,7 +5,7 @@ import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js"
 import { decodeFrame, packetFields } from "../core/vrrp/fields.js";
 import { encodeAdvertisementFrame, readMessage, readVrrpFrame } from "../core/vrrp/packet.js";
 import { REJECT_REASONS, receive, type Verdict, type VrrpReceiver } from "../core/vrrp/validate.js";
-import { verifyAuthenticationHeader } from "../engine/authentication-header.js";
+import { verifyAuthenticationHeader } from "./authentication-header.js";
 import {
   addressesAt,
   difference,

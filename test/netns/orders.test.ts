@@ -1,7 +1,6 @@
 /** Moves by command on a real kernel, under traffic: nothing is lost, and the report says what happened. */
 import { describe, expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
-import { reportTraffic } from "../../src/lab/statistics.js";
 import { firsthop } from "../cli/command.js";
 import {
   captureLan,
@@ -11,9 +10,9 @@ import {
   netnsTest,
   readAdverts,
   startTraffic,
-  type Traffic,
   withLab,
 } from "./testbed/index.js";
+import { countedFrom } from "./testbed/packets.js";
 
 const BOUND_MS = 10_000;
 
@@ -25,14 +24,6 @@ async function startTwo(lab: Lab, more: object = {}) {
   await one.reach("active", BOUND_MS);
   await two.reach("backup", BOUND_MS);
   return { one, two };
-}
-
-/** Packets of the host from `from` on, once those sent until now have had time to arrive. */
-async function countedSince(traffic: Traffic, from: number): Promise<{ lost: number; duplicated: number }> {
-  const to = traffic.sent();
-  await eventually("the packets are through", 5_000, () => traffic.sent() > to + 200);
-  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
-  return { lost, duplicated };
 }
 
 describe.each([
@@ -58,7 +49,7 @@ describe.each([
         expect(result.stderr).toBe("");
         expect(result.code).toBe(0);
         const report = JSON.parse(result.stdout);
-        expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        expect(await countedFrom(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
         await one.reach("active", BOUND_MS);
         await two.reach("backup", BOUND_MS);
         const address = lab.routers[1]!.addresses.ipv4;
@@ -104,7 +95,7 @@ describe.each([
         await two.reach("active", BOUND_MS);
         expect(await firsthop(["undrain", "lan0/10", "--socket", one.socket], {})).toMatchObject({ code: 0 });
         await one.reach("active", BOUND_MS);
-        expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        expect(await countedFrom(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
         await traffic.stop();
       });
     },
@@ -166,7 +157,7 @@ describe.each([
         });
         for (const move of moves) expect(move).toMatchObject({ done: true, outageMs: 0 });
         for (const move of back) expect(move).toMatchObject({ done: true });
-        expect(await countedSince(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
+        expect(await countedFrom(traffic, from)).toEqual({ lost: 0, duplicated: 0 });
         expect(traffic.carriedBy(lab.routers[1]!.upstreamMac)).toBeGreaterThan(5 * 2000 * 0.9);
         await all(one, "active");
         await all(two, "backup");

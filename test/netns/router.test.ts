@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect } from "vitest";
 import { daemonConfig, startDaemon } from "../../src/lab/daemon.js";
-import { reportTraffic } from "../../src/lab/statistics.js";
 import {
   captureLan,
   eventually,
@@ -18,9 +17,9 @@ import {
   startFirsthop,
   startPair,
   startTraffic,
-  type Traffic,
   withLab,
 } from "./testbed/index.js";
+import { counted } from "./testbed/packets.js";
 
 const PLACES: readonly { readonly title: string; readonly options: Omit<SpeakerOptions, "priority"> }[] = [
   { title: "IPv4, virtual MAC", options: { family: "ipv4" } },
@@ -30,19 +29,6 @@ const PLACES: readonly { readonly title: string; readonly options: Omit<SpeakerO
   { title: "IPv4, the interface's own MAC", options: { family: "ipv4", virtualMac: false } },
   { title: "IPv6, the interface's own MAC", options: { family: "ipv6", virtualMac: false } },
 ];
-
-/** Counts the host's packets over something that happens; nothing may be lost or doubled in a planned move. */
-async function counted(
-  traffic: Traffic,
-  happening: () => Promise<void>,
-): Promise<{ lost: number; duplicated: number }> {
-  const from = traffic.sent();
-  await happening();
-  const to = traffic.sent();
-  await eventually("the packets are through", 5_000, () => traffic.sent() > to + 200);
-  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
-  return { lost, duplicated };
-}
 
 async function changesOf(speaker: Speaker): Promise<number> {
   return speaker

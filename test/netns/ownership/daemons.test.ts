@@ -16,6 +16,7 @@ import {
   type Traffic,
   withLab,
 } from "../testbed/index.js";
+import { CLEAN, counted, packets } from "../testbed/packets.js";
 
 type Family = "ipv4" | "ipv6";
 
@@ -46,29 +47,6 @@ async function flush(lab: Lab): Promise<void> {
   await lab.lan.run("ip", "link", "set", "br0", "type", "bridge", "fdb_flush");
 }
 
-/** Waits for so many more packets of the host. */
-async function packets(traffic: Traffic, count: number): Promise<void> {
-  const until = traffic.sent() + count;
-  await eventually(
-    `${count} packets are sent`,
-    5_000 + (count / RATE) * 2_000,
-    () => traffic.sent() >= until,
-  );
-}
-
-/** What became of the host's packets while something happened. */
-async function counted(
-  traffic: Traffic,
-  happening: () => Promise<void>,
-): Promise<{ lost: number; duplicated: number }> {
-  const from = traffic.sent();
-  await happening();
-  const to = traffic.sent();
-  await packets(traffic, 400);
-  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
-  return { lost, duplicated };
-}
-
 /** Sends frames from the host, each once. */
 async function inject(lab: Lab, frames: readonly Uint8Array[]): Promise<void> {
   const source = new (loadNative().TrafficSource)({
@@ -85,8 +63,6 @@ async function inject(lab: Lab, frames: readonly Uint8Array[]): Promise<void> {
     source.stop();
   }
 }
-
-const CLEAN = { lost: 0, duplicated: 0 };
 
 describe.each([
   ["ipv4", 10],

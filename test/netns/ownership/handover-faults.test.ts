@@ -6,7 +6,6 @@ import { describe, expect } from "vitest";
 import { connectControl } from "../../../src/control/client.js";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
 import type { LabProcess } from "../../../src/lab/namespaces.js";
-import { reportTraffic } from "../../../src/lab/statistics.js";
 import {
   eventually,
   type Lab,
@@ -17,10 +16,10 @@ import {
   type Traffic,
   withLab,
 } from "../testbed/index.js";
+import { CLEAN, counted, packets } from "../testbed/packets.js";
 
 const MAIN = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 const RATE = 4000;
-const CLEAN = { lost: 0, duplicated: 0 };
 const INTERVAL_MS = 100;
 
 const config = (priority: number): string =>
@@ -39,23 +38,6 @@ async function startPair(lab: Lab): Promise<Pair> {
   await active.reach("active", 15_000);
   await backup.reach("backup", 15_000);
   return { active, backup, traffic: startTraffic(lab, { rate: RATE }) };
-}
-
-async function packets(traffic: Traffic, count: number): Promise<void> {
-  const until = traffic.sent() + count;
-  await eventually(`${count} packets are sent`, 10_000, () => traffic.sent() >= until);
-}
-
-async function counted(
-  traffic: Traffic,
-  happening: () => Promise<void>,
-): Promise<{ lost: number; duplicated: number }> {
-  const from = traffic.sent();
-  await happening();
-  const to = traffic.sent();
-  await packets(traffic, 400);
-  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
-  return { lost, duplicated };
 }
 
 const changesOf = (daemon: LabDaemon): number =>

@@ -1,48 +1,18 @@
 /** What a virtual router may stand on, and what may happen to it. */
 import { describe, expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
-import { reportTraffic } from "../../../src/lab/statistics.js";
 import type { LabNode } from "../../../src/lab/topology.js";
-import {
-  eventually,
-  type Lab,
-  type LabRouter,
-  netnsTest,
-  startTraffic,
-  type Traffic,
-  withLab,
-} from "../testbed/index.js";
+import { eventually, type Lab, type LabRouter, netnsTest, startTraffic, withLab } from "../testbed/index.js";
+import { CLEAN, counted, packets } from "../testbed/packets.js";
 
 const RATE = 4000;
 const INTERVAL_MS = 20;
-const CLEAN = { lost: 0, duplicated: 0 };
 
 const ip = (node: LabNode, line: string): Promise<string> => node.run("ip", ...line.split(" "));
 
 function config(name: string, priority: number): string {
   const base = { vrid: 10, family: "ipv4", version: 3, intervalMs: INTERVAL_MS } as const;
   return daemonConfig({ ...base, priority, more: { interface: name } });
-}
-
-async function packets(traffic: Traffic, count: number): Promise<void> {
-  const until = traffic.sent() + count;
-  await eventually(
-    `${count} packets are sent`,
-    5_000 + (count / RATE) * 2_000,
-    () => traffic.sent() >= until,
-  );
-}
-
-async function counted(
-  traffic: Traffic,
-  happening: () => Promise<void>,
-): Promise<{ lost: number; duplicated: number }> {
-  const from = traffic.sent();
-  await happening();
-  const to = traffic.sent();
-  await packets(traffic, 400);
-  const { lost, duplicated } = reportTraffic(traffic.columns(from, to));
-  return { lost, duplicated };
 }
 
 const hookOf = async (daemon: LabDaemon): Promise<string | undefined> =>

@@ -11,7 +11,7 @@ import {
   type Verdict,
   type VrrpReceiver,
 } from "../../../../src/core/vrrp/validate.js";
-import { verifyAuthenticationHeader } from "../../../../src/engine/authentication-header.js";
+import { verifyAuthenticationHeader } from "../../../../src/vectors/authentication-header.js";
 import { bytes, frameOf, receiver, reseal, resealIp, vectorsOf } from "../frames.js";
 
 function judge(frame: Uint8Array, at: VrrpReceiver): Verdict {
