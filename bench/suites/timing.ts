@@ -30,6 +30,8 @@ const CONDITIONS = ["idle", "cpu load", "memory load"] as const;
 const BLOCKED = "blocked JavaScript";
 const ALONE = "idle, by itself";
 const TRIES = 2;
+/** Frames are stamped as they come in; whoever reads them may be late by 64 times this, as he is under memory pressure. */
+const CAPTURE_WAIT_MS = 100;
 /** Who started last has settled then, too. */
 const SETTLE_MS = 1000;
 
@@ -203,7 +205,7 @@ async function measure(
   const here = places.filter(({ subject }) => !context.leavesOut(condition, subject.id));
   if (here.length === 0) return;
   context.progress(`${condition}, ${seconds} s`);
-  const captures = here.map(({ lab }) => captureLan(lab));
+  const captures = here.map(({ lab }) => captureLan(lab, undefined, { waitMs: CAPTURE_WAIT_MS }));
   const beginUs = instrumentNowUs();
   await pause(1000 * seconds);
   const endUs = instrumentNowUs();
