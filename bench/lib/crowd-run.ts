@@ -56,7 +56,7 @@ export async function complete(plan: CrowdPlan, watch: Watch, crowd: Crowd, all 
   let speakers: ReadonlySet<string> = new Set();
   const log = (): string => crowd.log().trimEnd().split("\n").slice(-2).join(" | ");
   const isComplete = async (): Promise<boolean> => {
-    if (crowd.processes().length === 0) throw new Error(`it ended: ${log()}`);
+    if (!crowd.running()) throw new Error(`it ended: ${log()}`);
     const [mark, beginUs, before] = [watch.mark(), instrumentNowUs(), heard];
     await pause(LOOK_MS + WATCH_LAG_MS);
     const since = watch.since(mark).filter(({ atUs }) => atUs >= beginUs && atUs < beginUs + 1000 * LOOK_MS);
@@ -91,7 +91,7 @@ export async function atRest(plan: CrowdPlan, atOne: Watch, backup: Crowd): Prom
   const giveUpAt = performance.now() + boundMs(plan);
   while ((backup.standingBy() ?? plan.count) < plan.count) {
     const remark = `only ${backup.standingBy()} of ${plan.count} became Backup`;
-    if (backup.processes().length === 0) throw new Error(`the Backup ended: ${backup.log().slice(-200)}`);
+    if (!backup.running()) throw new Error(`the Backup ended: ${backup.log().slice(-200)}`);
     throwIfOver(plan, remark);
     if (performance.now() > giveUpAt) return { ready: false, remark };
     await pause(100);

@@ -47,6 +47,7 @@ export function startFloor(
   const words = realtimePriority ? ["chrt", "-f", String(realtimePriority), path] : [path];
   const child = node.spawn(`${node.name}-floor`, words[0]!, [...words.slice(1), ...args]);
   return {
+    running: child.running,
     processes: () => (child.running() ? [child.pid] : []),
     crash: async () => {
       child.kill("SIGKILL");

@@ -95,7 +95,9 @@ const METRICS: readonly Metric[] = [
     unit: "routers",
     better: "lower",
     grain: 0,
-    note: "That the Backup had not taken over within Active_Down_Interval + 10 s. Ideal: 0.",
+    note:
+      "That the Backup had not taken over within Active_Down_Interval + 10 s, or when it had taken over no other for " +
+      "four seconds. Ideal: 0.",
     plot: false,
   },
 ];
@@ -119,7 +121,11 @@ const QUICK_RUNS = 1;
 const FULL_RUNS = 3;
 /** A crowd that failed once is tried once more. */
 const TRIES = 2;
+/** Who fails sooner is tried again although the suite is late. */
+const SOON_MS = 10_000;
 const FAILOVER_BOUND_MS = 10_000;
+/** When none was added for so long, none will be. */
+const NOBODY_MORE_MS = 4_000;
 const STAND_FOR_ALL = 5000;
 /** Of one family on one interface. */
 const MOST_VRIDS = 255;
@@ -176,7 +182,8 @@ async function tried(context: SuiteContext, subject: Subject, plan: CrowdPlan): 
     const trouble = await crowdRun(context, subject, plan);
     if (trouble === null) return;
     context.miss(condition, subject.id, trouble);
-    if (context.leftMs() < performance.now() - beganMs) return;
+    const tookMs = performance.now() - beganMs;
+    if (tookMs > SOON_MS && tookMs > context.leftMs()) return;
   }
 }
 
@@ -327,12 +334,16 @@ async function killAll(
   const killedUs = instrumentNowUs();
   await active.crash();
   const heard = (): SeenAdvert[] => atOne.since(markOne).filter(({ atUs }) => atUs > killedUs);
-  const all = (): boolean => extremes(heard()).size >= plan.count;
-  // Many frames are looked through only when enough have come.
+  // Many frames are looked through only when enough have come, and then once a second.
   const enough = (): boolean => atOne.count() - markOne.reduce((sum, at) => sum + at, 0) >= plan.count;
+  let [successors, grownMs, lookMs] = [0, performance.now(), 200];
   await eventually("all have a successor", downUs / 1000 + FAILOVER_BOUND_MS, async () => {
-    await pause(200);
-    return enough() && all();
+    await pause(lookMs);
+    const before = successors;
+    if (enough()) [successors, lookMs] = [extremes(heard()).size, 1000];
+    if (successors > before) grownMs = performance.now();
+    if (successors === 0) return false;
+    return successors >= plan.count || performance.now() - grownMs > NOBODY_MORE_MS;
   }).catch(() => {}); // What is missing is counted below.
   await pause(WATCH_LAG_MS);
   const last = extremes(atTwo.since(marks.active));

@@ -1,4 +1,4 @@
-/** All suites, in the order in which they run. */
+/** All suites, in the order in which they run: last the one that takes longest, so that it alone lacks what the others took. */
 import type { Suite } from "../lib/suite.js";
 import { bfd } from "./bfd.js";
 import { cpu, scale } from "./cpu.js";
@@ -17,10 +17,10 @@ export const SUITES: readonly Suite[] = [
   takeover,
   timing,
   cpu,
-  scale,
   start,
   probes,
   duplicates,
   ownership,
   micro,
+  scale,
 ];

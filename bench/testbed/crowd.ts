@@ -17,8 +17,10 @@ export interface CrowdOptions {
 }
 
 export interface Crowd {
-  /** Its processes now. */
+  /** Its processes now; none in the first moments, before each has become what it is. */
   processes(): readonly number[];
+  /** Whether all that was started has not ended. */
+  running(): boolean;
   /** kill -9 for all of them, and waits until they are gone. What they left in the kernel stays. */
   crash(): Promise<void>;
   log(): string;
@@ -45,6 +47,7 @@ function crowdOf(children: readonly LabProcess[], mark: string, backupLine?: str
   const log = (): string => children.map((child) => child.output()).join("\n");
   return {
     processes: () => familyProcesses(mark),
+    running: () => children.every((child) => child.running()),
     crash: async () => {
       for (const child of children) child.kill("SIGKILL");
       await eventually("all processes end", END_BOUND_MS, () => {

@@ -132,7 +132,7 @@ describe("the time of a quick run", () => {
 
   it("is shared out: what one suite takes too much, its followers lack", () => {
     const hardMs = hardEnd(clock);
-    expect(timeFrame([10, 20, 30], 0, clock)).toEqual({ softEndMs: 11_000, hardEndMs: hardMs - 30_000 });
+    expect(timeFrame([10, 20, 30], 0, clock)).toEqual({ softEndMs: 11_000, hardEndMs: hardMs - 25_000 });
     expect(timeFrame([10, 20, 30], 2, clock)).toEqual({ softEndMs: 61_000, hardEndMs: hardMs });
   });
 });
