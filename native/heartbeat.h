@@ -319,6 +319,8 @@ class Heartbeat {
   int64_t control_lost_ns_ = 0;
   bool woke_ = false;
   int64_t timer_set_ns_ = kNever;
+  // The same, or a little later while a deadline is awaited awake.
+  int64_t timer_expires_ns_ = kNever;
   // When that was set.
   int64_t timer_armed_ns_ = 0;
   Absences absences_;

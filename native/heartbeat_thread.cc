@@ -129,7 +129,8 @@ void Heartbeat::armWakeup() {
   const Timer* first = heap_.first();
   int64_t due_ns = first == nullptr ? kNever : first->deadline_ns;
   // A deadline that is awaited with open eyes needs no earlier wake-up: the thread would do nothing but wake up.
-  if (first != nullptr && decides(*first) && waiting_.watch_until_ns != due_ns) {
+  const bool awaited = first != nullptr && waiting_.watch_until_ns == due_ns;
+  if (first != nullptr && decides(*first) && !awaited) {
     // Between the last sign of life and the deadline the thread looks at the clock once: did it run meanwhile?
     const int64_t look_ns = due_ns - (due_ns - first->base_ns) / 3;
     due_ns = nowNs() < look_ns ? look_ns : due_ns - kWatchNs;
@@ -137,10 +138,12 @@ void Heartbeat::armWakeup() {
   int64_t next_ns = std::min({due_ns, check_ports_ns_, rest_until_ns_});
   if (!control_lost_) next_ns = std::min(next_ns, renewed_ns_.load() + options_.control_timeout_ns);
   // A wake-up before it is needed is put right then: cheaper than to set the timer anew for each frame.
-  if (next_ns >= timer_set_ns_ && timer_set_ns_ > nowNs()) return;
+  if (next_ns >= timer_expires_ns_ && timer_set_ns_ > nowNs()) return;
   timer_set_ns_ = next_ns;
   timer_armed_ns_ = nowNs();
-  setTimer(timer_.get(), next_ns);
+  // An interrupt just then would only hold up who is awake.
+  timer_expires_ns_ = awaited && next_ns == due_ns ? next_ns + kWatchNs : next_ns;
+  setTimer(timer_.get(), timer_expires_ns_);
   callStandIn();
 }
 
