@@ -64,9 +64,10 @@ export function scaleFor(values: readonly number[], grain: number): Scale {
     least = Math.min(least, value);
     most = Math.max(most, value);
   }
-  if (least > 0 && most / least > WIDE) return logarithmic(least, most);
   const unit = grain > 0 ? grain / 10 : 0.1;
-  if (least <= 0 && Math.max(most, -least) / unit > 10 * WIDE) return twoSided(least, most, unit);
+  const tells = least > unit / 10; // what is less is next to nothing, and no decade of its own
+  if (tells && most / least > WIDE) return logarithmic(least, most);
+  if (!tells && Math.max(most, -least) / unit > 10 * WIDE) return twoSided(least, most, unit);
   if (least > 0) least = 0;
   if (most < 0) most = 0;
   return linear(least, most > least ? most : least + 1);

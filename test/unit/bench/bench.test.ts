@@ -328,6 +328,12 @@ describe("scaleFor", () => {
     expect(scale.at(1) - scale.at(0)).toBeGreaterThan(0.3);
     expect(scale.remark).toContain("both sides");
   });
+
+  it("has no decades for what is next to nothing", () => {
+    const scale = scaleFor([1e-6, 0.007, 0.2, 23], 0.1);
+    expect(scale.ticks.filter((tick) => tick > 0 && tick < 0.01)).toEqual([]);
+    expect(new Set(scale.ticks.map(figure)).size).toBe(scale.ticks.length);
+  });
 });
 
 describe("stripPlot", () => {
