@@ -182,8 +182,8 @@ export class MachineSession {
   }
 
   #foreseen(event: VrrpEvent): ForeseenStep<VrrpStep> | null {
-    if (event.type !== "advertisement" || this.#owner.plan() !== this.#compiledFrom) return null;
-    return this.#automaton.foreseen((one) => sameAdvertisement(one, event));
+    if (this.#owner.plan() !== this.#compiledFrom) return null;
+    return this.#automaton.foreseen((one) => isSame(one, event));
   }
 
   /** False when the engine made a transition that we have not read yet. */
@@ -214,7 +214,9 @@ function saysTheSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.every((octet, index) => ((octet ^ (b[index] as number)) & (mask[index] as number)) === 0);
 }
 
-function sameAdvertisement(a: VrrpEvent, b: AdvertisementEvent): boolean {
-  if (a.type !== "advertisement") return false;
+/** What reaches JavaScript although the engine would know what to do: a frame, or the loss that a tracker tells of. */
+function isSame(a: VrrpEvent, b: VrrpEvent): boolean {
+  if (a.type === "shutdown") return b.type === "shutdown" && a.handOver === b.handOver;
+  if (a.type !== "advertisement" || b.type !== "advertisement") return false;
   return a.source === b.source && a.priority === b.priority && a.intervalUs === b.intervalUs;
 }

@@ -1,0 +1,160 @@
+/** A virtual router's machine beside the engine that runs its automaton: no engine, no kernel. */
+import { describe, expect, it } from "vitest";
+import type { Operation } from "../../../src/core/automaton.js";
+import { GROUP_ADDRESS, GROUP_MAC, virtualMac } from "../../../src/core/vrrp/advertisement.js";
+import { type BackupState, VRRP_TIMERS, type VrrpSettings } from "../../../src/core/vrrp/machine.js";
+import { encodeAdvertisementFrame } from "../../../src/core/vrrp/packet.js";
+import type { Heartbeat } from "../../../src/driver/driver.js";
+import { type FrozenMachine, MachineSession } from "../../../src/engine/machine-session.js";
+import { VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp-plan.js";
+
+const INTERVAL_US = 10_000;
+const NOW_US = 1_000_000;
+const settings: VrrpSettings = {
+  version: 3,
+  family: "ipv4",
+  priority: 100,
+  addresses: ["192.0.2.1"],
+  primaryAddress: "192.0.2.10",
+  intervalUs: INTERVAL_US,
+  preempt: true,
+  preemptDelayUs: 0,
+};
+const planInput: VrrpPlanInput = {
+  settings,
+  vrid: 7,
+  mac: virtualMac("ipv4", 7),
+  interfaceMac: "02:00:00:00:00:07",
+  checksumForms: ["message-only"],
+  authType: 0,
+  authData: new Uint8Array(8),
+  lanPort: 3,
+  unicast: null,
+  leased: true,
+  bfd: null,
+  open: [],
+  settle: [],
+  close: [],
+};
+const plan = new VrrpPlan(planInput);
+const known = {
+  frame: encodeAdvertisementFrame({
+    advertisement: {
+      ...{ version: 3, family: "ipv4", vrid: 7, priority: 200, addresses: ["192.0.2.1"] },
+      ...{ intervalUs: INTERVAL_US, authType: 0, authData: new Uint8Array(0) },
+    },
+    sourceMac: virtualMac("ipv4", 7),
+    destinationMac: GROUP_MAC.ipv4,
+    source: "192.0.2.2",
+    destination: GROUP_ADDRESS.ipv4,
+    checksumForm: "message-only",
+  }),
+  ...{ source: "192.0.2.2", priority: 200, intervalUs: INTERVAL_US },
+};
+const backup = (priority: number): BackupState => ({
+  name: "backup",
+  activeAdverIntervalUs: INTERVAL_US,
+  active: { address: "192.0.2.2", priority },
+  preemptHold: "none",
+});
+const DOWN = VRRP_TIMERS.indexOf("activeDown");
+const frozen = (state: FrozenMachine["state"], downUs: number): FrozenMachine => ({
+  state,
+  deadlinesUs: VRRP_TIMERS.map((_, timer) => (timer === DOWN ? downUs : null)),
+  counters: [],
+  known: [["192.0.2.2", known]],
+});
+
+interface Loaded {
+  readonly compiled: boolean;
+  readonly operations: readonly Operation[];
+}
+
+function session(plans: () => VrrpPlan | null) {
+  const armed: number[] = [];
+  const loads: Loaded[] = [];
+  const heartbeat = {
+    now: () => NOW_US,
+    createSession: () => 1,
+    counters: () => new Float64Array(16),
+    look: () => ({ posture: 0, deadlinesUs: [], counters: [] }),
+    load: (...[, program, { operations }]: Parameters<Heartbeat["load"]>) => {
+      loads.push({ compiled: program !== null, operations });
+      for (const one of operations) if (one.op === "arm" && one.timer === DOWN) armed.push(one.afterUs);
+      return true;
+    },
+  } as unknown as Heartbeat;
+  const machine = new MachineSession(heartbeat, {
+    settings: () => settings,
+    plan: plans,
+    record: () => undefined,
+    stepped: () => undefined,
+  });
+  return { machine, armed, loads };
+}
+
+describe("a machine that goes on in another process", () => {
+  it("gives the Active time to speak, however slow the two processes were", () => {
+    const { machine, armed } = session(() => plan);
+    // JavaScript was so slow that the deadline of the look has passed.
+    expect(machine.resume(frozen(backup(200), NOW_US - 1))).toBe(true);
+    expect(machine.state).toEqual(backup(200));
+    expect(armed).toEqual([1.5 * INTERVAL_US]);
+  });
+
+  it("awaits a deadline that is far enough, and an Active that released nothing is owed, as they are", () => {
+    const { machine, armed } = session(() => plan);
+    machine.resume(frozen(backup(200), NOW_US + 25_000));
+    machine.resume(frozen(backup(0), NOW_US + 2_000));
+    expect(armed).toEqual([25_000, 2_000]);
+  });
+
+  it("starts anew where nothing stands on the interface any more", () => {
+    let stands = true;
+    const { machine, armed } = session(() => (stands ? plan : null));
+    machine.resume(frozen(backup(200), NOW_US + 25_000));
+    const left = machine.look(true);
+    stands = false;
+    expect(machine.resume(left)).toBe(false);
+    expect(machine.state).toMatchObject({ name: "initialize" });
+    stands = true;
+    machine.start(NOW_US);
+    expect(machine.state).toMatchObject({ name: "backup" });
+    expect(armed).toHaveLength(2);
+  });
+});
+
+describe("an order that the engine was given already, for the case that JavaScript fails", () => {
+  const becomesActive = (plans: () => VrrpPlan | null = () => plan) => {
+    const made = session(plans);
+    made.machine.start(NOW_US);
+    made.machine.dispatch({ type: "takeOver" }, NOW_US);
+    expect(made.machine.state).toMatchObject({ name: "active" });
+    made.loads.length = 0;
+    return made;
+  };
+  const sends = ({ operations }: Loaded): number => operations.filter(({ op }) => op === "send").length;
+
+  it("is carried out as it stands: nothing is compiled while hosts wait", () => {
+    const { machine, loads } = becomesActive();
+    machine.dispatch({ type: "shutdown", handOver: true }, NOW_US);
+    expect(machine.state).toMatchObject({ name: "initialize", handingOver: true });
+    expect(loads.map(({ compiled }) => compiled)).toEqual([false]);
+    expect(loads.map(sends)).toEqual([1]);
+  });
+
+  it("is not mistaken for one that releases at once", () => {
+    const { machine, loads } = becomesActive();
+    machine.dispatch({ type: "shutdown", handOver: false }, NOW_US);
+    expect(machine.state).toEqual({ name: "initialize", handingOver: false });
+    expect(loads.map(({ compiled }) => compiled)).toEqual([true]);
+  });
+
+  it("is compiled where frames changed meanwhile", () => {
+    let now = plan;
+    const { machine, loads } = becomesActive(() => now);
+    now = new VrrpPlan(planInput);
+    machine.dispatch({ type: "shutdown", handOver: true }, NOW_US);
+    expect(loads.map(({ compiled }) => compiled)).toEqual([true]);
+  });
+});
