@@ -221,7 +221,7 @@ describe.each([10, 100])("at %i ms", (intervalMs) => {
           const backup = await startFirsthop(lab, lab.routers[1]!, { ...options, priority: 100 });
           await reach(active, "active", 15_000);
           await reach(backup, "backup", 15_000);
-          const traffic = startTraffic(lab, { rate: 2000 });
+          const traffic = startTraffic(lab, { rate: 5000 });
           const { activeDownUs } = downIntervals(backup.options);
           const waitUs = kind.reaction === "resigns" ? skewTimeUs(3, 100, intervalMs * 1000) : activeDownUs;
           const boundUs = kind.detectionUs(intervalMs) + waitUs;
