@@ -1,5 +1,5 @@
 /** `firsthop explain NAME`: why a virtual router is what it is, from its status alone. */
-import { describeDuration, remedies } from "./reasons.js";
+import { describeDuration, remedies } from "./vrrp/reasons.js";
 import type { Explanation, VirtualRouterStatus } from "./status.js";
 
 export function explainVirtualRouter(status: VirtualRouterStatus): Explanation {

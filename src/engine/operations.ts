@@ -7,10 +7,10 @@
  */
 import { FirsthopError } from "../errors.js";
 import { NO_ORDERS, type Orders } from "./orders.js";
-import { describeDuration } from "./reasons.js";
+import { describeDuration } from "./vrrp/reasons.js";
 import type { Outcome, SwitchoverMove, SwitchoverReport } from "./status.js";
-import type { VirtualRouter } from "./virtual-router.js";
-import type { Move, Mover } from "./virtual-router-host.js";
+import type { VirtualRouter } from "./vrrp/virtual-router.js";
+import type { Move, Mover } from "./vrrp/host.js";
 
 export interface OperationsHost {
   /** All virtual routers. */

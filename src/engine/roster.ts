@@ -1,7 +1,7 @@
 /** The virtual routers of a router: by name, and by the engine's sessions that are theirs. */
 import type { SessionId } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
-import type { VirtualRouter } from "./virtual-router.js";
+import type { VirtualRouter } from "./vrrp/virtual-router.js";
 
 export class Roster {
   readonly #byName = new Map<string, VirtualRouter>();

@@ -6,7 +6,7 @@ import type { TrackerSpec } from "../../config/index.js";
 import type { TrackResult, Verdict } from "../../core/tracking/verdict.js";
 import type { Driver, Heartbeat, Kernel, Prober, Probes } from "../../driver/driver.js";
 import type { BfdSessions } from "../bfd/sessions.js";
-import type { NetworkCache } from "../network.js";
+import type { NetworkCache } from "../lan/network.js";
 import type { MaskTable } from "./mask-table.js";
 
 /** What kinds work with; one for all trackers of a router. */

@@ -1,6 +1,6 @@
 /** The event log: numbers without a gap, a bounded past, resuming. */
 import { describe, expect, it } from "vitest";
-import { EventLog } from "../../../src/engine/event-log.js";
+import { EventLog } from "../../../src/engine/events/event-log.js";
 
 const happening = {
   type: "info",

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { defineConfig } from "../../../src/config/index.js";
 import { doesTheSame, Exchange, type ExchangeHost, fingerprint } from "../../../src/engine/exchange.js";
-import { leaseTerms } from "../../../src/engine/placement.js";
+import { leaseTerms } from "../../../src/engine/vrrp/placement.js";
 
 const config = (more: object = {}) =>
   defineConfig({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { AddressInfo } from "../../../src/driver/driver.js";
-import { NetworkCache } from "../../../src/engine/network.js";
+import { NetworkCache } from "../../../src/engine/lan/network.js";
 
 const LAN = 2;
 

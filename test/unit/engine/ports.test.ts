@@ -1,7 +1,7 @@
 /** The sockets of a router, on a heartbeat engine that only counts them. */
 import { describe, expect, it } from "vitest";
 import type { DatagramPortOptions, Heartbeat, LinkInfo, PortOptions } from "../../../src/driver/driver.js";
-import { Ports } from "../../../src/engine/ports.js";
+import { Ports } from "../../../src/engine/lan/ports.js";
 
 function counting() {
   const open = new Map<number, string>();

@@ -1,6 +1,6 @@
 /** interface: up is a link that is set up and whose line works. */
 import type { TrackResult } from "../../../core/tracking/verdict.js";
-import type { NetworkCache } from "../../network.js";
+import type { NetworkCache } from "../../lan/network.js";
 import type { SpecOf, TrackerKind } from "../kind.js";
 
 export const interfaceKind: TrackerKind<SpecOf<"interface">> = {

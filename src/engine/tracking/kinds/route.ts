@@ -1,7 +1,7 @@
 /** route: up is a prefix with a next hop that works and is as asked for. */
 import type { TrackResult } from "../../../core/tracking/verdict.js";
 import type { RouteInfo } from "../../../driver/driver.js";
-import type { NetworkCache } from "../../network.js";
+import type { NetworkCache } from "../../lan/network.js";
 import type { SpecOf, TrackerKind } from "../kind.js";
 
 export const routeKind: TrackerKind<SpecOf<"route">> = {

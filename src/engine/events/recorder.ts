@@ -3,7 +3,7 @@
  * JSON line an event, and is what belongs into a bug report: feeding the events to the same machine again gives
  * the same decisions.
  */
-import type { VrrpEvent } from "../core/vrrp/machine.js";
+import type { VrrpEvent } from "../../core/vrrp/machine.js";
 
 export interface RecordedEvent {
   readonly name: string;

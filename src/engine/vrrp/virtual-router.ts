@@ -6,24 +6,24 @@
  * Configured, learned and effective values stay apart: `#config` is what the user wrote, the machine's state
  * holds what was learned, `#inForce` is what they come to.
  */
-import type { VirtualRouterConfig } from "../config/index.js";
-import type { MemberView } from "../core/sync-group.js";
-import type { Advertisement, ChecksumForm } from "../core/vrrp/advertisement.js";
-import { virtualMac } from "../core/vrrp/advertisement.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import type { MemberView } from "../../core/sync-group.js";
+import type { Advertisement, ChecksumForm } from "../../core/vrrp/advertisement.js";
+import { virtualMac } from "../../core/vrrp/advertisement.js";
 import {
   currentActiveDownIntervalUs,
   type VrrpEvent,
   type VrrpReason,
   type VrrpState,
   type VrrpStep,
-} from "../core/vrrp/machine.js";
-import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { HeartbeatReport, SessionId, VirtualInterface } from "../driver/driver.js";
-import type { TransitionReport } from "./automaton-session.js";
-import { BfdBinding } from "./bfd/binding.js";
+} from "../../core/vrrp/machine.js";
+import type { VrrpReceiver } from "../../core/vrrp/validate.js";
+import type { HeartbeatReport, SessionId, VirtualInterface } from "../../driver/driver.js";
+import type { TransitionReport } from "../automaton-session.js";
+import { BfdBinding } from "../bfd/binding.js";
 import { InForce } from "./in-force.js";
-import { MachineSession } from "./machine-session.js";
-import { NO_ORDERS, type Orders, sameOrders } from "./orders.js";
+import { MachineSession } from "../machine-session.js";
+import { NO_ORDERS, type Orders, sameOrders } from "../orders.js";
 import { PeerTable } from "./peer-table.js";
 import { leaseTerms, Placement, placeRequest } from "./placement.js";
 import {
@@ -37,16 +37,16 @@ import {
 } from "./reasons.js";
 import { type ChangeReason, Standing } from "./standing.js";
 import { Start } from "./start.js";
-import type { VirtualRouterStateName, VirtualRouterStatus } from "./status.js";
-import type { Followed } from "./tracking/followed.js";
+import type { VirtualRouterStateName, VirtualRouterStatus } from "../status.js";
+import type { Followed } from "../tracking/followed.js";
 import {
   type FrozenVirtualRouter,
   type NetworkView,
   nothingRejected,
   type OwnCounter,
   type VirtualRouterHost,
-} from "./virtual-router-host.js";
-import { memberView, virtualRouterStatus } from "./virtual-router-status.js";
+} from "./host.js";
+import { memberView, virtualRouterStatus } from "./status.js";
 
 export class VirtualRouter {
   readonly name: string;

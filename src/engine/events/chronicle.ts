@@ -2,13 +2,13 @@
  * What a router tells of what happens: events with their time, for those who follow them, and the notify commands that
  * changes of state set off.
  */
-import type { SyncGroupConfig } from "../config/index.js";
-import type { Driver, LinkInfo, OwnershipStatus } from "../driver/driver.js";
+import type { SyncGroupConfig } from "../../config/index.js";
+import type { Driver, LinkInfo, OwnershipStatus } from "../../driver/driver.js";
 import { EventLog } from "./event-log.js";
 import { Notifier } from "./notifier.js";
-import { unfilteredText } from "./ownership-text.js";
-import type { GroupChange, RouterEvent, RouterHappening, StateChange } from "./status.js";
-import type { VirtualRouter } from "./virtual-router.js";
+import { unfilteredText } from "../lan/ownership-text.js";
+import type { GroupChange, RouterEvent, RouterHappening, StateChange } from "../status.js";
+import type { VirtualRouter } from "../vrrp/virtual-router.js";
 
 export class Chronicle {
   readonly #driver: Driver;

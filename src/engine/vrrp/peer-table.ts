@@ -3,7 +3,7 @@
  * the Active failed. Each peer is a session of the heartbeat engine, which hears what it knows and forgets who is
  * silent; JavaScript is told who came, went, or changed its priority.
  */
-import type { Operation, PortId } from "../core/automaton.js";
+import type { Operation, PortId } from "../../core/automaton.js";
 import {
   type Contender,
   compareContenders,
@@ -16,12 +16,12 @@ import {
   type PeerStep,
   rankAmong,
   stepPeer,
-} from "../core/vrrp/peers.js";
-import type { Verdict } from "../core/vrrp/validate.js";
-import type { Heartbeat, SessionId } from "../driver/driver.js";
-import { AutomatonSession, type TransitionReport } from "./automaton-session.js";
-import { compile, type Foreseen } from "./compile.js";
-import { type KnownFrame, knownPatterns } from "./vrrp-plan.js";
+} from "../../core/vrrp/peers.js";
+import type { Verdict } from "../../core/vrrp/validate.js";
+import type { Heartbeat, SessionId } from "../../driver/driver.js";
+import { AutomatonSession, type TransitionReport } from "../automaton-session.js";
+import { compile, type Foreseen } from "../compile.js";
+import { type KnownFrame, knownPatterns } from "../vrrp-plan.js";
 
 export interface PeerTableHost {
   readonly heartbeat: Heartbeat;

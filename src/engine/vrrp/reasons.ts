@@ -1,7 +1,7 @@
 /** Sentences for people: why a virtual router changed its state, with the evidence. */
-import type { VrrpEvent, VrrpReason, VrrpSettings, VrrpState } from "../core/vrrp/machine.js";
-import { currentActiveDownIntervalUs, currentSkewTimeUs } from "../core/vrrp/machine.js";
-import type { Orders } from "./orders.js";
+import type { VrrpEvent, VrrpReason, VrrpSettings, VrrpState } from "../../core/vrrp/machine.js";
+import { currentActiveDownIntervalUs, currentSkewTimeUs } from "../../core/vrrp/machine.js";
+import type { Orders } from "../orders.js";
 
 /** Why the machine may not run. */
 export type FaultCause =

@@ -1,8 +1,8 @@
 /** What the kernel's links and addresses mean to virtual routers: a small cache fed by a snapshot and news. */
-import type { VirtualRouterConfig } from "../config/index.js";
-import { compareAddresses, isLinkLocal, prefixContains } from "../core/address.js";
-import type { IpFamily } from "../core/vrrp/advertisement.js";
-import type { AddressInfo, KernelNews, LinkInfo } from "../driver/driver.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import { compareAddresses, isLinkLocal, prefixContains } from "../../core/address.js";
+import type { IpFamily } from "../../core/vrrp/advertisement.js";
+import type { AddressInfo, KernelNews, LinkInfo } from "../../driver/driver.js";
 
 export class NetworkCache {
   readonly #links = new Map<number, LinkInfo>();

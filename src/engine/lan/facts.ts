@@ -2,7 +2,7 @@
  * What a configuration says about interfaces and addresses, collected once: thousands of virtual routers and trackers
  * ask.
  */
-import type { Config, VirtualRouterConfig } from "../config/index.js";
+import type { Config, VirtualRouterConfig } from "../../config/index.js";
 
 export interface LanFacts {
   /** Virtual addresses that this machine does not own. */

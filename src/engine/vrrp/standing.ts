@@ -1,7 +1,7 @@
 /** What was told of a virtual router's state, and when it changed last. */
-import type { VrrpReason } from "../core/vrrp/machine.js";
+import type { VrrpReason } from "../../core/vrrp/machine.js";
 import type { FaultCause } from "./reasons.js";
-import type { StateChange, VirtualRouterStateName } from "./status.js";
+import type { StateChange, VirtualRouterStateName } from "../status.js";
 
 export type ChangeReason = VrrpReason | FaultCause | "preparing";
 

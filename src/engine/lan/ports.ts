@@ -1,15 +1,15 @@
 /** The sockets of a router, by what they are for: opened on first use, shared, closed when nobody uses them. */
-import type { PortId } from "../core/automaton.js";
-import { BFD_CONTROL_PORT } from "../core/bfd/packet.js";
-import { socketGroups } from "../core/lan-groups.js";
-import { lanPortFilter } from "../core/socket-filter.js";
+import type { PortId } from "../../core/automaton.js";
+import { BFD_CONTROL_PORT } from "../../core/bfd/packet.js";
+import { socketGroups } from "../../core/lan-groups.js";
+import { lanPortFilter } from "../../core/socket-filter.js";
 import type {
   DatagramPortOptions,
   Heartbeat,
   LinkInfo,
   PortCounters,
   PortOptions,
-} from "../driver/driver.js";
+} from "../../driver/driver.js";
 
 interface LanPort {
   readonly port: PortId;

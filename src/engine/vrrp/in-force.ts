@@ -3,18 +3,18 @@
  * machine (`core/vrrp/machine`), the checks of what is heard (`core/vrrp/validate`) and the frames (`vrrp-plan.ts`)
  * want it.
  */
-import type { VirtualRouterConfig } from "../config/index.js";
-import type { PortId } from "../core/automaton.js";
-import { type ChecksumForm, PRIORITY_OWNER } from "../core/vrrp/advertisement.js";
-import type { VrrpSettings } from "../core/vrrp/machine.js";
-import type { VrrpReceiver } from "../core/vrrp/validate.js";
-import type { SessionId, VirtualInterface } from "../driver/driver.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import type { PortId } from "../../core/automaton.js";
+import { type ChecksumForm, PRIORITY_OWNER } from "../../core/vrrp/advertisement.js";
+import type { VrrpSettings } from "../../core/vrrp/machine.js";
+import type { VrrpReceiver } from "../../core/vrrp/validate.js";
+import type { SessionId, VirtualInterface } from "../../driver/driver.js";
 import { ChecksumForms } from "./checksum-forms.js";
-import type { Orders } from "./orders.js";
+import type { Orders } from "../orders.js";
 import { leaseTerms } from "./placement.js";
-import type { Followed } from "./tracking/followed.js";
-import type { NetworkView, VirtualRouterHost } from "./virtual-router-host.js";
-import { type BfdBond, VrrpPlan, type VrrpPlanInput } from "./vrrp-plan.js";
+import type { Followed } from "../tracking/followed.js";
+import type { NetworkView, VirtualRouterHost } from "./host.js";
+import { type BfdBond, VrrpPlan, type VrrpPlanInput } from "../vrrp-plan.js";
 
 /** What it follows from. */
 export interface InForceFacts {

@@ -1,7 +1,7 @@
 /** What a virtual router says about itself, put together from its parts. */
-import type { VirtualRouterConfig } from "../config/index.js";
-import type { MemberView } from "../core/sync-group.js";
-import type { ChecksumForm } from "../core/vrrp/advertisement.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import type { MemberView } from "../../core/sync-group.js";
+import type { ChecksumForm } from "../../core/vrrp/advertisement.js";
 import {
   currentActiveDownIntervalUs,
   currentSkewTimeUs,
@@ -9,8 +9,8 @@ import {
   VRRP_COUNTERS,
   type VrrpSettings,
   type VrrpState,
-} from "../core/vrrp/machine.js";
-import type { Orders } from "./orders.js";
+} from "../../core/vrrp/machine.js";
+import type { Orders } from "../orders.js";
 import type { PeerRecord } from "./peer-table.js";
 import { describeCauses, type FaultCause } from "./reasons.js";
 import type {
@@ -18,8 +18,8 @@ import type {
   VirtualRouterStateName,
   VirtualRouterStatistics,
   VirtualRouterStatus,
-} from "./status.js";
-import type { Followed } from "./tracking/followed.js";
+} from "../status.js";
+import type { Followed } from "../tracking/followed.js";
 
 export interface StatusParts {
   readonly config: VirtualRouterConfig;

@@ -2,8 +2,8 @@
  * The devices that were made for virtual routers, watched: one that vanished or was changed by somebody else is made
  * anew.
  */
-import type { LinkInfo } from "../driver/driver.js";
-import type { VirtualRouter } from "./virtual-router.js";
+import type { LinkInfo } from "../../driver/driver.js";
+import type { VirtualRouter } from "../vrrp/virtual-router.js";
 
 /** News of our own steps may come before the report of the transition that they belong to. */
 const INSPECTED_AFTER_US = 250_000;

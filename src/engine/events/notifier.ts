@@ -2,8 +2,8 @@
  * Notify commands: one for each change, in the order of the changes, never two at once for one virtual router or sync
  * group. What waits is bounded, and outlives a reload of the configuration; at the end the rest is run within a bound.
  */
-import type { NotifyConfig } from "../config/index.js";
-import type { CommandResult, CommandRun, Driver } from "../driver/driver.js";
+import type { NotifyConfig } from "../../config/index.js";
+import type { CommandResult, CommandRun, Driver } from "../../driver/driver.js";
 
 export interface Notification {
   /** As keepalived names it. */

@@ -1,8 +1,8 @@
 /** Which checksum forms a virtual router sends: those configured, or those that its peers were heard to use. */
-import type { VirtualRouterConfig } from "../config/index.js";
-import type { ChecksumForm } from "../core/vrrp/advertisement.js";
-import { formsToSend, type LearnedForms, learnForm, refreshForm } from "../core/vrrp/checksum-policy.js";
-import type { Driver } from "../driver/driver.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import type { ChecksumForm } from "../../core/vrrp/advertisement.js";
+import { formsToSend, type LearnedForms, learnForm, refreshForm } from "../../core/vrrp/checksum-policy.js";
+import type { Driver } from "../../driver/driver.js";
 
 /** Where learned forms survive a restart. */
 export interface FormsStore {

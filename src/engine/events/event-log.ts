@@ -1,5 +1,5 @@
 /** What happened, in order and numbered without a gap: the last thousand are kept, so that a reader may resume. */
-import type { RouterEvent, RouterHappening } from "./status.js";
+import type { RouterEvent, RouterHappening } from "../status.js";
 
 const EVENTS_KEPT = 1000;
 

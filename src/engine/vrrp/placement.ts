@@ -2,8 +2,8 @@
  * A virtual router's place in the kernel at run time: prepares it when its interface is there, again after a refusal
  * or a loss, and knows what stands now.
  */
-import type { VirtualRouterConfig } from "../config/index.js";
-import { virtualMac } from "../core/vrrp/advertisement.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import { virtualMac } from "../../core/vrrp/advertisement.js";
 import type {
   Heartbeat,
   Kernel,
@@ -12,7 +12,7 @@ import type {
   SessionId,
   VirtualInterface,
   VirtualInterfaceRequest,
-} from "../driver/driver.js";
+} from "../../driver/driver.js";
 
 export interface PlacementOwner {
   readonly session: SessionId;

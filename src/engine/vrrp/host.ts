@@ -1,16 +1,16 @@
 /** What surrounds a virtual router: the router that it belongs to, and what the network offers. */
-import type { VirtualRouterConfig } from "../config/index.js";
-import type { PortId } from "../core/automaton.js";
-import type { MemberView } from "../core/sync-group.js";
-import type { VrrpEvent, VrrpReason, VrrpState } from "../core/vrrp/machine.js";
-import type { RejectCounter } from "../core/vrrp/validate.js";
-import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from "../driver/driver.js";
-import type { BfdSessions } from "./bfd/sessions.js";
+import type { VirtualRouterConfig } from "../../config/index.js";
+import type { PortId } from "../../core/automaton.js";
+import type { MemberView } from "../../core/sync-group.js";
+import type { VrrpEvent, VrrpReason, VrrpState } from "../../core/vrrp/machine.js";
+import type { RejectCounter } from "../../core/vrrp/validate.js";
+import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from "../../driver/driver.js";
+import type { BfdSessions } from "../bfd/sessions.js";
 import type { FormsStore } from "./checksum-forms.js";
-import type { FrozenMachine } from "./machine-session.js";
+import type { FrozenMachine } from "../machine-session.js";
 import type { FrozenPeerTable } from "./peer-table.js";
 import type { StandingRecord } from "./standing.js";
-import type { GlobalStatistics, StateChange } from "./status.js";
+import type { GlobalStatistics, StateChange } from "../status.js";
 
 /** What a virtual router needs from the router it belongs to. */
 export interface VirtualRouterHost extends FormsStore {

@@ -4,14 +4,14 @@
  * kernel does not.
  */
 
-import { formatIp, namesOneHost } from "../core/address.js";
-import { answerArp, readArp } from "../core/arp.js";
-import type { PortId } from "../core/automaton.js";
-import { type BfdFrame, readBfdFrame } from "../core/bfd/packet.js";
-import type { IpPacket } from "../core/ethernet.js";
-import { answerSolicitation, readSolicitation } from "../core/nd.js";
-import { BACKUP_GROUP_ADDRESS, GROUP_ADDRESS } from "../core/vrrp/advertisement.js";
-import { familyOfPacket, MESSAGE_TYPE, type RawMessage, readVrrpFrame } from "../core/vrrp/packet.js";
+import { formatIp, namesOneHost } from "../../core/address.js";
+import { answerArp, readArp } from "../../core/arp.js";
+import type { PortId } from "../../core/automaton.js";
+import { type BfdFrame, readBfdFrame } from "../../core/bfd/packet.js";
+import type { IpPacket } from "../../core/ethernet.js";
+import { answerSolicitation, readSolicitation } from "../../core/nd.js";
+import { BACKUP_GROUP_ADDRESS, GROUP_ADDRESS } from "../../core/vrrp/advertisement.js";
+import { familyOfPacket, MESSAGE_TYPE, type RawMessage, readVrrpFrame } from "../../core/vrrp/packet.js";
 import {
   REJECT_REASONS,
   type RejectCounter,
@@ -19,10 +19,10 @@ import {
   receive,
   rejectCounter,
   type VrrpReceiver,
-} from "../core/vrrp/validate.js";
-import type { Heartbeat, PortCounters } from "../driver/driver.js";
-import type { GlobalStatistics } from "./status.js";
-import type { VirtualRouter } from "./virtual-router.js";
+} from "../../core/vrrp/validate.js";
+import type { Heartbeat, PortCounters } from "../../driver/driver.js";
+import type { GlobalStatistics } from "../status.js";
+import type { VirtualRouter } from "../vrrp/virtual-router.js";
 
 type Countable = Exclude<keyof GlobalStatistics, "droppedUnread">;
 
