@@ -14,8 +14,8 @@ import type { Orders } from "./orders.js";
 import type { RouterEvent } from "./status.js";
 import type { MaskRecord } from "./tracking/mask-table.js";
 import type { TrackerRecord } from "./tracking/tracker.js";
-import type { VirtualRouter } from "./vrrp/virtual-router.js";
 import type { FrozenVirtualRouter } from "./vrrp/host.js";
+import type { VirtualRouter } from "./vrrp/virtual-router.js";
 
 /** What the heir needs before it takes over the first virtual router. JSON. */
 export interface Bequest {

@@ -1,6 +1,7 @@
 /** `firsthop explain NAME`: why a virtual router is what it is, from its status alone. */
-import { describeDuration, remedies } from "./vrrp/reasons.js";
+import { describeDuration } from "./duration.js";
 import type { Explanation, VirtualRouterStatus } from "./status.js";
+import { remedies } from "./vrrp/reasons.js";
 
 export function explainVirtualRouter(status: VirtualRouterStatus): Explanation {
   const { name, state } = status;

@@ -6,11 +6,11 @@
  * heard, and if nobody takes over it goes on as Active and says so.
  */
 import { FirsthopError } from "../errors.js";
+import { describeDuration } from "./duration.js";
 import { NO_ORDERS, type Orders } from "./orders.js";
-import { describeDuration } from "./vrrp/reasons.js";
 import type { Outcome, SwitchoverMove, SwitchoverReport } from "./status.js";
-import type { VirtualRouter } from "./vrrp/virtual-router.js";
 import type { Move, Mover } from "./vrrp/host.js";
+import type { VirtualRouter } from "./vrrp/virtual-router.js";
 
 export interface OperationsHost {
   /** All virtual routers. */

@@ -1,40 +1,34 @@
 /**
- * A router: all virtual routers of one configuration on one machine. It passes facts on (links, addresses,
- * frames, reports of the heartbeat engine) to the virtual router they concern, and keeps what they share:
- * ports, counters, the flight recorder, the events that users follow.
+ * A router: all virtual routers of one configuration on one machine. It makes the parts that they share, passes facts
+ * on (news of the kernel, reports of the heartbeat engine) to the part they concern, and takes another configuration
+ * over.
  */
 import { randomBytes } from "node:crypto";
 import type { Config, VirtualRouterConfig } from "../config/index.js";
 import { AT_START, diffConfig } from "../config/index.js";
-import { familyOf } from "../core/address.js";
-import type { PortId } from "../core/automaton.js";
 import { unpackOctets } from "../core/octets.js";
 import type { Driver, Heartbeat, HeartbeatReport, Kernel, KernelNews } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
 import { type BfdRecord, BfdSessions } from "./bfd/sessions.js";
-import { KeptForms } from "./vrrp/checksum-forms.js";
-import { Chronicle } from "./events/chronicle.js";
 import { DEFAULT_STATE_DIRECTORY } from "./defaults.js";
-import { Devices } from "./lan/devices.js";
+import { Chronicle } from "./events/chronicle.js";
 import type { EventLog } from "./events/event-log.js";
+import { FlightRecorder } from "./events/recorder.js";
 import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
-import { FrameIntake } from "./lan/intake.js";
 import { JobQueue } from "./job-queue.js";
-import { type LanFacts, lanFactsOf, type VirtualAddresses, virtualAddressesOf } from "./lan/facts.js";
-import { NetworkCache } from "./lan/network.js";
-import { Operations } from "./operations.js";
+import { Interfaces } from "./lan/interfaces.js";
 import { lostText } from "./lan/ownership-text.js";
-import { Ports } from "./lan/ports.js";
-import { FlightRecorder } from "./events/recorder.js";
+import { Operations } from "./operations.js";
 import { Roster } from "./roster.js";
-import type { Explanation, InterfaceStatus, RouterEvent, RouterStatus } from "./status.js";
+import type { Explanation, RouterEvent, RouterStatus } from "./status.js";
 import { SyncGroups } from "./sync-groups.js";
 import { trackEvent } from "./tracking/events.js";
 import { MaskTable } from "./tracking/mask-table.js";
 import { Trackers } from "./tracking/trackers.js";
-import { VirtualRouter } from "./vrrp/virtual-router.js";
+import { KeptForms } from "./vrrp/checksum-forms.js";
 import type { VirtualRouterHost } from "./vrrp/host.js";
+import { VirtualRouter } from "./vrrp/virtual-router.js";
 
 export interface RouterOptions {
   /** Defaults to this Linux machine. */
@@ -62,9 +56,8 @@ export class Router {
   readonly #heartbeat: Heartbeat;
   readonly #openedAtUs: number;
   readonly #kernel: Kernel;
-  readonly #network = new NetworkCache();
+  readonly #interfaces: Interfaces;
   readonly #recorder = new FlightRecorder();
-  readonly #intake: FrameIntake;
   readonly #host: VirtualRouterHost;
   readonly #trackers: Trackers;
   readonly #operations: Operations;
@@ -77,17 +70,11 @@ export class Router {
   });
   readonly #syncGroups: SyncGroups;
   readonly #roster = new Roster();
-  readonly #ports: Ports;
   readonly #bfd: BfdSessions;
   readonly #chronicle: Chronicle;
   readonly #jobs: JobQueue;
   readonly #forms: KeptForms;
-  readonly #devices: Devices;
-  /** Under which name the virtual routers were shown an interface. */
-  readonly #shownAs = new Map<number, string>();
   #config: Config;
-  #lan: (name: string) => LanFacts;
-  #virtualAddresses: VirtualAddresses;
   #reloading: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
   #closed = false;
@@ -99,8 +86,6 @@ export class Router {
     { onEvent, bequest }: RouterOptions,
   ) {
     this.#config = config;
-    this.#lan = lanFactsOf(config);
-    this.#virtualAddresses = virtualAddressesOf(config);
     this.#driver = driver;
     this.#chronicle = new Chronicle(driver, bequest?.events);
     if (onEvent) this.events.on(onEvent);
@@ -121,20 +106,15 @@ export class Router {
       stateDirectory,
       ...(bequest ? { inheritance: bequest.kernel } : {}),
     });
-    this.#intake = new FrameIntake(
-      this.#heartbeat,
-      (level, name, reason, detail) => this.#chronicle.notice(level, name, reason, detail),
-      (name, packet, frame, atUs) => this.#bfd.frame(name, packet, frame, atUs),
-    );
-    this.#bfd = this.#makeBfd();
-    this.#devices = new Devices({
-      link: (ifindex) => this.#network.linkByIndex(ifindex),
-      addressesOf: (ifindex) => this.#network.addressesOf(ifindex),
-      usersOf: (ifindex) => this.#intake.routersOn(this.#shownAs.get(ifindex) ?? ""),
-      setTimer: (afterUs, run) => driver.setTimer(afterUs, () => this.#closed || run()),
+    this.#interfaces = new Interfaces(config, {
+      heartbeat: this.#heartbeat,
+      kernel: this.#kernel,
+      bfd: () => this.#bfd,
+      setTimer: (afterUs, run) => this.#setTimer(afterUs, run),
+      notice: (level, name, code, detail) => this.#chronicle.notice(level, name, code, detail),
     });
+    this.#bfd = this.#makeBfd();
     this.#forms = new KeptForms(driver);
-    this.#ports = this.#makePorts();
     this.#host = this.#makeHost();
     this.#trackers = this.#makeTrackers();
     this.#operations = this.#makeOperations();
@@ -175,7 +155,7 @@ export class Router {
     try {
       for (const line of await router.#kernel.recover())
         router.#chronicle.notice("info", null, "recovered", line);
-      router.#network.load(await router.#kernel.snapshot());
+      router.#interfaces.load(await router.#kernel.snapshot());
       if (options.bequest) router.#bfd.resume(unpackOctets(options.bequest.bfdSessions) as BfdRecord[]);
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
       router.#syncGroups.apply(config.syncGroups);
@@ -198,10 +178,10 @@ export class Router {
       syncGroups: this.#syncGroups.status(),
       tracks: this.#trackers.status((tracker) => this.#roster.followersOf(tracker).map((one) => one.name)),
       mask: this.mask.list(),
-      interfaces: this.#roster.interfaceNames().map((name) => this.#interfaceStatus(name)),
+      interfaces: this.#roster.interfaceNames().map((name) => this.#interfaces.status(name)),
       bfdSessions: this.#bfd.status(),
       bfdRejected: this.#bfd.rejected(),
-      statistics: this.#intake.statistics(this.#ports.counters()),
+      statistics: this.#interfaces.statistics(),
       engine: this.#heartbeat.timing(),
     };
   }
@@ -280,8 +260,7 @@ export class Router {
     const tracking = this.#trackers.follow(config.track);
     const one = new VirtualRouter(config, this.#host, tracking, orders, suspended);
     this.#roster.add(one);
-    this.#intake.addRouter(one);
-    this.#showNetwork(one);
+    this.#interfaces.add(one);
     return one;
   }
 
@@ -290,12 +269,10 @@ export class Router {
     await this.#kernel.release(routers.map((one) => one.owner));
     for (const one of routers) {
       this.#roster.remove(one);
-      this.#intake.removeRouter(one);
       this.#syncGroups.removed(one.name);
       one.dispose();
     }
-    this.#devices.forget(routers);
-    this.#ports.closeUnused(new Set([...this.#roster.interfaceNames(), ...this.#bfd.interfaces()]));
+    this.#interfaces.remove(routers, this.#roster.interfaceNames());
   }
 
   async #reload(config: Config): Promise<ReloadResult> {
@@ -310,8 +287,7 @@ export class Router {
     );
     await this.#remove(leaving, true);
     this.#config = config;
-    this.#lan = lanFactsOf(config);
-    this.#virtualAddresses = virtualAddressesOf(config);
+    this.#interfaces.configure(config);
     this.#operations.keepOnly(diff.names);
     this.mask.configure(config.mask);
     this.#trackers.apply(config.trackers);
@@ -384,13 +360,13 @@ export class Router {
           if (!this.#bfd.onTransition(report)) this.#roster.ofSession(report.session)?.onTransition(report);
           break;
         case "frame":
-          this.#intake.frame(report.port, report.frame, report.atUs);
+          this.#interfaces.onFrame(report.port, report.frame, report.atUs);
           break;
         case "kernel":
           this.#roster.ofSession(report.session)?.onKernelReport(report);
           break;
         case "portError":
-          this.#onPortError(report.port, report.errno);
+          this.#interfaces.onPortError(report.port, report.errno);
           break;
         case "controlRestored":
           this.#chronicle.notice(
@@ -408,65 +384,25 @@ export class Router {
 
   #onNews(news: KernelNews): void {
     if (this.#closed) return;
-    const changed = this.#network.apply(news);
-    if (news.type === "linkGone") this.#devices.gone(changed);
-    else this.#devices.changed(changed);
-    const names = new Set([this.#shownAs.get(changed), this.#network.linkByIndex(changed)?.name]);
-    for (const name of names) {
-      if (name !== undefined) for (const one of this.#intake.routersOn(name)) this.#showNetwork(one);
-    }
-    if (news.type === "linkGone") this.#shownAs.delete(changed);
+    this.#interfaces.onNews(news);
     this.#trackers.networkChanged();
     this.#bfd.networkChanged();
   }
 
-  #showNetwork(one: VirtualRouter): void {
-    const { interface: name } = one.config;
-    const link = this.#network.linkByName(name);
-    if (link) this.#shownAs.set(link.ifindex, name);
-    this.#ports.dropStale(name, link?.ifindex);
-    const source = link ? this.#network.sourceOf(one.config, link.ifindex, this.#lan(name).borrowed) : null;
-    one.setNetwork({ link, primaryAddress: source });
-  }
-
-  #onPortError(port: PortId, errno: string): void {
-    const name = this.#ports.interfaceOf(port);
-    if (name !== null) this.#chronicle.notice("info", null, "port-error", `${name}: ${errno}`);
-  }
-
   // ---- the parts ----------------------------------------------------------------------------------------
 
-  #makePorts(): Ports {
-    return new Ports({
-      heartbeat: this.#heartbeat,
-      needs: (name) => ({
-        ...this.#lan(name),
-        bfd: this.#lan(name).bfd || this.#bfd.interfaces().has(name),
-      }),
-      opened: (port, name) => this.#intake.setPort(port, name),
-      closing: (port) => this.#intake.removePort(port),
-      closed: (name) => {
-        for (const one of this.#intake.routersOn(name)) one.portChanged();
-        this.#bfd.networkChanged();
-      },
-    });
+  /** Nothing happens any more once the router is closed. */
+  #setTimer(afterUs: number, run: () => void): () => void {
+    return this.#driver.setTimer(afterUs, () => this.#closed || run());
   }
 
   #makeBfd(): BfdSessions {
     return new BfdSessions({
       heartbeat: this.#heartbeat,
-      ports: (name, family) => {
-        const link = this.#network.linkByName(name);
-        const lanPort = link && this.#ports.lan(link);
-        const sendPort = link && this.#ports.datagram(family, link.ifindex);
-        return lanPort === null || sendPort === null ? null : { lanPort, sendPort };
-      },
-      isOnLink: (name, address) => {
-        const link = this.#network.linkByName(name);
-        return link !== null && this.#network.isOnLink(link.ifindex, address);
-      },
+      ports: (name, family) => this.#interfaces.bfdPorts(name, family),
+      isOnLink: (name, address) => this.#interfaces.isOnLink(name, address),
       draw: () => randomBytes(4).readUInt32LE(),
-      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
+      setTimer: (afterUs, run) => this.#setTimer(afterUs, run),
       notice: (level, name, code, detail) => this.#chronicle.notice(level, name, code, detail),
     });
   }
@@ -475,14 +411,14 @@ export class Router {
     return {
       heartbeat: this.#heartbeat,
       kernel: this.#kernel,
-      lanPort: (link) => this.#ports.lan(link),
-      datagramPort: (family, ifindex) => this.#ports.datagram(family, ifindex),
+      lanPort: (link) => this.#interfaces.lanPort(link),
+      datagramPort: (family, ifindex) => this.#interfaces.datagramPort(family, ifindex),
       bfd: () => this.#bfd,
       adopt: (session, own) => this.#roster.adopt(session, own),
       release: (session) => this.#roster.release(session),
       wallClockMs: () => this.#driver.wallClockMs(),
       openedAtUs: () => this.#openedAtUs,
-      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
+      setTimer: (afterUs, run) => this.#setTimer(afterUs, run),
       schedule: (run) => this.#jobs.add(run),
       record: (name, atUs, event) => this.#recorder.record({ name, atUs, event }),
       stateChanged: (name, change) => this.#chronicle.stateChanged(name, change, this.#roster.get(name)),
@@ -495,7 +431,7 @@ export class Router {
       placed: (session, link, place) => {
         if (place.ifindex === link.ifindex) return;
         const one = this.#roster.ofSession(session);
-        if (one) this.#devices.made(place.ifindex, one);
+        if (one) this.#interfaces.made(place, one);
         const judged = this.#kernel.ownership(link.ifindex);
         if (judged && !place.lease) this.#chronicle.unfiltered(link, judged);
       },
@@ -505,22 +441,17 @@ export class Router {
   }
 
   #makeTrackers(): Trackers {
-    const network = this.#network;
     const services = {
       driver: this.#driver,
       heartbeat: this.#heartbeat,
       kernel: this.#kernel,
-      network,
+      network: this.#interfaces.network,
       probes: this.#driver.openProbes(),
       bfd: () => this.#bfd,
       prober: this.#driver.openProber(),
       mask: this.mask,
-      sourceOn: (name: string, target: string) => {
-        const link = network.linkByName(name);
-        const family = familyOf(target);
-        return link && network.ownAddress(link.ifindex, family, [target], this.#virtualAddresses.borrowed);
-      },
-      isOwn: (address: string) => this.#virtualAddresses.all.has(address) || network.has(address),
+      sourceOn: (name: string, target: string) => this.#interfaces.sourceOn(name, target),
+      isOwn: (address: string) => this.#interfaces.isOwn(address),
     };
     return new Trackers(services, {
       changed: (tracker, change) => {
@@ -549,26 +480,9 @@ export class Router {
     return new SyncGroups({
       all: () => this.#roster.all(),
       order: (name, change) => this.#operations.order(name, change),
-      setTimer: (afterUs, run) => this.#driver.setTimer(afterUs, () => this.#closed || run()),
+      setTimer: (afterUs, run) => this.#setTimer(afterUs, run),
       at: () => this.#chronicle.at(),
       changed: (group, change) => this.#chronicle.groupChanged(group, change),
     });
-  }
-
-  // ---- what is shown ------------------------------------------------------------------------------------
-
-  #interfaceStatus(name: string): InterfaceStatus {
-    const link = this.#network.linkByName(name);
-    const judged = link && this.#kernel.ownership(link.ifindex);
-    return {
-      name,
-      ifindex: link?.ifindex ?? null,
-      up: link?.adminUp ?? false,
-      carrier: link?.carrier ?? false,
-      mac: link?.mac ?? null,
-      hook: judged?.hook ?? "off",
-      hookDetail: judged?.detail ?? null,
-      counters: this.#ports.countersOf(name),
-    };
   }
 }

@@ -15,8 +15,8 @@ import {
 } from "../core/sync-group.js";
 import type { Orders } from "./orders.js";
 import type { GroupChange, SyncGroupStatus } from "./status.js";
-import type { VirtualRouter } from "./vrrp/virtual-router.js";
 import type { Mover } from "./vrrp/host.js";
+import type { VirtualRouter } from "./vrrp/virtual-router.js";
 
 export interface SyncGroupsHost {
   all(): readonly VirtualRouter[];

@@ -126,6 +126,11 @@ export const ANNOUNCE_REPEATS_US: readonly number[] = [20_000, 80_000, 900_000, 
 /** What a leaving Active grants beyond the largest Skew_Time (that of priority 1) to a successor. */
 const HAND_OVER_MARGIN_US = 100_000;
 
+/** Active_Adver_Interval as this router knows it now: as Backup, the one that it learned. */
+export function currentActiveAdverIntervalUs(settings: VrrpSettings, state: VrrpState): number {
+  return state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
+}
+
 /** Skew_Time as this router computes it now. */
 export function currentSkewTimeUs(settings: VrrpSettings, activeAdverIntervalUs: number): number {
   return skewTimeUs(settings.version, settings.priority, activeAdverIntervalUs);

@@ -9,7 +9,7 @@ import {
   currentTransmitIntervalUs,
   INITIAL_BFD_STATE,
 } from "../../core/bfd/machine.js";
-import { describeDuration } from "../vrrp/reasons.js";
+import { describeDuration } from "../duration.js";
 import type { BfdSessionStatus } from "../status.js";
 import type { BfdPeer } from "./peer.js";
 import type { BfdSession } from "./session.js";

@@ -4,11 +4,11 @@
  */
 import type { SyncGroupConfig } from "../../config/index.js";
 import type { Driver, LinkInfo, OwnershipStatus } from "../../driver/driver.js";
-import { EventLog } from "./event-log.js";
-import { Notifier } from "./notifier.js";
 import { unfilteredText } from "../lan/ownership-text.js";
 import type { GroupChange, RouterEvent, RouterHappening, StateChange } from "../status.js";
 import type { VirtualRouter } from "../vrrp/virtual-router.js";
+import { EventLog } from "./event-log.js";
+import { Notifier } from "./notifier.js";
 
 export class Chronicle {
   readonly #driver: Driver;

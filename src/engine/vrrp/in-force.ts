@@ -9,12 +9,12 @@ import { type ChecksumForm, PRIORITY_OWNER } from "../../core/vrrp/advertisement
 import type { VrrpSettings } from "../../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../../core/vrrp/validate.js";
 import type { SessionId, VirtualInterface } from "../../driver/driver.js";
-import { ChecksumForms } from "./checksum-forms.js";
 import type { Orders } from "../orders.js";
-import { leaseTerms } from "./placement.js";
 import type { Followed } from "../tracking/followed.js";
-import type { NetworkView, VirtualRouterHost } from "./host.js";
 import { type BfdBond, VrrpPlan, type VrrpPlanInput } from "../vrrp-plan.js";
+import { ChecksumForms } from "./checksum-forms.js";
+import type { NetworkView, VirtualRouterHost } from "./host.js";
+import { leaseTerms } from "./placement.js";
 
 /** What it follows from. */
 export interface InForceFacts {

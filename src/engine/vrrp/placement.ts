@@ -6,6 +6,7 @@ import type { VirtualRouterConfig } from "../../config/index.js";
 import { virtualMac } from "../../core/vrrp/advertisement.js";
 import type {
   Heartbeat,
+  HeartbeatReport,
   Kernel,
   LeaseTerms,
   LinkInfo,
@@ -13,6 +14,9 @@ import type {
   VirtualInterface,
   VirtualInterfaceRequest,
 } from "../../driver/driver.js";
+
+/** A kernel plan ended. */
+export type PlanReport = Extract<HeartbeatReport, { type: "kernel" }>;
 
 export interface PlacementOwner {
   readonly session: SessionId;
@@ -127,6 +131,23 @@ export class Placement {
       this.drop();
       this.prepare();
     });
+  }
+
+  /**
+   * Steps of a kernel plan failed. One that counts leaves a router that is Active without forwarding, or Backup without
+   * having ceased to: out of the election, and what stands in the kernel is made anew. What counts, in words; null:
+   * nothing does.
+   */
+  failed(failures: PlanReport["failures"], active: boolean): string | null {
+    // What stood on an interface that is gone can't be opened or closed any more, and need not be.
+    if (this.#stopped || !this.#link || !this.#place) return null;
+    // While one process follows another, both do what happens: on a device of theirs the second finds it done.
+    const own = this.#place.ifindex !== this.#link.ifindex;
+    const done = own ? (active ? "EEXIST" : "EADDRNOTAVAIL") : null;
+    const counted = failures.filter(({ errno }) => errno !== done);
+    if (counted.length === 0) return null;
+    this.refuse(!active);
+    return counted.map(({ label, errno }) => `${label}: ${errno}`).join("; ");
   }
 
   /** Prepares nothing any more. */

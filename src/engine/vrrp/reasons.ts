@@ -1,6 +1,7 @@
 /** Sentences for people: why a virtual router changed its state, with the evidence. */
 import type { VrrpEvent, VrrpReason, VrrpSettings, VrrpState } from "../../core/vrrp/machine.js";
 import { currentActiveDownIntervalUs, currentSkewTimeUs } from "../../core/vrrp/machine.js";
+import { describeDuration } from "../duration.js";
 import type { Orders } from "../orders.js";
 
 /** Why the machine may not run. */
@@ -66,6 +67,8 @@ export function faultCauses(of: {
 
 /** What to do about a cause, where the cause itself does not tell. */
 const CAUSE_REMEDY: Readonly<Record<string, (router: { name: string; interface: string }) => string>> = {
+  "interface-missing": (router) =>
+    `\`ip -brief link\` lists what there is: name one of them in the file, or make ${router.interface}`,
   "interface-down": (router) => `\`ip link set ${router.interface} up\``,
   "no-carrier": (router) => `look after the line of ${router.interface}, and what is at its other end`,
   "no-primary-address": (router) =>
@@ -116,16 +119,6 @@ export function waitingFor(ready: boolean, trackers: readonly string[]): string 
   return ready && trackers.length > 0
     ? `waiting for the first result of ${trackers.join(", ")}`
     : "waiting for the kernel";
-}
-
-/** 3.609375 s, 36.1 ms: as precise as a reader can use. */
-export function describeDuration(us: number): string {
-  if (us >= 1_000_000) return `${trim((us / 1_000_000).toFixed(3))} s`;
-  return `${trim((us / 1000).toFixed(us < 10_000 ? 2 : 1))} ms`;
-}
-
-function trim(number: string): string {
-  return number.replace(/\.?0+$/, "");
 }
 
 function peer(active: { readonly address: string; readonly priority: number }): string {

@@ -3,6 +3,7 @@ import type { VirtualRouterConfig } from "../../config/index.js";
 import type { MemberView } from "../../core/sync-group.js";
 import type { ChecksumForm } from "../../core/vrrp/advertisement.js";
 import {
+  currentActiveAdverIntervalUs,
   currentActiveDownIntervalUs,
   currentSkewTimeUs,
   handsOver,
@@ -11,8 +12,6 @@ import {
   type VrrpState,
 } from "../../core/vrrp/machine.js";
 import type { Orders } from "../orders.js";
-import type { PeerRecord } from "./peer-table.js";
-import { describeCauses, type FaultCause } from "./reasons.js";
 import type {
   StateChange,
   VirtualRouterStateName,
@@ -20,6 +19,8 @@ import type {
   VirtualRouterStatus,
 } from "../status.js";
 import type { Followed } from "../tracking/followed.js";
+import type { PeerRecord } from "./peer-table.js";
+import { describeCauses, type FaultCause } from "./reasons.js";
 
 export interface StatusParts {
   readonly config: VirtualRouterConfig;
@@ -45,7 +46,7 @@ export interface StatusParts {
 
 export function virtualRouterStatus(parts: StatusParts): VirtualRouterStatus {
   const { config, settings, state, orders, tracking } = parts;
-  const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
+  const learnedUs = currentActiveAdverIntervalUs(settings, state);
   return {
     name: config.name,
     interface: config.interface,

@@ -11,33 +11,18 @@ import type { MemberView } from "../../core/sync-group.js";
 import type { Advertisement, ChecksumForm } from "../../core/vrrp/advertisement.js";
 import { virtualMac } from "../../core/vrrp/advertisement.js";
 import {
+  currentActiveAdverIntervalUs,
   currentActiveDownIntervalUs,
   type VrrpEvent,
-  type VrrpReason,
   type VrrpState,
   type VrrpStep,
 } from "../../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../../core/vrrp/validate.js";
-import type { HeartbeatReport, SessionId, VirtualInterface } from "../../driver/driver.js";
+import type { SessionId, VirtualInterface } from "../../driver/driver.js";
 import type { TransitionReport } from "../automaton-session.js";
-import { BfdBinding } from "../bfd/binding.js";
-import { InForce } from "./in-force.js";
 import { MachineSession } from "../machine-session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "../orders.js";
-import { PeerTable } from "./peer-table.js";
-import { leaseTerms, Placement, placeRequest } from "./placement.js";
-import {
-  describeCauses,
-  describeChange,
-  type FaultCause,
-  faultCauses,
-  LEFT,
-  lanWorks,
-  waitingFor,
-} from "./reasons.js";
-import { type ChangeReason, Standing } from "./standing.js";
-import { Start } from "./start.js";
-import type { VirtualRouterStateName, VirtualRouterStatus } from "../status.js";
+import type { VirtualRouterStatus } from "../status.js";
 import type { Followed } from "../tracking/followed.js";
 import {
   type FrozenVirtualRouter,
@@ -46,7 +31,14 @@ import {
   type OwnCounter,
   type VirtualRouterHost,
 } from "./host.js";
+import { InForce } from "./in-force.js";
+import type { PeerTable } from "./peer-table.js";
+import { leaseTerms, Placement, type PlanReport, placeRequest } from "./placement.js";
+import { type FaultCause, faultCauses, lanWorks } from "./reasons.js";
+import { Standing } from "./standing.js";
+import { Start } from "./start.js";
 import { memberView, virtualRouterStatus } from "./status.js";
+import { heardActive, Succession } from "./succession.js";
 
 export class VirtualRouter {
   readonly name: string;
@@ -54,8 +46,7 @@ export class VirtualRouter {
   readonly #host: VirtualRouterHost;
   #network: NetworkView = { link: null, primaryAddress: null };
   readonly #placement: Placement;
-  readonly #bfd: BfdBinding;
-  readonly peers: PeerTable;
+  readonly #succession: Succession;
   #controlLost = false;
   #stopping = false;
   readonly #start: Start;
@@ -89,10 +80,6 @@ export class VirtualRouter {
     this.name = config.name;
     this.#orders = orders;
     this.#suspended = suspended;
-    this.#standing = new Standing(
-      () => host.wallClockMs(),
-      (change) => host.stateChanged(config.name, change),
-    );
     this.#config = config;
     this.#host = host;
     this.#machine = new MachineSession(host.heartbeat, {
@@ -111,10 +98,18 @@ export class VirtualRouter {
       network: this.#network,
       mac: this.mac,
       place: this.virtualInterface,
-      bond: this.#bfd.bond,
-      heardActive: this.#heardActive,
+      bond: this.#succession.bond,
+      heardActive: heardActive(this.state),
     }));
     this.#tracking = tracking;
+    this.#standing = new Standing({
+      state: () => this.state,
+      causes: () => this.#causes(),
+      tracking: () => this.#tracking,
+      groupFault: () => this.#orders.groupFault,
+      wallClockMs: () => host.wallClockMs(),
+      changed: (change) => host.stateChanged(config.name, change),
+    });
     this.#start = new Start({
       now: () => host.heartbeat.now(),
       setTimer: (afterUs, run) => host.setTimer(afterUs, run),
@@ -125,25 +120,15 @@ export class VirtualRouter {
       start: (countsFromUs) => this.#startIfAllowed(countsFromUs),
       delayOver: () => this.#evaluate(),
     });
-    this.#bfd = new BfdBinding({
+    this.#succession = new Succession(host, {
       name: config.name,
       session: this.#machine.id,
-      sessions: () => host.bfd(),
-      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
-      now: () => host.heartbeat.now(),
-      notice: (level, code, detail) => host.notice(level, config.name, code, detail),
-      changed: () => {
+      facts: () => ({ config: this.#config, network: this.#network, state: this.state }),
+      settings: () => this.#inForce.settings(),
+      rebound: () => {
         this.#inForce.outdate();
         this.#machine.reload();
       },
-    });
-    this.peers = new PeerTable({
-      heartbeat: host.heartbeat,
-      lanPort: () => (this.#network.link ? host.lanPort(this.#network.link) : null),
-      adopt: (session) => host.adopt(session, this.session),
-      release: (session) => host.release(session),
-      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
-      changed: () => this.#bindBfd(),
     });
     this.#placement = new Placement({
       session: this.#machine.id,
@@ -167,6 +152,11 @@ export class VirtualRouter {
 
   get state(): VrrpState {
     return this.#machine.state;
+  }
+
+  /** The other Backups, where they show themselves. */
+  get peers(): PeerTable {
+    return this.#succession.peers;
   }
 
   get lastChange(): VirtualRouterStatus["lastChange"] {
@@ -209,7 +199,7 @@ export class VirtualRouter {
     this.#placement.prepare();
     this.#evaluate();
     if (this.#inForce.outdated && this.state.name !== "initialize") this.#machine.reload();
-    this.#bindBfd();
+    this.#succession.update();
   }
 
   /** Trackers changed, or others are followed. */
@@ -230,9 +220,7 @@ export class VirtualRouter {
 
   activeDownIntervalMs(): number {
     const settings = this.#inForce.settings();
-    const state = this.state;
-    const learnedUs = state.name === "backup" ? state.activeAdverIntervalUs : settings.intervalUs;
-    return currentActiveDownIntervalUs(settings, learnedUs) / 1000;
+    return currentActiveDownIntervalUs(settings, currentActiveAdverIntervalUs(settings, this.state)) / 1000;
   }
 
   get orders(): Orders {
@@ -359,22 +347,10 @@ export class VirtualRouter {
     if (!this.peers.onTransition(report)) this.#machine.onTransition(report);
   }
 
-  /**
-   * A kernel plan ended. One that failed leaves a router that is Active without forwarding, or Backup without having
-   * ceased to: it resigns, and what stands in the kernel is made anew.
-   */
-  onKernelReport(report: Extract<HeartbeatReport, { type: "kernel" }>): void {
-    if (report.failures.length === 0 || this.#stopping) return;
-    // What stood on an interface that is gone can't be opened or closed any more, and need not be.
-    if (!this.#network.link || !this.virtualInterface) return;
-    // While one process follows another, both do what happens: on a device of theirs the second finds it done.
-    const own = this.virtualInterface.ifindex !== this.#network.link.ifindex;
-    const done = own ? (this.state.name === "active" ? "EEXIST" : "EADDRNOTAVAIL") : null;
-    const failures = report.failures.filter(({ errno }) => errno !== done);
-    if (failures.length === 0) return;
-    const text = failures.map((failure) => `${failure.label}: ${failure.errno}`).join("; ");
-    this.#host.notice("warning", this.name, "kernel-step-failed", text);
-    this.#placement.refuse(this.state.name !== "active");
+  onKernelReport({ failures }: PlanReport): void {
+    const failed = this.#placement.failed(failures, this.state.name === "active");
+    if (failed === null) return;
+    this.#host.notice("warning", this.name, "kernel-step-failed", failed);
     this.#evaluate();
   }
 
@@ -397,7 +373,7 @@ export class VirtualRouter {
     this.#machine.reload();
     if (showed !== this.#inForce.settings().backupAdvertisements && this.state.name === "backup")
       this.#machine.dispatch({ type: "priority" }, this.#host.heartbeat.now());
-    this.#bindBfd();
+    this.#succession.update();
   }
 
   /** Leaves the virtual router; resolves when nothing is forwarded any more. */
@@ -414,8 +390,7 @@ export class VirtualRouter {
       await new Promise<void>((resolve) => this.#handOverWaiters.push(resolve));
     }
     await this.#placement.done();
-    // One in fault left long ago; whoever follows its state is to hear that it is no more.
-    this.#standing.show("initialize", LEFT, "shutdown");
+    this.#standing.tellLeft();
   }
 
   /** Stops waiting for a successor. */
@@ -448,15 +423,13 @@ export class VirtualRouter {
     if (from.peers) this.peers.resume(from.peers);
     this.#suspended = false;
     // The engine may have moved on in the moment in which it was frozen.
-    if (this.state.name !== "initialize")
-      this.#showState("changed while one process followed another", "startup");
+    if (this.state.name !== "initialize") this.#standing.tellExchange();
     this.#evaluate();
-    this.#bindBfd();
+    this.#succession.update();
   }
 
   dispose(): void {
-    this.#bfd.close();
-    this.peers.clear();
+    this.#succession.close();
     this.#machine.dispose();
   }
 
@@ -465,7 +438,7 @@ export class VirtualRouter {
       config: this.#config,
       settings: this.#inForce.settings(),
       state: this.state,
-      shown: this.#externalState(),
+      shown: this.#standing.state,
       causes: this.#causes(),
       orders: this.#orders,
       tracking: this.#tracking,
@@ -476,14 +449,10 @@ export class VirtualRouter {
       lastChange: this.#standing.lastChange,
       counters: this.#machine.counters(),
       rejected: this.#rejected,
-      peers: this.peers.backups(this.#heardActive),
+      peers: this.#succession.backups(),
       backupAdvertisementRcvd: this.peers.received(),
-      bfdTurn: this.#bfd.turn,
+      bfdTurn: this.#succession.turn,
     });
-  }
-
-  get #heardActive(): string | null {
-    return this.state.name === "backup" ? (this.state.active?.address ?? null) : null;
   }
 
   // ---- readiness ----------------------------------------------------------------------------------------
@@ -500,11 +469,6 @@ export class VirtualRouter {
     });
   }
 
-  /** What is wrong, in a sentence, with the trackers' evidence. */
-  #describe(causes: Iterable<FaultCause>): string {
-    return describeCauses(causes, this.#tracking.forbidding, this.#orders.groupFault).join("; ");
-  }
-
   /** Starts or stops the machine as the causes have it. */
   #evaluate(): void {
     if (this.#suspended) return;
@@ -518,10 +482,8 @@ export class VirtualRouter {
     if (this.state.name === "initialize") {
       // Who leaves says so itself, and nothing after that.
       if (this.#stopping) return;
-      const { awaited } = this.#tracking;
-      if (ready && awaited.length === 0) this.#start.soon();
-      else
-        this.#showState(this.#describe(causes) || waitingFor(ready, awaited), [...causes][0] ?? "preparing");
+      if (ready && this.#tracking.awaited.length === 0) this.#start.soon();
+      else this.#standing.tellWaiting(ready);
     } else if (!ready) {
       // Where the LAN itself works, whoever follows shall be heard before this router ceases to forward.
       const handOver = lanWorks(causes) && this.virtualInterface !== null;
@@ -543,21 +505,14 @@ export class VirtualRouter {
     this.#evaluate();
   }
 
-  // ---- what others see ----------------------------------------------------------------------------------
-
-  #externalState(): VirtualRouterStateName {
-    if (this.state.name !== "initialize") return this.state.name;
-    return this.#causes().size > 0 ? "fault" : "initialize";
-  }
-
   /** The machine made a step: tell it, and wake whoever waits for the end of a hand-over. */
   #stepped(before: VrrpState, made: VrrpStep, event: VrrpEvent, controlLost: boolean): void {
     if (controlLost) this.#controlLost = true;
     if (made.reason !== null) {
-      this.#tellChange(before, made.reason, event);
-      this.#bfd.tookOver(made.reason, before);
+      this.#standing.tellStep(made.reason, this.#inForce.settings(), before, event, this.#order);
+      this.#succession.tookOver(made.reason, before);
     }
-    this.#bindBfd();
+    this.#succession.update();
     if (made.state !== before) {
       const { reason, state: after } = made;
       this.#host.moved(this, { before, after, reason, atUs: this.#steppedAtUs });
@@ -568,36 +523,5 @@ export class VirtualRouter {
     for (const wake of waiters) wake();
     // The cause may have gone while the engine was ahead of us and the shutdown had to wait.
     if (made.reason === "shutdown" && !this.#stopping && this.#causes().size === 0) this.#evaluate();
-  }
-
-  /** Sessions follow the state: a Backup's to its Active, an Active's for its Backups. */
-  #bindBfd(): void {
-    const { bfd: config, interface: name, advertisementIntervalUs } = this.#config;
-    const runs = this.state.name !== "initialize";
-    this.peers.keep(config?.backupAdvertisements && runs ? advertisementIntervalUs : null);
-    const local = this.#network.link ? this.primaryAddress : null;
-    this.#bfd.update({ config, interface: name, local, state: this.state, rank: this.#rank() });
-  }
-
-  /** Whose turn it is when BFD says that the Active failed: 1 is the first; null while that is not known. */
-  #rank(): number | null {
-    const { bfd } = this.#config;
-    if (!bfd?.backupAdvertisements) return bfd?.rank ?? null;
-    const { priority, primaryAddress: address } = this.#inForce.settings();
-    return this.peers.rank({ priority, address }, this.#heardActive);
-  }
-
-  #tellChange(before: VrrpState, reason: VrrpReason, event: VrrpEvent): void {
-    const causes = this.#causes();
-    const [cause] = this.#controlLost ? (["control-lost"] as const) : causes;
-    if (reason === "shutdown" && cause) {
-      this.#showState(this.#describe(this.#controlLost ? ["control-lost"] : causes), cause);
-    } else {
-      this.#showState(describeChange(reason, this.#inForce.settings(), before, event, this.#order), reason);
-    }
-  }
-
-  #showState(detail: string, reason: ChangeReason): void {
-    this.#standing.show(this.#externalState(), detail, reason);
   }
 }

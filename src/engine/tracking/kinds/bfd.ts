@@ -2,7 +2,7 @@
 import type { BfdState, BfdStep } from "../../../core/bfd/machine.js";
 import type { TrackResult } from "../../../core/tracking/verdict.js";
 import type { BfdWatch } from "../../bfd/sessions.js";
-import { describeDuration } from "../../vrrp/reasons.js";
+import { describeDuration } from "../../duration.js";
 import type { RunningWatch, SpecOf, TrackerKind, Watch } from "../kind.js";
 
 /** How long a neighbour has to answer at the start: a session comes up at one packet a second. */
