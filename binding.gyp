@@ -6,6 +6,7 @@
         ["OS=='linux'", {
           "sources": [
             "native/addon.cc",
+            "native/alarm_addon.cc",
             "native/heartbeat_addon.cc",
             "native/digest.cc",
             "native/heartbeat.cc",

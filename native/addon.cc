@@ -2,6 +2,7 @@
 // state belongs to the environment, so that the addon works in worker threads and in several at once.
 #include <napi.h>
 
+#include "alarm_addon.h"
 #include "heartbeat_addon.h"
 #include "local_datagram_addon.h"
 #include "netlink_addon.h"
@@ -13,6 +14,7 @@
 #include "traffic_addon.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  firsthop::registerAlarms(env, exports);
   firsthop::registerHeartbeat(env, exports);
   firsthop::registerLocalDatagrams(env, exports);
   firsthop::netlink::registerEncoders(env, exports);

@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FirsthopError } from "./errors.js";
+import type { NativeAlarmApi } from "./native/alarm.js";
 import type { NativeHeartbeatApi } from "./native/heartbeat.js";
 import type { NativeLocalDatagramApi } from "./native/local-datagram.js";
 import type { NativeNetlinkApi } from "./native/netlink.js";
@@ -22,7 +23,8 @@ import type { NativeTrafficApi } from "./native/traffic.js";
 
 /** Everything that the addon exports. */
 export interface NativeAddon
-  extends NativeHeartbeatApi,
+  extends NativeAlarmApi,
+    NativeHeartbeatApi,
     NativeLocalDatagramApi,
     NativeNetlinkApi,
     NativeOwnershipApi,

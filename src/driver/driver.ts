@@ -12,7 +12,7 @@ import type { CommandRequest, CommandRun } from "./command.js";
 import type { Probes } from "./probes.js";
 
 export type { CommandRequest, CommandResult, CommandRun } from "./command.js";
-export type { ProbePath, ProbeRequest, ProbeRun, Probes } from "./probes.js";
+export type { ProbePath, ProbeRequest, ProbeRun, Probes, ProbeTime } from "./probes.js";
 
 /** A virtual router (later: a BFD session, a gateway member) as the heartbeat engine sees it. */
 export type SessionId = number;
@@ -315,6 +315,11 @@ export interface Driver {
   wallClockMs(): number;
   /** A timer on the JavaScript loop, for what needs no precision. Returns how to cancel it. */
   setTimer(afterUs: number, run: () => void): () => void;
+  /**
+   * A punctual one, for a moment of the heartbeat's clock: it goes off within a turn of the JavaScript loop, after what
+   * came in before that moment; where the moment is over, as soon as the loop turns. Returns how to cancel it.
+   */
+  setAlarm(atUs: number, run: () => void): () => void;
   /** Ends the engine thread and closes every descriptor. What the kernel holds is not undone (see release). */
   close(): Promise<void>;
 }

@@ -50,7 +50,14 @@ export interface ProbeRun {
   cancel(): void;
 }
 
+/** How long a probe may take. */
+export interface ProbeTime {
+  /** As it is configured. */
+  readonly timeoutUs: number;
+  /** When that is over, on the heartbeat's clock: it counts from when the probe was due. */
+  readonly deadlineUs: number;
+}
+
 export interface Probes {
-  /** Starts a probe that takes at most `timeoutUs`. */
-  start(request: ProbeRequest, timeoutUs: number): ProbeRun;
+  start(request: ProbeRequest, time: ProbeTime): ProbeRun;
 }

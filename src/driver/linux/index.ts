@@ -1,6 +1,7 @@
 /** This machine: the native heartbeat engine and the Linux kernel behind the driver seam. */
 import { loadNative } from "../../native.js";
 import type { Driver } from "../driver.js";
+import { openLinuxAlarms } from "./alarms.js";
 import { runCommand } from "./command.js";
 import { type LinuxHeartbeat, openLinuxHeartbeat } from "./heartbeat.js";
 import { openLinuxKernel } from "./kernel.js";
@@ -15,7 +16,8 @@ export interface LinuxDriverOptions {
 
 /** @throws FirsthopError NATIVE_UNAVAILABLE */
 export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver {
-  const closers: (() => Promise<void> | void)[] = [];
+  const alarms = openLinuxAlarms(loadNative);
+  const closers: (() => Promise<void> | void)[] = [() => alarms.close()];
   let engine: LinuxHeartbeat | null = null;
   return {
     openHeartbeat(heartbeatOptions) {
@@ -31,7 +33,9 @@ export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver 
     },
     runCommand,
     openProbes() {
-      const probes = openLinuxProbes();
+      // What probes need is there from the start, also when this machine has run out of it later.
+      alarms.open();
+      const probes = openLinuxProbes(alarms);
       closers.push(() => probes.close());
       return probes;
     },
@@ -46,6 +50,7 @@ export function openLinuxDriver({ stateDirectory }: LinuxDriverOptions): Driver 
       const timer = setTimeout(run, Math.ceil(afterUs / 1000));
       return () => clearTimeout(timer);
     },
+    setAlarm: (atUs, run) => alarms.set(atUs, run),
     async close() {
       for (const close of closers.splice(0)) await close();
     },

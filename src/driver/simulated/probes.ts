@@ -1,6 +1,6 @@
 /** Probes and routes of a simulated machine: what a script of the test says they are. */
 import type { TrackResult, Untried } from "../../core/tracking/verdict.js";
-import type { ProbeRequest, ProbeRun, Probes, RouteInfo } from "../driver.js";
+import type { ProbeRequest, ProbeRun, Probes, ProbeTime, RouteInfo } from "../driver.js";
 import type { Context } from "./context.js";
 
 /** What a probe that begins now will find, and after how long. Null: nothing answers. */
@@ -10,22 +10,25 @@ export type ProbeScript = (
 
 export class SimulatedProbes implements Probes {
   readonly #javaScript: Context;
+  readonly #now: () => number;
   readonly #script: () => ProbeScript;
 
-  constructor(javaScript: Context, script: () => ProbeScript) {
+  constructor(javaScript: Context, now: () => number, script: () => ProbeScript) {
     this.#javaScript = javaScript;
+    this.#now = now;
     this.#script = script;
   }
 
-  start(request: ProbeRequest, timeoutUs: number): ProbeRun {
+  start(request: ProbeRequest, { deadlineUs }: ProbeTime): ProbeRun {
     const answer = this.#script()(request);
     const afterUs = answer?.afterUs ?? 0;
-    const inTime = answer !== null && afterUs <= timeoutUs;
+    const leftUs = Math.max(0, deadlineUs - this.#now());
+    const inTime = answer !== null && afterUs <= leftUs;
     const result = inTime ? answer.result : { up: false, evidence: "no answer in time" };
     let cancel = (): void => {};
     return {
       result: new Promise((resolve) => {
-        cancel = this.#javaScript.post(inTime ? afterUs : timeoutUs, () => resolve(result));
+        cancel = this.#javaScript.post(inTime ? afterUs : leftUs, () => resolve(result));
       }),
       cancel: () => cancel(),
     };

@@ -126,7 +126,12 @@ export class SimulatedProcess implements Driver {
   }
 
   openProbes(): Probes {
-    return new SimulatedProbes(this.javaScript, () => this.#host.probeScript());
+    const host = this.#host;
+    return new SimulatedProbes(
+      this.javaScript,
+      () => host.now(),
+      () => host.probeScript(),
+    );
   }
 
   openProber(): Prober {
@@ -163,6 +168,10 @@ export class SimulatedProcess implements Driver {
   setTimer(afterUs: number, run: () => void): () => void {
     // Timers of JavaScript count milliseconds.
     return this.javaScript.post(Math.ceil(afterUs / 1000) * 1000, run);
+  }
+
+  setAlarm(atUs: number, run: () => void): () => void {
+    return this.javaScript.post(Math.max(0, atUs - this.#host.now()), run);
   }
 
   async close(): Promise<void> {

@@ -223,7 +223,7 @@ export class Tracker {
 
   #wakeAt(atUs: number): void {
     const { driver, heartbeat } = this.#host;
-    this.#cancelWake = driver.setTimer(Math.max(0, atUs - heartbeat.now()), () => {
+    this.#cancelWake = driver.setAlarm(atUs, () => {
       this.#cancelWake = null;
       if (!this.#ended) this.#take(elapse(this.config, this.#state, heartbeat.now()));
     });

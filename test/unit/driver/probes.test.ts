@@ -4,27 +4,37 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { TrackResult } from "../../../src/core/tracking/verdict.js";
-import type { ProbeRequest } from "../../../src/driver/driver.js";
+import type { ProbeRequest, ProbeTime } from "../../../src/driver/driver.js";
+import { openLinuxAlarms } from "../../../src/driver/linux/alarms.js";
 import { openLinuxProbes } from "../../../src/driver/linux/probes/index.js";
+import { median } from "../../../src/lab/statistics.js";
 import { eventually } from "../../../src/lab/wait.js";
+import { loadNative } from "../../../src/native.js";
 
 const directory = mkdtempSync(join(tmpdir(), `firsthop-probes-${process.pid}-`));
-const probes = openLinuxProbes();
+const alarms = openLinuxAlarms(loadNative);
+const probes = openLinuxProbes(alarms);
 const anywhere = { interface: null, source: null };
 const loopback = { interface: "lo", source: "127.0.0.1" };
 
 afterAll(async () => {
   await probes.close();
+  alarms.close();
   rmSync(directory, { recursive: true });
 });
 
+/** From now on. */
+function within(timeoutMs: number): ProbeTime {
+  return { timeoutUs: timeoutMs * 1000, deadlineUs: alarms.now() + timeoutMs * 1000 };
+}
+
 async function probe(request: ProbeRequest, timeoutMs = 2000): Promise<TrackResult> {
-  const result = await probes.start(request, timeoutMs * 1000).result;
+  const result = await probes.start(request, within(timeoutMs)).result;
   if ("untried" in result) throw new Error(result.untried);
   return result;
 }
@@ -86,10 +96,54 @@ describe("tcp", () => {
       await probe({ probe: "tcp", address: "127.0.0.1", port, ...anywhere });
     // Nobody answers there: the end of the attempt is its cancelling.
     for (let round = 0; round < 20; round++) {
-      const run = probes.start({ probe: "tcp", address: "127.0.0.1", port, ...anywhere }, 1_000_000);
+      const run = probes.start({ probe: "tcp", address: "127.0.0.1", port, ...anywhere }, within(1000));
       run.cancel();
     }
     await eventually("descriptors are closed", 2000, () => openDescriptors() <= before);
+  });
+});
+
+describe("a time-out", () => {
+  const open = async (accept: boolean): Promise<{ server: Server; request: ProbeRequest }> => {
+    const server = createServer((socket) => accept && socket.end("HTTP/1.1 204 No Content\r\n\r\n"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const more = {
+      secure: false,
+      path: "/",
+      host: null,
+      method: "GET",
+      status: [[200, 399]],
+      verify: true,
+    } as const;
+    return { server, request: { probe: "http", address: "127.0.0.1", port, ...more, ...anywhere } };
+  };
+
+  it("ends at its moment, between two milliseconds or not", async () => {
+    const { server, request } = await open(false);
+    const lateUs: number[] = [];
+    for (let run = 0; run < 40; run++) {
+      const time = { timeoutUs: 5_000, deadlineUs: alarms.now() + 5_000 + 25 * run };
+      expect(await probes.start(request, time).result).toEqual({
+        up: false,
+        evidence: "no answer within 5 ms",
+      });
+      lateUs.push(alarms.now() - time.deadlineUs);
+    }
+    expect(Math.min(...lateUs)).toBeGreaterThanOrEqual(0);
+    expect(median(lateUs)).toBeLessThan(1000);
+    server.close();
+  });
+
+  it("is not judged by who was away himself", async () => {
+    const { server, request } = await open(true);
+    const untilUs = alarms.now() + 60_000;
+    const run = probes.start(request, within(20));
+    await new Promise((resolve) => setImmediate(resolve));
+    while (alarms.now() < untilUs);
+    expect(await run.result).toMatchObject({ up: true });
+    server.close();
   });
 });
 
@@ -297,7 +351,7 @@ describe("script", () => {
 
   it("runs once at a time, and who asks meanwhile has the whole time from its turn on", async () => {
     const request = alone("slow", 0.3);
-    const first = probes.start(request, 2_000_000);
+    const first = probes.start(request, within(2000));
     const others = [probe(request, 500), probe(request, 500)];
     expect(await first.result).toMatchObject({ up: true });
     expect(await Promise.all(others)).toMatchObject([{ up: true }, { up: true }]);
@@ -306,9 +360,9 @@ describe("script", () => {
 
   it("begun after one that was given up is no failure of it", async () => {
     const endless = script("given-up", "trap '' TERM; sleep 62");
-    probes.start(endless, 60_000_000).cancel();
+    probes.start(endless, within(60_000)).cancel();
     expect(await probe(endless, 200)).toMatchObject({ evidence: "given-up: no end within 200 ms, killed" });
-    const waiting = [probes.start(endless, 60_000_000), probes.start(endless, 60_000_000)];
+    const waiting = [probes.start(endless, within(60_000)), probes.start(endless, within(60_000))];
     for (const run of [...waiting].reverse()) run.cancel();
     await Promise.all(waiting.map((run) => run.result));
     expect(await probe(script("given-up", "exit 0"))).toMatchObject({ up: true });

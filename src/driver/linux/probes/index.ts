@@ -1,6 +1,7 @@
 /** What trackers try on this machine. Everything that is under way is known here, and ended by `close`. */
 import type { TrackResult, Untried } from "../../../core/tracking/verdict.js";
-import type { ProbeRequest, ProbeRun, Probes } from "../../driver.js";
+import type { ProbeRequest, ProbeRun, Probes, ProbeTime } from "../../driver.js";
+import type { Alarms } from "../alarms.js";
 import { isShortage } from "../refusal.js";
 import { readNumberFile } from "./file.js";
 import { probeHttp } from "./http.js";
@@ -9,19 +10,21 @@ import { Scripts } from "./script.js";
 import { probeTcp } from "./tcp.js";
 import { probeUdp } from "./udp.js";
 
-const LOOK_UP_MS = 10_000;
+const LOOK_UP_US = 10_000_000;
+/** A time-out that is noticed later than this finds a JavaScript that was away. */
+const AWAY_US = 1_000;
 
 export interface LinuxProbes extends Probes {
   /** Ends all probes; resolves when no process of them is left. */
   close(): Promise<void>;
 }
 
-export function openLinuxProbes(): LinuxProbes {
+export function openLinuxProbes(alarms: Alarms): LinuxProbes {
   const scripts = new Scripts();
   const running = new Set<ProbeRun>();
   return {
-    start(request, timeoutUs) {
-      const run = begin(request, timeoutUs / 1000, scripts);
+    start(request, time) {
+      const run = begin(request, time, { alarms, scripts });
       running.add(run);
       void run.result.then(() => running.delete(run));
       return run;
@@ -34,22 +37,27 @@ export function openLinuxProbes(): LinuxProbes {
   };
 }
 
-function begin(request: ProbeRequest, timeoutMs: number, scripts: Scripts): ProbeRun {
+interface Means {
+  readonly alarms: Alarms;
+  readonly scripts: Scripts;
+}
+
+function begin(request: ProbeRequest, time: ProbeTime, { alarms, scripts }: Means): ProbeRun {
   switch (request.probe) {
     case "tcp":
-      return limited(timeoutMs, (signal) => probeTcp(request, signal));
+      return limited(alarms, time, (signal) => probeTcp(request, signal));
     case "udp":
-      return limited(timeoutMs, (signal) => probeUdp(request, signal));
+      return limited(alarms, time, (signal) => probeUdp(request, signal));
     case "http":
-      return limited(timeoutMs, (signal) => probeHttp(request, signal));
+      return limited(alarms, time, (signal) => probeHttp(request, signal));
     case "script":
-      return scripts.run(request, timeoutMs);
+      return scripts.run(request, time.timeoutUs / 1000);
     case "process":
-      return lookedUp(() => countProcesses(request.name, request.minimum));
+      return lookedUp(alarms, () => countProcesses(request.name, request.minimum));
     case "pidFile":
-      return lookedUp(() => processOfPidFile(request.path));
+      return lookedUp(alarms, () => processOfPidFile(request.path));
     case "file":
-      return lookedUp(() => readNumberFile(request.path));
+      return lookedUp(alarms, () => readNumberFile(request.path));
   }
 }
 
@@ -57,24 +65,36 @@ function begin(request: ProbeRequest, timeoutMs: number, scripts: Scripts): Prob
  * What this machine looks up by itself. That it is slow to do so, as one is whose processors are busy, says nothing
  * about what is looked for; a file system that hangs is told of, and what was known stays.
  */
-function lookedUp(look: () => Promise<TrackResult>): ProbeRun {
-  return limited(LOOK_UP_MS, look, { untried: `took longer than ${LOOK_UP_MS / 1000} s to look up` });
+function lookedUp(alarms: Alarms, look: () => Promise<TrackResult>): ProbeRun {
+  const time = { timeoutUs: LOOK_UP_US, deadlineUs: alarms.now() + LOOK_UP_US };
+  return limited(alarms, time, look, { untried: `took longer than ${LOOK_UP_US / 1e6} s to look up` });
 }
 
 /** A probe that an aborted signal ends. What it throws is a failure like any other. */
 function limited(
-  timeoutMs: number,
+  alarms: Alarms,
+  { timeoutUs, deadlineUs }: ProbeTime,
   probe: (signal: AbortSignal) => Promise<TrackResult>,
-  tooLate: TrackResult | Untried = { up: false, evidence: `no answer within ${timeoutMs} ms` },
+  tooLate: TrackResult | Untried = { up: false, evidence: `no answer within ${timeoutUs / 1000} ms` },
 ): ProbeRun {
   const abort = new AbortController();
   const late = new Promise<TrackResult | Untried>((resolve) => {
-    const timer = setTimeout(() => {
+    let spared = false;
+    const judge = (): void => {
+      const nowUs = alarms.now();
+      const lateUs = nowUs - deadlineUs;
+      // Who was away can't judge how long others were silent: it listens for as long again.
+      if (lateUs > AWAY_US && !spared) {
+        spared = true;
+        cancel = alarms.set(nowUs + Math.min(lateUs, timeoutUs), judge);
+        return;
+      }
       resolve(tooLate);
       abort.abort();
-    }, timeoutMs);
+    };
+    let cancel = alarms.set(deadlineUs, judge);
     abort.signal.addEventListener("abort", () => {
-      clearTimeout(timer);
+      cancel();
       resolve({ up: false, evidence: "not finished" });
     });
   });

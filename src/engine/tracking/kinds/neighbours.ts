@@ -195,7 +195,8 @@ class NeighbourhoodWatch implements RunningWatch {
 
   /** Once for all that is new in one turn of the event loop. */
   #tellSoon(): void {
-    this.#cancelTelling ??= this.#watch.driver.setTimer(0, () => this.#tell());
+    const { driver, heartbeat } = this.#watch;
+    this.#cancelTelling ??= driver.setAlarm(heartbeat.now(), () => this.#tell());
   }
 
   #tell(): void {

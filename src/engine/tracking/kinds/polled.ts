@@ -1,5 +1,6 @@
 /** Kinds that try something at each interval. One try at a time, on a fixed grid. */
 import type { TrackerSpec } from "../../../config/index.js";
+import { checkDeadlineUs, nextCheckUs } from "../../../core/tracking/index.js";
 import type { ProbePath, ProbeRequest, ProbeRun } from "../../../driver/driver.js";
 import type { TrackerKind, Watch } from "../kind.js";
 
@@ -9,7 +10,7 @@ export function polled<Spec extends TrackerSpec>(
 ): TrackerKind<Spec> {
   return {
     begin(watch) {
-      const { heartbeat, driver, intervalUs } = watch;
+      const { heartbeat, driver, intervalUs, timeoutUs } = watch;
       let dueUs = heartbeat.now();
       let run: ProbeRun | null = null;
       let cancel: (() => void) | null = null;
@@ -17,10 +18,8 @@ export function polled<Spec extends TrackerSpec>(
 
       const next = (): void => {
         if (ended) return;
-        const nowUs = heartbeat.now();
-        // What took longer than the interval makes up for nothing.
-        dueUs = Math.max(dueUs + intervalUs, nowUs);
-        cancel = driver.setTimer(dueUs - nowUs, attempt);
+        dueUs = nextCheckUs(dueUs, intervalUs, heartbeat.now());
+        cancel = driver.setAlarm(dueUs, attempt);
       };
       const attempt = (): void => {
         cancel = null;
@@ -30,7 +29,8 @@ export function polled<Spec extends TrackerSpec>(
           next();
           return;
         }
-        run = watch.probes.start(what, watch.timeoutUs);
+        const deadlineUs = checkDeadlineUs(dueUs, timeoutUs, heartbeat.now());
+        run = watch.probes.start(what, { timeoutUs, deadlineUs });
         void run.result.then((result) => {
           run = null;
           if (ended) return;
