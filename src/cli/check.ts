@@ -18,21 +18,23 @@ export function checkCommand(): Command {
     )
     .addOption(configOption())
     .option("--failures", "tell which kinds of failure it survives, how fast, and what would close each hole")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .addHelpText(
       "after",
       "\nExit: 0 the file can be used, 1 it cannot.\n\nExamples:\n  firsthop check -c firsthop.yaml\n" +
         "  firsthop check -c firsthop.yaml --failures\n",
     )
     .action((options: CheckOptions) => {
-      const { file, config, problems } = checkConfigFile(options.config);
+      const { file, text, config, problems } = checkConfigFile(options.config);
       process.exitCode = config === null ? EXIT.no : EXIT.ok;
       if (options.json) {
         const failures = options.failures && config ? { failures: coverageJson(config) } : {};
         printJson({ file, valid: config !== null, problems, ...failures });
         return;
       }
-      if (problems.length > 0) print(formatProblems(file, problems));
+      // A person sees the line that each is about; a program gets one line a problem.
+      const excerpts = process.stdout.isTTY ? { text, color: color.isColorSupported } : {};
+      if (problems.length > 0) print(formatProblems(file, problems, excerpts));
       if (config === null) {
         print(color.red(`${file} cannot be used: ${count(problems.length, "problem")}`));
       } else {

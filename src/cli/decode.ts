@@ -40,7 +40,7 @@ export function decodeCommand(): Command {
         "about the receiver is taken from the frame, as if it were configured like the sender.",
     )
     .argument("[hex...]", "frames in hex, with or without spaces or colons; - reads them from standard input")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .option("--pcap <file>", "read a capture file, pcap or pcapng; - for standard input")
     .addOption(
       new Option("--layer <layer>", "what the hex begins with")

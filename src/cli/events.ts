@@ -18,7 +18,7 @@ export function eventsCommand(): Command {
     .description(
       "Follows what happens in the running daemon: changes of state with their reasons, and warnings.",
     )
-    .option("--json", "one JSON document a line")
+    .option("-j, --json", "one JSON document a line")
     .option("--history", "begin with what the daemon remembers")
     .option("--since <number>", "go on after the event of this sequence number, as --json has it")
     .option("--no-follow", "print what the daemon remembers and end")

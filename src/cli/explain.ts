@@ -1,6 +1,7 @@
 /** `firsthop explain NAME`: why a virtual router is what it is, and what would change it. */
 import { Command } from "commander";
-import type { Explanation } from "../engine/status.js";
+import { explainVirtualRouter } from "../engine/explain.js";
+import type { Explanation, RouterStatus } from "../engine/status.js";
 import { socketOption, withDaemon } from "./daemon.js";
 import { color, print, printJson } from "./output.js";
 
@@ -12,16 +13,18 @@ interface ExplainOptions {
 export function explainCommand(): Command {
   return new Command("explain")
     .description("Tells why a virtual router is Active, Backup or in fault, and what would change that.")
-    .argument("<name>", "IFNAME/VRID, with /ipv6 where both families use it")
-    .option("--json", "print JSON")
+    .argument("[name]", "IFNAME/VRID, with /ipv6 where both families use it; default: all")
+    .option("-j, --json", "print JSON")
     .addOption(socketOption())
     .addHelpText("after", "\nExample:\n  firsthop explain eth0/10\n")
-    .action(async (name: string, options: ExplainOptions) => {
-      const explanation = (await withDaemon(options.socket, (client) =>
-        client.request("explain", { name }),
-      )) as Explanation;
-      if (options.json) printJson(explanation);
-      else print(renderExplanation(explanation));
+    .action(async (name: string | undefined, options: ExplainOptions) => {
+      const found = await withDaemon(options.socket, async (client) =>
+        name === undefined
+          ? ((await client.request("status")) as RouterStatus).virtualRouters.map(explainVirtualRouter)
+          : ((await client.request("explain", { name })) as Explanation),
+      );
+      if (options.json) printJson(found);
+      else print([found].flat().map(renderExplanation).join("\n\n"));
     });
 }
 

@@ -45,7 +45,7 @@ export function labCommand(): Command {
     )
     .argument("[scenario]", `one of those that --list names, or ${TOUR} for all of them`, TOUR)
     .option("--list", "list the scenarios")
-    .option("--json", "print one JSON document at the end")
+    .option("-j, --json", "print one JSON document at the end")
     .option("--interval <duration>", "advertisement interval, 10ms to 40.95s (default: 100ms)", intervalMs)
     .option("--rate <packets>", "packets a second that the host sends", rate, 1000)
     .addOption(new Option("--family <family>", "address family").choices(["ipv4", "ipv6"]).default("ipv4"))

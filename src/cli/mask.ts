@@ -22,7 +22,7 @@ export function maskCommand(): Command {
   command
     .command("list")
     .description("Lists the entries, and where each of them comes from.")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .addOption(socketOption())
     .addHelpText("after", "\nExample:\n  firsthop mask list --json\n")
     .action(async (options: MaskOptions) => {
@@ -47,7 +47,7 @@ function change(action: "add" | "del", description: string, done: string): Comma
   return new Command(action)
     .description(description)
     .argument("<entry>", "an IP prefix (192.0.2.128/25), an address or a MAC address (02:00:00:00:00:17)")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .addOption(socketOption())
     .addHelpText("after", `\nExample:\n  firsthop mask ${action} 192.0.2.128/25\n`)
     .action(async (entry: string, options: MaskOptions) => {

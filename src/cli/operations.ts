@@ -52,7 +52,7 @@ export function priorityCommand(): Command {
     )
     .argument("<name>", NAME)
     .argument("<priority>", "1 to 254, or reset")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .addOption(socketOption())
     .addHelpText("after", "\nExamples:\n  firsthop priority eth0/10 50\n  firsthop priority eth0/10 reset\n")
     .action(async (name: string, wanted: string, options: Common) => {
@@ -74,7 +74,7 @@ export function switchoverCommand(): Command {
     .argument("<name>", NAME)
     .option("--test", "move back after a while")
     .option("--for <duration>", "how long the test lasts", "30s")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .addOption(socketOption())
     .addHelpText(
       "after",
@@ -98,7 +98,7 @@ function named(command: Command): Command {
   return command
     .argument("[names...]", NAME)
     .option("--all", "every virtual router of the daemon")
-    .option("--json", "print JSON")
+    .option("-j, --json", "print JSON")
     .addOption(socketOption());
 }
 

@@ -33,19 +33,40 @@ interface ShowOptions {
 
 const REFRESH_MS = 1000;
 
+const VIEWS = ["virtual-routers", "sync-groups", "tracks", "bfd", "interfaces"] as const;
+type View = (typeof VIEWS)[number];
+
+/** What views are called elsewhere: in the configuration file, by other programs. */
+const ALSO: Readonly<Record<string, View>> = {
+  trackers: "tracks",
+  mask: "tracks",
+  vrrp: "virtual-routers",
+  groups: "sync-groups",
+  links: "interfaces",
+};
+
+/** The view that a word means, in full or by its first letters; null: none, or more than one. */
+function viewOf(word: string): View | null {
+  const names = [...VIEWS, ...Object.keys(ALSO)].filter((name) => word !== "" && name.startsWith(word));
+  const views = new Set((names.includes(word) ? [word] : names).map((name) => ALSO[name] ?? (name as View)));
+  const [view = null] = views;
+  return views.size === 1 ? view : null;
+}
+
 export function showCommand(): Command {
   return new Command("show")
     .description("Shows the state of the running daemon: all virtual routers, or one of them in detail.")
     .argument(
       "[what]",
-      "virtual-routers, sync-groups, tracks, bfd, interfaces, or the NAME of a virtual router (eth0/10, eth0/10/ipv6)",
+      `${VIEWS.join(", ")} (the first letters will do), an interface (eth0), or the NAME of a virtual router ` +
+        "(eth0/10, eth0/10/ipv6)",
     )
-    .option("--json", "print JSON; with --watch one document a line")
-    .option("--watch", "stay and print again whenever something changes")
+    .option("-j, --json", "print JSON; with --watch one document a line")
+    .option("-w, --watch", "stay and print again whenever something changes")
     .addOption(socketOption())
     .addHelpText(
       "after",
-      "\nExamples:\n  firsthop show\n  firsthop show eth0/10\n  firsthop show interfaces --json\n",
+      "\nExamples:\n  firsthop show\n  firsthop show eth0/10\n  firsthop show -w\n  firsthop show interfaces --json\n",
     )
     .action(async (what: string | undefined, options: ShowOptions) => {
       await withDaemon(options.socket, (client) =>
@@ -105,18 +126,20 @@ async function watch(client: ControlClient, what: string | undefined, options: S
   }
 }
 
-function find(status: RouterStatus, name: string): VirtualRouterStatus {
+/** The virtual router of a name, or all on an interface. @throws FirsthopError NOT_FOUND */
+function find(status: RouterStatus, name: string): VirtualRouterStatus | readonly VirtualRouterStatus[] {
   const found = status.virtualRouters.find((router) => router.name === name);
   if (found) return found;
+  const there = status.virtualRouters.filter((router) => router.interface === name);
+  if (there.length > 0) return there;
   const names = listed(status.virtualRouters.map((router) => router.name)) || "none";
   throw new FirsthopError("NOT_FOUND", `no virtual router ${name}; there is ${names}`);
 }
 
 /** What `--json` prints. */
 export function selection(status: RouterStatus, what: string | undefined): unknown {
-  switch (what) {
-    case undefined:
-      return status;
+  if (what === undefined) return status;
+  switch (viewOf(what)) {
     case "virtual-routers":
       return { virtualRouters: status.virtualRouters };
     case "sync-groups":
@@ -127,15 +150,16 @@ export function selection(status: RouterStatus, what: string | undefined): unkno
       return { bfdSessions: status.bfdSessions, bfdRejected: status.bfdRejected };
     case "interfaces":
       return { interfaces: status.interfaces };
-    default:
-      return find(status, what);
+    case null: {
+      const found = find(status, what);
+      return "name" in found ? found : { virtualRouters: found };
+    }
   }
 }
 
 /** What people read. */
 export function render(status: RouterStatus, what: string | undefined, nowMs: number): string {
-  switch (what) {
-    case undefined:
+  switch (what === undefined ? "virtual-routers" : viewOf(what)) {
     case "virtual-routers":
       return virtualRoutersTable(status.virtualRouters, nowMs);
     case "sync-groups":
@@ -146,8 +170,10 @@ export function render(status: RouterStatus, what: string | undefined, nowMs: nu
       return [bfdTable(status.bfdSessions), ...rejectedText(status)].join("\n");
     case "interfaces":
       return interfacesTable(status.interfaces);
-    default:
-      return virtualRouterDetails(find(status, what), nowMs);
+    case null: {
+      const found = find(status, what as string);
+      return "name" in found ? virtualRouterDetails(found, nowMs) : virtualRoutersTable(found, nowMs);
+    }
   }
 }
 

@@ -69,6 +69,7 @@ describe.runIf(IS_ROOT)(`of a running daemon${WHY}`, () => {
       because: expect.any(Array),
       next: expect.any(Array),
     });
+    expect((await ask("explain")).stdout).toBe(text.stdout);
     for (const command of ["explain", "show"]) {
       const unknown = await ask(command, "lan0/99");
       expect(unknown.code).toBe(1);

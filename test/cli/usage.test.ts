@@ -67,7 +67,7 @@ describe("wrong usage exits with 2 and one line", () => {
     [["help", "foo"], /unknown command 'foo'/],
     [["show", "--jsno"], /unknown option '--jsno'.*see `firsthop show --help`/],
     [["show", "a", "b"], /too many arguments/],
-    [["explain"], /missing required argument 'name'/],
+    [["priority"], /missing required argument 'name'/],
     [["completion", "tcsh"], /bash, zsh, fish/],
     [["decode"], /nothing to decode/],
     [["decode", "xyz"], /not hex/],
@@ -194,6 +194,16 @@ describe("check", () => {
     const json = await firsthop(["check", "--json", "-c", path]);
     expect(json.code).toBe(1);
     expect(JSON.parse(json.stdout).problems.length).toBe(places.length);
+  });
+
+  it("shows a person the line that is wrong", async () => {
+    const path = file("typo.yaml", GOOD.replace("vrid: 10", "vrid: 300"));
+    const asked = `NO_COLOR=1 '${process.execPath}' '${MAIN}' check -c '${path}'`;
+    const { stdout } = await execute("script", ["-qec", asked, "/dev/null"]);
+    const [problem, line, caret] = stdout.split(/\r?\n/);
+    expect(problem).toContain("typo.yaml:2:30: error: virtualRouters[0].vrid: ");
+    expect(line).toBe("  2 |   - { interface: eth0, vrid: 300, addresses: [192.0.2.1/24] }");
+    expect(line?.slice(caret?.indexOf("^"))).toMatch(/^300/);
   });
 
   it("says when there is no file", async () => {

@@ -127,6 +127,26 @@ describe("show", () => {
     expect(render({ ...STATUS, virtualRouters: [broken] }, undefined, NOW)).toContain("no-carrier");
   });
 
+  it.each([
+    ["virtual-routers", "virtualRouters"],
+    ["v", "virtualRouters"],
+    ["vrrp", "virtualRouters"],
+    ["trackers", "tracks"],
+    ["int", "interfaces"],
+    ["sync", "syncGroups"],
+  ])("takes %s for what it means", (word, key) => {
+    expect(Object.keys(selection(STATUS, word) as object)[0]).toBe(key);
+  });
+
+  it("lists what is on an interface", () => {
+    const other = { ...ROUTER, name: "eth1/10", interface: "eth1" };
+    const status = { ...STATUS, virtualRouters: [ROUTER, other] };
+    expect(selection(status, "eth1")).toEqual({ virtualRouters: [other] });
+    expect(render(status, "eth1", NOW).split("\n").slice(1)).toEqual([
+      "eth1/10  backup  100 (of 150)  192.0.2.3 (200)  192.0.2.1/24  5m12s",
+    ]);
+  });
+
   it("tells everything about one", () => {
     const text = render(STATUS, "eth0/10", NOW);
     expect(text).toContain("because      initialize -> backup: started; listening for an Active");
