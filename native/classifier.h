@@ -45,6 +45,16 @@ class Classifier {
     return nullptr;
   }
 
+  // The same for frames that only begin like that: what is behind is not compared.
+  template <typename Accept>
+  const Match* findBeginning(const uint8_t* frame, size_t length, Accept accept) const {
+    for (const auto& group : groups_) {
+      if (group->mask.size() > length) continue;
+      if (const Match* match = group->find(frame, accept)) return match;
+    }
+    return nullptr;
+  }
+
   const Match* find(const uint8_t* frame, size_t length) const {
     return find(frame, length, [](const Match&) { return true; });
   }

@@ -227,14 +227,15 @@ void Heartbeat::expect(Session& session, bool add) {
   for (uint32_t index = 0; index < patterns.size(); index++) {
     auto port = ports_.find(patterns[index].port);
     if (port == ports_.end()) continue;
+    auto& classifier = patterns[index].guards.empty() ? port->second->classifier : port->second->guarded;
     if (add) {
       auto& listening = session.listening;
       if (std::find(listening.begin(), listening.end(), port->first) == listening.end()) {
         listening.push_back(port->first);
       }
-      port->second->classifier.add(patterns[index], &session, index);
+      classifier.add(patterns[index], &session, index);
     } else {
-      port->second->classifier.remove(patterns[index], &session);
+      classifier.remove(patterns[index], &session);
     }
   }
 }

@@ -171,6 +171,8 @@ class Heartbeat {
   struct Port {
     std::shared_ptr<PacketPort> socket;
     Classifier<Session*> classifier;
+    // Patterns with guards, which are asked when no other one knows a frame.
+    Classifier<Session*> guarded;
     PortCounters counters;
     Bucket all;
     std::array<Bucket, 1024> senders;
@@ -234,6 +236,7 @@ class Heartbeat {
   static void setTimer(int timer, int64_t at_ns);
   void pace(int64_t now_ns);
   void readPort(uint32_t id, Port& port);
+  // False when the frame is JavaScript's.
   bool matchFrame(Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
   void deliverFrame(uint32_t id, Port& port, const uint8_t* frame, size_t length, int64_t at_ns, int64_t now_ns);
   void fireTimers(int64_t now_ns);

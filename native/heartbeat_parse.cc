@@ -232,6 +232,76 @@ bool parsePosture(Napi::Object from, const Program& program, size_t postures, co
   return true;
 }
 
+// A part of the octets that a pattern compares.
+bool parseRange(Napi::Object from, const char* first, const char* behind, const Bytes& frame, const std::string& where,
+                FrameGuard::Range* into) {
+  double begin = 0;
+  double end = 0;
+  const auto size = static_cast<double>(frame.size());
+  if (!getNumber(from, first, size, where, &begin) || !getNumber(from, behind, size, where, &end)) return false;
+  if (begin > end) return fail(from.Env(), where + "." + behind + " must not be before " + first);
+  into->from = static_cast<uint16_t>(begin);
+  into->to = static_cast<uint16_t>(end);
+  return true;
+}
+
+bool parsePseudoHeader(Napi::Object from, const Bytes& frame, const std::string& where, FrameGuard* into) {
+  if (!has(from, "pseudoHeader")) return !from.Env().IsExceptionPending();
+  const Napi::Value value = from.Get("pseudoHeader");
+  const std::string here = where + ".pseudoHeader";
+  if (!value.IsObject()) return fail(from.Env(), here + " must be an object");
+  const Napi::Object given = value.As<Napi::Object>();
+  double rest = 0;
+  bool optional = false;
+  if (!parseRange(given, "from", "to", frame, here, &into->pseudo)) return false;
+  if (!getNumber(given, "rest", UINT16_MAX, here, &rest) || !getFlag(given, "optional", here, &optional)) return false;
+  into->pseudo_rest = static_cast<uint16_t>(rest);
+  into->with_pseudo = optional ? FrameGuard::Pseudo::Either : FrameGuard::Pseudo::Always;
+  return true;
+}
+
+bool parseGuard(Napi::Object from, const Bytes& frame, const std::string& where, FrameGuard* into) {
+  std::string kind;
+  if (!getString(from, "guard", where, &kind)) return false;
+  if (kind == "checksum") {
+    into->kind = FrameGuard::Kind::Checksum;
+    return parseRange(from, "from", "to", frame, where, &into->covered) && parsePseudoHeader(from, frame, where, into);
+  }
+  uint32_t place = 0;
+  double number = 0;
+  if (!getIndex(from, "at", frame.size(), where, &place)) return false;
+  into->at = static_cast<uint16_t>(place);
+  if (kind == "octet") {
+    into->kind = FrameGuard::Kind::Octet;
+    if (!getNumber(from, "least", UINT8_MAX, where, &number)) return false;
+    into->least = static_cast<uint8_t>(number);
+    if (!getNumber(from, "most", UINT8_MAX, where, &number)) return false;
+    into->most = static_cast<uint8_t>(number);
+    return true;
+  }
+  if (kind == "differs") {
+    into->kind = FrameGuard::Kind::Differs;
+    if (!parseBytes(from.Get("octets"), (where + ".octets").c_str(), &into->octets)) return false;
+    if (!into->octets.empty() && place + into->octets.size() <= frame.size()) return true;
+    return fail(from.Env(), where + ".octets must lie in the pattern");
+  }
+  return fail(from.Env(), where + ".guard is '" + kind + "'; it must be octet, differs or checksum");
+}
+
+bool parseGuards(Napi::Object from, const std::string& where, FramePattern* into) {
+  if (!has(from, "guards")) return !from.Env().IsExceptionPending();
+  Napi::Array guards;
+  if (!getList(from, "guards", where, &guards)) return false;
+  into->guards.resize(guards.Length());
+  for (uint32_t i = 0; i < guards.Length(); i++) {
+    const std::string here = at(where + ".guards", i);
+    Napi::Object object;
+    if (!getElement(guards, i, here, &object)) return false;
+    if (!parseGuard(object, into->bytes, here, &into->guards[i])) return false;
+  }
+  return true;
+}
+
 bool parsePatterns(Napi::Object from, Program* program) {
   Napi::Array patterns;
   if (!getList(from, "patterns", "program", &patterns)) return false;
@@ -248,6 +318,7 @@ bool parsePatterns(Napi::Object from, Program* program) {
     if (!parseBytes(object.Get("mask"), (here + ".mask").c_str(), &pattern.mask)) return false;
     if (pattern.bytes.size() != pattern.mask.size()) return fail(from.Env(), here + ": bytes and mask differ in length");
     if (pattern.bytes.empty()) return fail(from.Env(), here + " is empty");
+    if (!parseGuards(object, here, &pattern)) return false;
     if (!parseSealAt(object, *program, pattern.bytes, here, &pattern.seal_at)) return false;
     if (pattern.seal_at < 0) continue;
     if (!getNumber(object, "sealWindow", UINT32_MAX, here, &port)) return false;

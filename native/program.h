@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "frame_guard.h"
 #include "seal.h"
 
 namespace firsthop {
@@ -24,6 +25,8 @@ struct FramePattern {
   int32_t seal_at = -1;
   // How far ahead of the last one its number may be.
   uint32_t seal_window = 0;
+  // With guards it is for frames that nobody has seen before: longer ones fit as well, and JavaScript gets them, too.
+  std::vector<FrameGuard> guards;
 };
 
 struct KernelStep {

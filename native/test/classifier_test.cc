@@ -69,7 +69,22 @@ static void asksForAnotherOneWhenTheFirstIsRefused() {
   CHECK(classifier.find(frame.data(), frame.size(), [](const auto&) { return false; }) == nullptr);
 }
 
+static void findsWhatBeginsLikeAPattern() {
+  Classifier classifier;
+  classifier.add(pattern(5, 46), 1, 0);
+  const auto any = [](const auto&) { return true; };
+  Bytes frame(46, 5);
+  CHECK(classifier.findBeginning(frame.data(), frame.size(), any) != nullptr);
+  frame.insert(frame.end(), 14, 9);
+  CHECK(classifier.findBeginning(frame.data(), frame.size(), any) != nullptr);
+  CHECK(classifier.find(frame.data(), frame.size()) == nullptr);
+  CHECK(classifier.findBeginning(frame.data(), 45, any) == nullptr);
+  frame[45] ^= 1;
+  CHECK(classifier.findBeginning(frame.data(), frame.size(), any) == nullptr);
+}
+
 int main() {
+  TEST(findsWhatBeginsLikeAPattern);
   TEST(asksForAnotherOneWhenTheFirstIsRefused);
   TEST(findsWhatIsEqualUnderTheMask);
   TEST(comparesLengths);

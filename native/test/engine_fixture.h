@@ -125,6 +125,21 @@ inline std::shared_ptr<const Program> watcher(uint32_t port, int64_t limit_ns) {
   return program;
 }
 
+// As watcher, but for frames that nobody knows: from octet 20 on anything, and that one at least 100.
+inline std::shared_ptr<const Program> claimWatcher(uint32_t port, int64_t limit_ns) {
+  auto program = std::make_shared<Program>(*watcher(port, limit_ns));
+  FramePattern& pattern = program->patterns[0];
+  std::fill(pattern.mask.begin() + 20, pattern.mask.end(), 0);
+  pattern.bytes.resize(40);
+  pattern.mask.resize(40);
+  FrameGuard guard;
+  guard.at = 20;
+  guard.least = 100;
+  guard.most = 255;
+  pattern.guards = {guard};
+  return program;
+}
+
 struct Pair {
   uint32_t a = 0;
   uint32_t b = 0;

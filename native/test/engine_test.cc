@@ -144,8 +144,8 @@ void portsAndSessionsComeAndGoWhileTheEngineRuns() {
   for (int round = 0; round < 200; round++) {
     const Pair more(engine);
     const uint32_t session = engine.createSession();
-    CHECK(engine.load(session, watcher(more.b, 50 * kMs), 0, {arm(1, kMs)}, Heartbeat::nowNs(), 0) ==
-          Heartbeat::LoadResult::Loaded);
+    const auto program = round % 2 == 0 ? watcher(more.b, 50 * kMs) : claimWatcher(more.b, 50 * kMs);
+    CHECK(engine.load(session, program, 0, {arm(1, kMs)}, Heartbeat::nowNs(), 0) == Heartbeat::LoadResult::Loaded);
     double counters[kCounters];
     CHECK(engine.counters(session, counters));
     engine.timing();

@@ -32,7 +32,35 @@ export interface FramePattern {
    */
   readonly sealAt?: number;
   readonly sealWindow?: number;
+  /**
+   * What must hold beside, all of it. A pattern with guards is one for frames that nobody has seen before: it is asked
+   * when no other one knows a frame, it fits longer frames as well (what is behind is not compared), and its transition
+   * is what must not wait for JavaScript, which gets the frame all the same.
+   */
+  readonly guards?: readonly FrameGuard[];
 }
+
+/** Places count from the frame's first octet and lie within the pattern; `to` is the one behind the last. */
+export type FrameGuard =
+  | { readonly guard: "octet"; readonly at: number; readonly least: number; readonly most: number }
+  /** Something else than `octets` stands there. */
+  | { readonly guard: "differs"; readonly at: number; readonly octets: Uint8Array }
+  /** The internet checksum over these octets (RFC 1071) is right. */
+  | {
+      readonly guard: "checksum";
+      readonly from: number;
+      readonly to: number;
+      /**
+       * It covers these octets of the frame, too, and the number `rest` (0..65535) for all else that is in the
+       * pseudo-header. `optional`: it does or it does not; either is right.
+       */
+      readonly pseudoHeader?: {
+        readonly from: number;
+        readonly to: number;
+        readonly rest: number;
+        readonly optional?: boolean;
+      };
+    };
 
 /**
  * A digest with a sequence number in each frame: made anew for each one that leaves, judged in each that comes in.

@@ -136,7 +136,7 @@ export class AutomatonSession<State, Event, Step> {
   foreseen(isSame: (event: Event) => boolean): ForeseenStep<Step> | null {
     if (this.#posture === null) return null;
     const meanings = this.#compiled?.outcomes[this.#posture] ?? [];
-    const index = meanings.findIndex(({ event }) => isSame(event));
+    const index = meanings.findIndex((meaning) => meaning !== null && isSame(meaning.event));
     const made = meanings[index]?.step;
     const transition = this.#compiled?.program.postures[this.#posture]?.transitions[index];
     return made && transition ? { made, transition } : null;

@@ -20,10 +20,10 @@ import type {
 } from "../core/automaton.js";
 
 /** Something that may happen in a state while JavaScript sleeps. */
-export interface Foreseen<Event> {
-  readonly event: Event;
-  readonly trigger: ForeseenTrigger;
-}
+export type Foreseen<Event> =
+  | { readonly event: Event; readonly trigger: ForeseenTrigger }
+  /** A frame that JavaScript is to step the machine with. What the engine does until then; the posture stays. */
+  | { readonly trigger: ForeseenTrigger; readonly meanwhile: readonly Operation[] };
 
 export type ForeseenTrigger =
   | { readonly on: "timer"; readonly timer: number }
@@ -83,9 +83,11 @@ export interface Compiled<State, Event, Step> {
   readonly program: HeartbeatProgram;
   /** States by posture; posture 0 is the one asked for. */
   readonly states: readonly State[];
-  /** What the machine said for `postures[p].transitions[t]`. */
-  readonly outcomes: readonly (readonly { readonly event: Event; readonly step: Step }[])[];
+  /** What the machine said for `postures[p].transitions[t]`; null where it has yet to be asked, by JavaScript. */
+  readonly outcomes: readonly (readonly Outcome<Event, Step>[])[];
 }
+
+export type Outcome<Event, Step> = { readonly event: Event; readonly step: Step } | null;
 
 /** More postures than this mean that a machine's states carry what they should not (a time, a counter). */
 const POSTURES_MAX = 256;
@@ -104,12 +106,19 @@ export function compile<State, Event, Step extends { readonly state: State }>(
   const states: State[] = [start];
   const indexOf = new Map<string, number>([[machine.key(start), 0]]);
   const postures: Posture[] = [];
-  const outcomes: { event: Event; step: Step }[][] = [];
+  const outcomes: Outcome<Event, Step>[][] = [];
   for (let index = 0; index < states.length; index++) {
     const from = states[index] as State;
     const transitions: Transition[] = [];
-    const meanings: { event: Event; step: Step }[] = [];
-    for (const { event, trigger } of machine.foresee(from)) {
+    const meanings: Outcome<Event, Step>[] = [];
+    for (const foreseen of machine.foresee(from)) {
+      if ("meanwhile" in foreseen) {
+        const trigger = lowerTrigger(foreseen.trigger, builder);
+        transitions.push({ trigger, operations: foreseen.meanwhile, next: index, report: false });
+        meanings.push(null);
+        continue;
+      }
+      const { event, trigger } = foreseen;
       const step = machine.step(from, event);
       const key = machine.key(step.state);
       let next = indexOf.get(key);

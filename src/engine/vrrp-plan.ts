@@ -30,6 +30,7 @@ import {
   type MessageType,
   withPriority,
 } from "../core/vrrp/packet.js";
+import { armOperation, Claims } from "./claims.js";
 import { type Compiled, compile, type Foreseeable, type Foreseen, ProgramBuilder } from "./compile.js";
 
 /** All that a virtual router's frames and plans are made of. A change makes a new plan necessary. */
@@ -98,6 +99,7 @@ export class VrrpPlan {
     const builder = new ProgramBuilder();
     const operations = this.#lower(entry.effects, from, entry.state, builder);
     const foreseenFrames = foreseeFrames(known, this.#input.lanPort);
+    const claims = new Claims(this.#input, known);
     const machine: Foreseeable<VrrpState, VrrpEvent, VrrpStep> = {
       step: (state, event) => step(this.#input.settings, state, event),
       key: (state) => JSON.stringify(state),
@@ -109,6 +111,7 @@ export class VrrpPlan {
           }),
         ),
         ...(state.name === "initialize" && !state.handingOver ? [] : foreseenFrames),
+        ...claims.foresee(state),
         { event: { type: "shutdown", handOver: true }, trigger: { on: "controlLost" } },
         ...(this.#input.leased && forwards(state)
           ? [{ event: { type: "gaveWay" }, trigger: { on: "gaveWay" } } as const]
@@ -167,7 +170,7 @@ export class VrrpPlan {
           break;
         }
         case "arm":
-          operations.push({ op: "arm", timer: VRRP_TIMERS.indexOf(effect.timer), afterUs: effect.afterUs });
+          operations.push(armOperation(effect));
           break;
         case "cancel":
           operations.push({ op: "cancel", timer: VRRP_TIMERS.indexOf(effect.timer) });

@@ -10,7 +10,19 @@ function validProgram(): Record<string, unknown> {
   return {
     frames: [new Uint8Array(60)],
     seal: { algorithm: "md5", key: new Uint8Array(16), sequenceAt: 8, digestAt: 12, repeats: true },
-    patterns: [{ port: 1, bytes: new Uint8Array(60), mask: new Uint8Array(60), sealAt: 20, sealWindow: 3 }],
+    patterns: [
+      { port: 1, bytes: new Uint8Array(60), mask: new Uint8Array(60), sealAt: 20, sealWindow: 3 },
+      {
+        port: 1,
+        bytes: new Uint8Array(60),
+        mask: new Uint8Array(60),
+        guards: [
+          { guard: "octet", at: 59, least: 1, most: 255 },
+          { guard: "differs", at: 56, octets: new Uint8Array(4) },
+          { guard: "checksum", from: 14, to: 60, pseudoHeader: { from: 0, to: 6, rest: 1, optional: true } },
+        ],
+      },
+    ],
     kernelPlans: [
       [
         { step: "write", path: "/proc/sys/net/ipv4/ip_forward", value: "1" },
@@ -164,6 +176,12 @@ describe.skipIf(!native)("wrong arguments", () => {
       "jump",
     ],
     ["program.patterns[0]: bytes and mask differ in length", ["patterns", 0, "mask"], new Uint8Array(59)],
+    ["program.patterns[1].guards[0].at", ["patterns", 1, "guards", 0, "at"], 60],
+    ["program.patterns[1].guards[0].most", ["patterns", 1, "guards", 0, "most"], 256],
+    ["program.patterns[1].guards[1].octets must lie in the pattern", ["patterns", 1, "guards", 1, "at"], 57],
+    ["program.patterns[1].guards[2].to must not be before from", ["patterns", 1, "guards", 2, "to"], 13],
+    ["program.patterns[1].guards[2].pseudoHeader.to", ["patterns", 1, "guards", 2, "pseudoHeader", "to"], 61],
+    ["program.patterns[1].guards[0].guard is 'hope'", ["patterns", 1, "guards", 0, "guard"], "hope"],
     ["program.frames[0] is longer than a frame", ["frames", 0], new Uint8Array(4609)],
     [
       "program.kernelPlans[0][1].message must be one netlink message",

@@ -1,7 +1,9 @@
 /** What firsthop promises, one by one, on a LAN where nothing else goes wrong. Production code, virtual time. */
 import { describe, expect, it } from "vitest";
+import type { FramePattern } from "../../src/core/automaton.js";
 import { readVrrpFrame } from "../../src/core/vrrp/packet.js";
-import type { SentPacket, SimulatedHost } from "../../src/driver/simulated/index.js";
+import type { Random, SentPacket, SimulatedHost } from "../../src/driver/simulated/index.js";
+import { fits, reseal } from "../unit/core/frames.js";
 import { Lan, type LanRouter } from "./lan.js";
 import { type Group, type Member, PREFIX_OF, routerAddress, type Scenario } from "./scenario.js";
 
@@ -414,6 +416,85 @@ describe("the election", () => {
     expect(changes(r2)).toEqual(["initialize -> backup"]);
     expect(r2.forwards(group)).toBe(false);
   });
+});
+
+describe("three routers", () => {
+  it.each([
+    ["over IPv4", {}],
+    ["over IPv6", { family: "ipv6" }],
+    ["without virtual MAC", { virtualMac: false }],
+    ["with unicast advertisements", { unicast: true }],
+    ["with unicast advertisements over IPv6", { unicast: true, family: "ipv6" }],
+  ] as const)(
+    "%s: who hears for the first time that another one was faster stays Backup",
+    async (_, group) => {
+      const members = [140, 120, 100].map((priority) => ({ priority, intervalMs: 10 }));
+      const { lan, r1, r2, state, changes } = await stage(scenario(members, group));
+      const [, , r3] = lan.routers as [LanRouter, LanRouter, LanRouter];
+      // Far more than what lies between the two deadlines.
+      r3.machine.latencies = { ...r3.machine.latencies, reportUs: [8_000, 8_000] };
+      const sinceUs = lan.world.nowUs;
+      const cable = r1.machine.cable("eth0");
+      if (cable) cable.carrier = false;
+      await lan.world.runFor(1_000_000);
+      expect([state(r2), state(r3)]).toEqual(["active", "backup"]);
+      expect(changes(r3, sinceUs)).toEqual([]);
+    },
+  );
+});
+
+describe("claims that nobody made before", () => {
+  it.each([
+    ["version 3 over IPv4", {}],
+    ["version 3 over IPv6", { family: "ipv6" }],
+    ["version 2", { version: 2 }],
+    ["version 2 with a password", { version: 2, password: "secret" }],
+    ["unicast", { unicast: true }],
+  ] as const)("%s: what puts a deadline off natively is heard by JavaScript, too", async (_, group) => {
+    const members = PAIR.map((one) => ({ ...one, intervalMs: 1_000 }));
+    const all = await stage(scenario(members, group));
+    const { lan, r2, spoken } = all;
+    const random = lan.world.random.fork("claims");
+    const forger = lan.segment.attach({
+      name: "forger",
+      receive: () => undefined,
+      carrierChanged: () => undefined,
+    });
+    let original: Uint8Array | null = null;
+    lan.world.observe((happening) => {
+      if (happening.type === "frame" && happening.station === "r1" && readVrrpFrame(happening.frame))
+        original = happening.frame;
+    });
+    await lan.world.runFor(1_000_000);
+    if (!original) throw new Error("no advertisement");
+    const heard = (): number => r2.status(all.group)?.statistics.advertisementRcvd ?? 0;
+    const patterns = (): FramePattern[] =>
+      r2.machine.sessions().flatMap(({ program }) => program?.patterns.filter(({ guards }) => guards) ?? []);
+    let fitting = 0;
+    for (let round = 0; round < 400; round++) {
+      const frame = forged(original, random);
+      const fit = patterns().some((pattern) => fits(pattern, frame));
+      const others = (): number => spoken.filter(({ by }) => by !== "forger").length;
+      const [before, othersBefore] = [heard(), others()];
+      forger.send(frame);
+      await lan.world.runFor(4_000);
+      if (others() !== othersBefore || !fit) continue;
+      fitting++;
+      expect(heard() - before).toBe(1);
+    }
+    expect(fitting).toBeGreaterThan(20);
+  });
+
+  /** Another sender, and one octet changed that the checks or the choice of the router look at, or none. */
+  function forged(original: Uint8Array, random: Random): Uint8Array {
+    const copy = original.slice();
+    copy.set([2, 0, 0, 0, random.integer(0, 255), random.integer(0, 255)], 6);
+    const v6 = copy[12] === 0x86;
+    const [source, end] = v6 ? [22, 78] : [26, 46];
+    if (random.chance(0.7)) copy[random.integer(12, end - 1)] = random.pick([0, 1, 127, 224, 254, 255]);
+    if (random.chance(0.8)) copy[source + (v6 ? 15 : 3)] = random.integer(0, 255);
+    return random.chance(0.8) ? reseal(copy) : copy;
+  }
 });
 
 describe("bad input", () => {

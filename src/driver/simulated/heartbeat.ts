@@ -339,6 +339,7 @@ export class SimulatedHeartbeat implements Heartbeat {
     }
   }
 
+  /** False when the frame is JavaScript's. */
   #match(port: Port, frame: Uint8Array, atUs: number, nowUs: number): boolean {
     for (const expectation of port.matches(frame)) {
       const session = this.#sessions.get(expectation.session);
@@ -351,9 +352,10 @@ export class SimulatedHeartbeat implements Heartbeat {
         (trigger) => trigger.on === "pattern" && trigger.pattern === pattern,
       );
       if (index < 0 || !believes(session, pattern, frame)) continue;
-      port.counts.matched++;
+      const known = expectation.guards === null;
+      if (known) port.counts.matched++;
       this.#fire(session, index, { cause: "frame", baseUs: atUs, nowUs });
-      return true;
+      return known;
     }
     return false;
   }

@@ -3,9 +3,10 @@
  * the frames that programs expect on it; and how many of the others JavaScript is to be troubled with.
  */
 import { formatIp, formatMac } from "../../core/address.js";
-import type { FramePattern } from "../../core/automaton.js";
+import type { FrameGuard, FramePattern } from "../../core/automaton.js";
 import { readIp } from "../../core/ethernet.js";
 import type { DatagramPortOptions, PortCounters, PortOptions, SessionId } from "../driver.js";
+import { guardsHold } from "./guards.js";
 import type { NetworkStack, Tap } from "./network-stack.js";
 import { socketFilter } from "./socket-filter.js";
 
@@ -28,6 +29,8 @@ export interface Expectation {
   readonly pattern: number;
   readonly bytes: Uint8Array;
   readonly mask: Uint8Array;
+  /** Null for a frame that is known. */
+  readonly guards: readonly FrameGuard[] | null;
 }
 
 /** A token bucket, as a moment: how far it is used up. */
@@ -66,6 +69,7 @@ export class Port {
   #error: string | null = null;
   /** By frame length. */
   readonly #expected = new Map<number, Expectation[]>();
+  readonly #guarded: Expectation[] = [];
   readonly #all = new Bucket();
   readonly #senders = new Map<string, Bucket>();
 
@@ -104,9 +108,13 @@ export class Port {
 
   // ---- expected frames ----------------------------------------------------------------------------------
 
-  expect(session: SessionId, pattern: number, { bytes, mask }: FramePattern): void {
+  expect(session: SessionId, pattern: number, { bytes, mask, guards }: FramePattern): void {
+    if (guards && guards.length > 0) {
+      this.#guarded.push({ session, pattern, bytes, mask, guards });
+      return;
+    }
     const known = this.#expected.get(mask.length) ?? [];
-    this.#expected.set(mask.length, [...known, { session, pattern, bytes, mask }]);
+    this.#expected.set(mask.length, [...known, { session, pattern, bytes, mask, guards: null }]);
   }
 
   forget(session: SessionId): void {
@@ -114,11 +122,18 @@ export class Port {
       const others = known.filter((one) => one.session !== session);
       this.#expected.set(length, others);
     }
+    const guarded = this.#guarded.filter((one) => one.session !== session);
+    this.#guarded.splice(0, this.#guarded.length, ...guarded);
   }
 
-  /** The patterns that equal a frame under their masks. */
+  /** The patterns that a frame fits; those with guards last. */
   matches(frame: Uint8Array): Expectation[] {
-    return (this.#expected.get(frame.length) ?? []).filter((one) => equalsUnderMask(frame, one));
+    const known = (this.#expected.get(frame.length) ?? []).filter((one) => equalsUnderMask(frame, one));
+    const others = this.#guarded.filter(
+      ({ guards, ...one }) =>
+        frame.length >= one.mask.length && equalsUnderMask(frame, one) && guardsHold(guards ?? [], frame),
+    );
+    return [...known, ...others];
   }
 
   /** Whether JavaScript may be troubled with another frame of this sender. */
@@ -166,7 +181,7 @@ export class Port {
   }
 }
 
-function equalsUnderMask(frame: Uint8Array, { bytes, mask }: Expectation): boolean {
+function equalsUnderMask(frame: Uint8Array, { bytes, mask }: Pick<Expectation, "bytes" | "mask">): boolean {
   for (let index = 0; index < mask.length; index++) {
     if ((((frame[index] as number) ^ (bytes[index] as number)) & (mask[index] as number)) !== 0) return false;
   }

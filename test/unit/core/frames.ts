@@ -1,8 +1,10 @@
 /** Frames for tests: those of the test vectors, and the repair of checksums after something was changed. */
 import { readFileSync } from "node:fs";
+import type { FramePattern } from "../../../src/core/automaton.js";
 import { internetChecksum, onesComplementSum, pseudoHeaderSum } from "../../../src/core/checksum.js";
 import { putU16, readEthernet, readIp } from "../../../src/core/ethernet.js";
 import type { VrrpReceiver } from "../../../src/core/vrrp/validate.js";
+import { guardsHold } from "../../../src/driver/simulated/guards.js";
 
 export interface VrrpVector {
   readonly id: string;
@@ -54,6 +56,14 @@ export function reseal(frame: Uint8Array): Uint8Array {
   putU16(ip.payload, 6, 0);
   putU16(ip.payload, 6, ~onesComplementSum(ip.payload, pseudo) & 0xffff);
   return copy;
+}
+
+/** Whether a frame fits a pattern that has guards. */
+export function fits(pattern: Omit<FramePattern, "port">, frame: Uint8Array): boolean {
+  const { bytes: wanted, mask, guards } = pattern;
+  if (frame.length < mask.length) return false;
+  const same = mask.every((bits, at) => (((frame[at] as number) ^ (wanted[at] as number)) & bits) === 0);
+  return same && guardsHold(guards ?? [], frame);
 }
 
 /** A receiver that takes the baseline frames of its version and family. */

@@ -218,6 +218,27 @@ describe("frames", () => {
     }
   });
 
+  it("a claim that nobody knew counts at once, however much is behind it, and is JavaScript's all the same", async () => {
+    const { world, engine, port, session, reports, inject } = bench();
+    const claim = known.slice(0, 20);
+    const guards = [{ guard: "octet", at: 14, least: 100, most: 255 }] as const;
+    const patterns = [
+      { port, bytes: claim, mask: mask(claim).fill(0, 14), guards },
+      { port, bytes: frame(150), mask: mask(known) },
+    ];
+    const counting = program([[heard(0, false, [{ op: "count", counter: 3 }])]], { patterns });
+    engine.load(session, counting, { posture: 0, operations: [], baseUs: engine.now() }, 0);
+    const long = Uint8Array.of(...frame(255), 1, 2, 3);
+    for (const one of [frame(99), frame(100), long, frame(150), claim.slice(0, 19)]) inject(one);
+    await world.runFor(10_000);
+    // A known frame that its posture does not wait for is a claim like any other.
+    expect(engine.counters(session)[3]).toBe(3);
+    expect(reports.map((report) => report.type === "frame" && report.frame[14])).toEqual([
+      99, 100, 255, 150, 1,
+    ]);
+    expect(engine.portCounters(port)).toMatchObject({ received: 5, matched: 0, delivered: 5 });
+  });
+
   it("a flood from one sender is bounded, counted, and leaves others their share", async () => {
     const { world, engine, port, reports, inject } = bench();
     for (let count = 0; count < 500; count++) inject(frame(1));

@@ -135,7 +135,11 @@ describe("the automaton of a virtual router", () => {
           if (transitions.length === 0) break;
           const index = choice % transitions.length;
           const event = compiled.outcomes[posture]?.[index]?.event;
-          if (!event) throw new Error("a transition without a meaning");
+          // A claim that nobody made yet: JavaScript makes that step.
+          if (!event) {
+            expect(transitions[index]).toMatchObject({ next: posture, report: false });
+            continue;
+          }
           state = step(all, state, event).state;
           posture = transitions[index]?.next as number;
           expect(compiled.states[posture]).toEqual(state);
@@ -158,8 +162,8 @@ describe("the automaton of a virtual router", () => {
   it("steps down by itself on a known higher claim, and leaves lower claims to JavaScript", () => {
     const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
     const active = compiled.states.findIndex((state) => state.name === "active");
-    const claims = compiled.outcomes[active]?.flatMap(({ event }) =>
-      event.type === "advertisement" ? [event.priority] : [],
+    const claims = compiled.outcomes[active]?.flatMap((outcome) =>
+      outcome?.event.type === "advertisement" ? [outcome.event.priority] : [],
     );
     expect(claims).toEqual([200]);
   });
@@ -168,6 +172,7 @@ describe("the automaton of a virtual router", () => {
     const { compiled } = startedAsBackup(new VrrpPlan(input()), SETTINGS);
     const priorities = compiled.program.patterns.map(({ bytes }) => readVrrpFrame(bytes)?.message?.priority);
     expect(priorities.filter((priority) => priority === 0)).toHaveLength(PEERS.length);
+    expect(compiled.program.patterns.filter(({ guards }) => guards)).toHaveLength(1);
     for (const { bytes } of compiled.program.patterns) {
       expect(readVrrpFrame(bytes)?.message?.checksumValid.messageOnly).toBe(true);
     }
