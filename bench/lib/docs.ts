@@ -2,7 +2,7 @@
 import type { BenchResult } from "./model.js";
 import { noiseLine } from "./noise-line.js";
 import { judgePromises } from "./promises.js";
-import { activityLine, gapLines, matrix, promiseTable } from "./report.js";
+import { activityLine, atAGlance, gapLines, matrix, promiseTable } from "./report.js";
 
 export const BEGIN = "<!-- results: written by `npm run bench -- --write-docs`, not by hand -->";
 export const END = "<!-- end of results -->";
@@ -11,7 +11,7 @@ export const PICTURES = "images";
 
 /** What of each suite the document shows; the report has all. */
 const SHOWN: readonly (readonly [suite: string, metrics: readonly string[]])[] = [
-  ["failover", ["over", "lost"]],
+  ["failover", ["over", "outage", "lost"]],
   ["bfd", ["gap"]],
   ["takeover", ["from-deadline"]],
   [
@@ -25,11 +25,15 @@ const SHOWN: readonly (readonly [suite: string, metrics: readonly string[]])[] =
       "blocked-deviation",
       "blocked-missing",
       "blocked-false",
+      "late",
+      "shared",
+      "rest",
     ],
   ],
   ["cpu", ["sent", "received", "share", "memory"]],
-  ["scale", ["sent", "received", "memory", "deviation", "failover", "notTakenOver"]],
+  ["scale", ["sent", "received", "memory", "deviation", "asleep", "stalls", "failover", "notTakenOver"]],
   ["start", ["ready", "memory"]],
+  ["probes", ["processor"]],
   ["duplicates", ["doubled", "lost"]],
   ["ownership", ["program", "packet", "added"]],
 ];
@@ -73,6 +77,9 @@ function head(result: BenchResult): string[] {
       `${minutes.toFixed(1)} minutes. ${machine.processors} processors (${machine.cpu}), ${machine.hypervisor}, ` +
       `${machine.memoryMb} MB, Linux ${machine.kernel}, Node.js ${machine.node}. ${versions.join("; ")}.`,
     "",
+    ...atAGlance(result, "###"),
+    "### Promises",
+    "",
     ...promiseTable(judgePromises(result).filter(({ kept }) => kept !== null)),
     "",
   ];
@@ -94,7 +101,7 @@ function sections(result: BenchResult, pictures: readonly string[]): string[] {
       ...shown.flatMap((metric) => {
         const picture = `${suite.name}-${metric.id}.svg`;
         return [
-          `**${metric.title}** (${metric.unit})`,
+          `**${metric.title}** (${metric.unit}). ${metric.note}`,
           "",
           ...matrix(suite, metric, result.subjects),
           "",

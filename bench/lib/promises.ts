@@ -16,6 +16,8 @@ export interface Judged {
   readonly kept: boolean | null;
   /** Which of several the figures are about, or why there are none. */
   readonly remark: string;
+  /** Samples that it was found in; null where their number says nothing. */
+  readonly count: number | null;
 }
 
 /** Looks into a result. */
@@ -47,18 +49,27 @@ const exactly = (condition: string): RegExp =>
 interface Beside {
   readonly floor?: number | null;
   readonly remark?: string;
+  readonly count?: number | undefined;
 }
 
 function atMost(
   found: number | null | undefined,
   limit: number,
   unit: string,
-  { floor = null, remark = "" }: Beside = {},
+  { floor = null, remark = "", count }: Beside = {},
 ): Finding | null {
   return found === null || found === undefined
     ? null
-    : { found, limit, unit, floor, kept: found <= limit, remark };
+    : { found, limit, unit, floor, kept: found <= limit, remark, count: count ?? null };
 }
+
+/** A median against its limit. */
+const medianAtMost = (
+  summary: Summary | null,
+  limit: number,
+  unit: string,
+  beside: Beside = {},
+): Finding | null => atMost(summary?.median, limit, unit, { ...beside, count: summary?.count });
 
 /** p99.9, or the most where there are too few samples for it. */
 const tail = (summary: Summary | null): number | null => (summary ? (summary.p999 ?? summary.most) : null);
@@ -79,10 +90,11 @@ function failovers(): Promised[] {
   return [10, 100, 1000].flatMap((interval) => [
     {
       promise: `first packet after the deadline, ${interval} ms: nine of ten within 1 ms`,
-      judge: (look: Look) =>
-        atMost(look.series("failover", "over", FAILURE_AT(interval), OURS)?.p90, 1, "ms", {
-          floor: look.noise("failover")?.p90 ?? null,
-        }),
+      judge: (look: Look) => {
+        const ours = look.series("failover", "over", FAILURE_AT(interval), OURS);
+        const floor = look.noise("failover")?.p90 ?? null;
+        return atMost(ours?.p90, 1, "ms", { floor, count: ours?.count });
+      },
     },
     {
       promise: `the same, ${interval} ms: median at most ${BEHIND_PEER_MS} ms behind the best keepalived's, each failure`,
@@ -94,11 +106,11 @@ function failovers(): Promised[] {
 
 /** Against the variant of keepalived that is best here. One that is early has not waited, and is none. */
 function besideKeepalived(look: Look, condition: string): Finding | null {
-  const median = (subject: string): number | undefined =>
-    look.series("failover", "over", exactly(condition), subject)?.median;
-  const theirs = KEEPALIVED.flatMap((subject) => median(subject) ?? []).filter((ms) => ms >= 0);
+  const over = (subject: string): Summary | null =>
+    look.series("failover", "over", exactly(condition), subject);
+  const theirs = KEEPALIVED.flatMap((subject) => over(subject)?.median ?? []).filter((ms) => ms >= 0);
   if (theirs.length === 0) return null;
-  return atMost(median(OURS), Math.min(...theirs) + BEHIND_PEER_MS, "ms", {
+  return medianAtMost(over(OURS), Math.min(...theirs) + BEHIND_PEER_MS, "ms", {
     floor: look.noise("failover")?.median ?? null,
     remark: condition,
   });
@@ -162,7 +174,7 @@ function packets(): Promised[] {
   return [
     {
       promise: "BFD 1 ms x 3: packets pass again within 5 ms of the last, in the median",
-      judge: (look) => atMost(look.series("bfd", "gap", /^BFD 1 ms x 3/, OURS)?.median, 5, "ms"),
+      judge: (look) => medianAtMost(look.series("bfd", "gap", /^BFD 1 ms x 3/, OURS), 5, "ms"),
     },
     {
       promise: "come-backs lose no packet",
@@ -204,18 +216,18 @@ function sizes(): Promised[] {
       judge: (look) =>
         worst(
           ["start", "cpu"].flatMap((suite) => {
-            const mb = look.series(suite, "memory", /^255 /, OURS)?.median;
-            return atMost(mb, 80, "MB", { remark: suite }) ?? [];
+            const memory = look.series(suite, "memory", /^255 /, OURS);
+            return medianAtMost(memory, 80, "MB", { remark: suite }) ?? [];
           }),
         ),
     },
     {
       promise: "start to ready with 1 virtual router within 300 ms",
-      judge: (look) => atMost(look.series("start", "ready", /^1 /, OURS)?.median, 300, "ms"),
+      judge: (look) => medianAtMost(look.series("start", "ready", /^1 /, OURS), 300, "ms"),
     },
     {
       promise: "start to ready with 255 virtual routers within 1 s",
-      judge: (look) => atMost(look.series("start", "ready", /^255 /, OURS)?.median, 1000, "ms"),
+      judge: (look) => medianAtMost(look.series("start", "ready", /^255 /, OURS), 1000, "ms"),
     },
   ];
 }
@@ -234,7 +246,10 @@ function thousands(): Promised[] {
   return [
     {
       promise: "4,096 virtual routers at 100 ms: 99.9 % of gaps within 20 ms of 100",
-      judge: (look) => atMost(tail(look.series("scale", "deviation", many, OURS)), 20, "ms"),
+      judge: (look) =>
+        atMost(tail(look.series("scale", "deviation", many, OURS)), 20, "ms", {
+          floor: look.series("scale", "stalls", many, OURS)?.most ?? null,
+        }),
     },
     {
       promise: "4,096 virtual routers: all taken over within Active_Down_Interval + 100 ms",
@@ -321,6 +336,7 @@ const NOT_MEASURED: Finding = {
   floor: null,
   kept: null,
   remark: "not measured in this run",
+  count: null,
 };
 
 export function judgePromises(result: BenchResult): Judged[] {

@@ -1,5 +1,6 @@
 /** The report: markdown for people, and the pictures that it shows. Pure. */
 import { type Change, TOLERANCE } from "./compare.js";
+import { glance } from "./glance.js";
 import type { Activity, BenchResult, Gap, Metric, Series, SubjectInfo, SuiteResult } from "./model.js";
 import { noiseLine } from "./noise-line.js";
 import { stripPlot } from "./plot.js";
@@ -54,6 +55,7 @@ export function buildReport(result: BenchResult, changes: readonly Change[] | nu
     `# Benchmarks of firsthop ${result.revision}`,
     "",
     ...head(result),
+    ...atAGlance(result, "##"),
     ...promises(result),
     ...subjectsTable(result.subjects),
     ...(changes ? comparison(result, changes) : []),
@@ -89,6 +91,20 @@ function head(result: BenchResult): string[] {
   ];
 }
 
+/** @param mark Of a heading: "##". */
+export function atAGlance(result: BenchResult, mark: string): string[] {
+  const { head, rows } = glance(result);
+  if (rows.length === 0) return [];
+  return [
+    `${mark} At a glance`,
+    "",
+    "Less is better everywhere. Less than 0 is too early: before the protocol lets a Backup take over.",
+    "",
+    ...table(head, rows, 1),
+    "",
+  ];
+}
+
 function subjectsTable(subjects: readonly SubjectInfo[]): string[] {
   return [
     "## Who was measured",
@@ -115,12 +131,17 @@ function verdict({ kept, found, limit, floor, unit }: Judged): string {
   return `**not met**: ${over}${machine}`;
 }
 
+/** Fewer samples than this stand beside their figure. */
+const FEW = 10;
+
 function promiseRow(judged: Judged): string[] {
-  const { promise, found, limit, unit, floor, remark } = judged;
+  const { promise, found, limit, unit, floor, remark, count } = judged;
   const said = (value: number | null): string => (value === null ? "–" : `${figure(value)} ${unit}`);
   return [
     promise,
-    `${said(found)}${remark && ` (${remark})`}`,
+    [said(found), remark && `(${remark})`, count !== null && count < FEW && `of ${count}`]
+      .filter((word) => word)
+      .join(" "),
     said(limit),
     floor === null ? "" : said(floor),
     verdict(judged),
@@ -253,7 +274,7 @@ function metricSection(section: Section, metric: Metric): string[] {
   ];
 }
 
-/** Conditions down, subjects across: median, and the tail where there is one. */
+/** Conditions down, subjects across: median, and the tail where there is one; and of how many samples. */
 export function matrix(suite: SuiteResult, metric: Metric, subjects: readonly SubjectInfo[]): string[] {
   const own = suite.series.filter((series) => series.metric === metric.id);
   const conditions = distinct(own.map((series) => series.condition));
@@ -265,8 +286,19 @@ export function matrix(suite: SuiteResult, metric: Metric, subjects: readonly Su
   };
   const known = [...subjects.map(({ id }) => id), ...[...own, ...suite.gaps].map(({ subject }) => subject)];
   const ids = distinct(known).filter((id) => conditions.some((one) => cellOf(one, id) !== null));
-  const rows = conditions.map((condition) => [condition, ...ids.map((id) => cellOf(condition, id) ?? "–")]);
-  return table([`median / p99.9, or the most below 1,000 samples`, ...ids], rows, 1);
+  const rows = conditions.map((condition) => [
+    condition,
+    ...ids.map((id) => cellOf(condition, id) ?? "–"),
+    samplesOf(own.filter((series) => series.condition === condition)),
+  ]);
+  return table([`median / p99.9, or the most below 1,000 samples`, ...ids, "samples"], rows, 1);
+}
+
+/** "4", or "2 to 7" where subjects have more and fewer. */
+function samplesOf(row: readonly Series[]): string {
+  const counts = row.map(({ samples }) => samples.length).filter((count) => count > 0);
+  const [fewest, most] = [Math.min(...counts), Math.max(...counts)];
+  return fewest === most ? figure(most) : `${figure(fewest)} to ${figure(most)}`;
 }
 
 function medianAndTail(series: Series): string {

@@ -1,8 +1,10 @@
 /** What a suite is given, and what it gives. */
 
+import type { Moment } from "../../src/lab/topology.js";
 import { ENOUGH_TO_COMPARE } from "./compare.js";
 import { watchActivity } from "./machine.js";
-import type { Gap, Metric, Noise, Series, SuiteResult } from "./model.js";
+import type { Gap, Metric, Series, SuiteResult } from "./model.js";
+import type { EndOfWatch, Wake } from "./noise.js";
 import { BEFORE, type Subject } from "./subjects.js";
 import type { TimeFrame } from "./time.js";
 import { inOneLine } from "./words.js";
@@ -31,6 +33,14 @@ export interface SuiteContext {
   /** Those that are there, in the order of the report. */
   readonly subjects: readonly Subject[];
   record(metric: string, condition: string, subject: string, ...samples: number[]): void;
+  /** Records, when the suite has ended, what `of` makes of the wakes of bare sleepers that were due in a stretch of time. */
+  recordMeanwhile(
+    metric: string,
+    condition: string,
+    subject: string,
+    time: Moment,
+    of: (wakes: readonly Wake[]) => readonly number[],
+  ): void;
   /** Says why something has no figures, or, where it has, what its reader must know about them. */
   miss(condition: string, subject: string, reason: string): void;
   /** Something about this run that its reader must know. */
@@ -69,7 +79,7 @@ export interface SuiteSettings {
   readonly ended?: Promise<void>;
   readonly progress: (text: string) => void;
   /** Begins to watch the machine's noise; the function returned says what it was. */
-  readonly watchNoise: () => () => Promise<Noise>;
+  readonly watchNoise: () => EndOfWatch;
 }
 
 const OUT_OF_TIME = "left out: the time of a quick run was over";
@@ -86,6 +96,17 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
   const noiseNow = settings.watchNoise();
   const { startedMs, ...timing } = timingOf(settings);
   let over = false;
+  const afterwards: ((wakes: readonly Wake[]) => void)[] = [];
+  const check = (metric: string): void => {
+    if (!known.has(metric)) throw new Error(`suite ${suite.name} has no metric ${metric}`);
+  };
+  const add = (metric: string, condition: string, subject: string, samples: readonly number[]): void => {
+    if (samples.length === 0) return;
+    const key = JSON.stringify([metric, condition, subject]);
+    const found = series.get(key);
+    if (found) for (const sample of samples) found.samples.push(sample);
+    else series.set(key, { suite: suite.name, metric, condition, subject, samples: [...samples] });
+  };
   const context: SuiteContext = {
     quick: settings.quick,
     ...timing,
@@ -97,12 +118,13 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
       return true;
     },
     record: (metric, condition, subject, ...samples) => {
-      if (!known.has(metric)) throw new Error(`suite ${suite.name} has no metric ${metric}`);
-      if (over || samples.length === 0) return;
-      const key = JSON.stringify([metric, condition, subject]);
-      const found = series.get(key);
-      if (found) for (const sample of samples) found.samples.push(sample);
-      else series.set(key, { suite: suite.name, metric, condition, subject, samples });
+      check(metric);
+      if (!over) add(metric, condition, subject, samples);
+    },
+    recordMeanwhile: (metric, condition, subject, { beginUs, endUs }, of) => {
+      check(metric);
+      const then = ({ dueUs }: Wake): boolean => dueUs >= beginUs && dueUs <= endUs;
+      if (!over) afterwards.push((wakes) => add(metric, condition, subject, of(wakes.filter(then))));
     },
     miss: (condition, subject, reason) => {
       if (over) return;
@@ -120,6 +142,9 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
     failed = inOneLine(error);
   }
   over = true;
+  const activity = activityNow();
+  const { noise, wakes } = await noiseNow();
+  if (wakes.length > 0) for (const recordFrom of afterwards) recordFrom(wakes);
   return {
     name: suite.name,
     title: suite.title,
@@ -128,8 +153,8 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
     series: inOrder([...series.values()], suite.order ?? []),
     gaps: withoutRepetition(gaps),
     notes,
-    activity: activityNow(),
-    noise: await noiseNow(),
+    activity,
+    noise,
     tookSeconds: (performance.now() - startedMs) / 1000,
     failed,
   };

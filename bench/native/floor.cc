@@ -6,7 +6,8 @@
 //   floor send INTERVAL_US PER_INTERFACE INTERFACE...
 //   floor receive
 //   floor echo INTERVAL_US AT_ONCE INTERFACE SOURCE TARGET...     each target once an interval
-//   floor sleep PERIOD_US      until SIGTERM; then one lateness in nanoseconds a line
+//   floor sleep PERIOD_US [PHASE_US]     until SIGTERM; then a line for each wake: LATE_NS DUE_NS PROCESSOR. With a
+//                                        phase every DUE_NS is that much more than a multiple of the period.
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
@@ -28,6 +29,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -52,9 +54,13 @@ timespec now() {
   return time;
 }
 
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+int64_t inNs(timespec time) { return time.tv_sec * kSecondNs + time.tv_nsec; }
+
 timespec later(timespec time, int64_t ns) {
   const int64_t nanoseconds = time.tv_nsec + ns;
-  return {time.tv_sec + nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
+  return {time.tv_sec + nanoseconds / kSecondNs, nanoseconds % kSecondNs};
 }
 
 // VRRPv3 for IPv4 from 10.0.0.1 to 224.0.0.18. Nobody reads it, so its checksums stay 0.
@@ -221,15 +227,20 @@ int askAll(int64_t intervalNs, size_t atOnce, const char* interface, const char*
 constexpr int kSleeperPriority = 90;
 constexpr size_t kMostWakes = 4'000'000;
 
+struct Wake {
+  int64_t dueNs = 0;
+  int64_t lateNs = 0;
+};
+
 // What one processor's sleeper found.
 struct Sleeper {
   int processor = 0;
   int error = 0;
-  std::vector<uint32_t> latenessNs;
+  std::vector<Wake> wakes;
   std::thread thread;
 };
 
-void sleepAt(Sleeper& own, int64_t periodNs, const std::atomic<bool>& ends) {
+void sleepAt(Sleeper& own, int64_t firstNs, int64_t periodNs, const std::atomic<bool>& ends) {
   cpu_set_t only;
   CPU_ZERO(&only);
   CPU_SET(static_cast<size_t>(own.processor), &only);
@@ -237,18 +248,18 @@ void sleepAt(Sleeper& own, int64_t periodNs, const std::atomic<bool>& ends) {
   own.error = pthread_setaffinity_np(pthread_self(), sizeof only, &only);
   if (own.error == 0) own.error = pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
   if (own.error != 0) return;
-  timespec next = now();
-  while (!ends.load(std::memory_order_relaxed) && own.latenessNs.size() < kMostWakes) {
-    next = later(next, periodNs);
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, nullptr);
-    const timespec woken = now();
-    const int64_t late = (woken.tv_sec - next.tv_sec) * 1'000'000'000 + woken.tv_nsec - next.tv_nsec;
-    own.latenessNs.push_back(static_cast<uint32_t>(late < UINT32_MAX ? late : UINT32_MAX));
-    if (late > periodNs) next = woken;  // what was slept over is not late once more
+  int64_t dueNs = firstNs;
+  while (!ends.load(std::memory_order_relaxed) && own.wakes.size() < kMostWakes) {
+    const timespec due{dueNs / kSecondNs, dueNs % kSecondNs};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, nullptr);
+    const int64_t wokenNs = inNs(now());
+    own.wakes.push_back({dueNs, wokenNs - dueNs});
+    dueNs += periodNs * (1 + (wokenNs - dueNs) / periodNs);  // what was slept over is not late once more
   }
 }
 
-int sleepAll(int64_t periodNs) {
+// `phaseNs` below 0: as it happens.
+int sleepAll(int64_t periodNs, int64_t phaseNs) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t wanted;
   sigemptyset(&wanted);
@@ -261,10 +272,13 @@ int sleepAll(int64_t periodNs) {
     if (!CPU_ISSET(static_cast<size_t>(processor), &allowed)) continue;
     sleepers.emplace_back();
     sleepers.back().processor = processor;
-    sleepers.back().latenessNs.reserve(1 << 16);
+    sleepers.back().wakes.reserve(1 << 16);
   }
   std::atomic<bool> ends{false};
-  for (Sleeper& one : sleepers) one.thread = std::thread([&one, periodNs, &ends] { sleepAt(one, periodNs, ends); });
+  const int64_t nowNs = inNs(now());
+  const int64_t firstNs = (phaseNs < 0 ? nowNs : nowNs - nowNs % periodNs + phaseNs) + periodNs;
+  for (Sleeper& one : sleepers)
+    one.thread = std::thread([&one, firstNs, periodNs, &ends] { sleepAt(one, firstNs, periodNs, ends); });
   int signal = 0;
   sigwait(&wanted, &signal);
   ends = true;
@@ -274,7 +288,8 @@ int sleepAll(int64_t periodNs) {
       errno = one.error;
       return failed("a real-time sleeper");
     }
-    for (const uint32_t late : one.latenessNs) std::printf("%u\n", late);
+    for (const Wake& wake : one.wakes)
+      std::printf("%" PRId64 " %" PRId64 " %d\n", wake.lateNs, wake.dueNs, one.processor);
   }
   return 0;
 }
@@ -284,14 +299,15 @@ int sleepAll(int64_t periodNs) {
 int main(int count, char** words) {
   mlockall(MCL_CURRENT | MCL_FUTURE);  // where it may not, pages come late: that is the machine's too
   if (count == 2 && std::strcmp(words[1], "receive") == 0) return receiveAll();
-  if (count == 3 && std::strcmp(words[1], "sleep") == 0) return sleepAll(std::atoll(words[2]) * 1000);
+  if ((count == 3 || count == 4) && std::strcmp(words[1], "sleep") == 0)
+    return sleepAll(std::atoll(words[2]) * 1000, count == 4 ? std::atoll(words[3]) * 1000 : -1);
   if (count >= 5 && std::strcmp(words[1], "send") == 0)
     return sendAll(std::atoll(words[2]) * 1000, std::atoi(words[3]), words + 4, count - 4);
   if (count >= 7 && std::strcmp(words[1], "echo") == 0)
     return askAll(std::atoll(words[2]) * 1000, static_cast<size_t>(std::atoi(words[3])), words[4], words[5], words + 6,
                   count - 6);
   std::fprintf(stderr,
-               "usage: floor send INTERVAL_US PER_INTERFACE INTERFACE... | floor receive | floor sleep PERIOD_US | "
-               "floor echo INTERVAL_US AT_ONCE INTERFACE SOURCE TARGET...\n");
+               "usage: floor send INTERVAL_US PER_INTERFACE INTERFACE... | floor receive | "
+               "floor sleep PERIOD_US [PHASE_US] | floor echo INTERVAL_US AT_ONCE INTERFACE SOURCE TARGET...\n");
   return 2;
 }

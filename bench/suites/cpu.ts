@@ -1,5 +1,6 @@
 /** What many virtual routers cost: processor time for each advertisement, memory, punctuality, failover of all. */
 import { activeDownIntervalUs } from "../../src/core/vrrp/timing.js";
+import type { Moment } from "../../src/lab/topology.js";
 import { instrumentNowUs, type SeenAdvert } from "../../src/lab/traffic.js";
 import { eventually, pause } from "../../src/lab/wait.js";
 import {
@@ -23,6 +24,8 @@ import {
 } from "../lib/crowd-watch.js";
 import { compileFloor, startFloor } from "../lib/floor.js";
 import { FLOOR_SUBJECT as FLOOR, type Metric } from "../lib/model.js";
+import type { Wake } from "../lib/noise.js";
+import { stallTailMs } from "../lib/stalls.js";
 import { ACTIVE_PRIORITY, BACKUP_PRIORITY, type Subject } from "../lib/subjects.js";
 import { inTurn, onePerWork, type Suite, type SuiteContext } from "../lib/suite.js";
 import { cpuSeconds, residentMb, whyNoCpuTimes } from "../lib/usage.js";
@@ -78,6 +81,30 @@ const METRICS: readonly Metric[] = [
     note:
       "How far the time between two advertisements of a virtual router was from its interval, at the other end. Where " +
       "there are more than 5,000, as many stand for all, evenly by rank.",
+  },
+  {
+    id: "asleep",
+    title: "How late bare sleepers woke meanwhile",
+    unit: "ms",
+    better: "lower",
+    grain: 0.5,
+    compare: false,
+    note:
+      "One on each processor, every 10 ms, in the real-time class (SCHED_FIFO 90), in the very seconds of these " +
+      "deviations: for so long a processor ran nobody, be it the host's doing or the kernel's.",
+    plot: false,
+  },
+  {
+    id: "stalls",
+    title: "Deviation that these stalls alone would make",
+    unit: "ms",
+    better: "lower",
+    grain: 0.5,
+    compare: false,
+    note:
+      "The p99.9 of the gaps of a loop that is late only as long as these sleepers were, on the processor that stood " +
+      "still least. A stall moves the gaps of all that were due in it, so a single one of 25 ms in 2.5 s makes 23.8.",
+    plot: false,
   },
   {
     id: "failover",
@@ -257,6 +284,7 @@ interface Measured {
   readonly mark: readonly number[];
   readonly slices: readonly Spent[];
   readonly memoryMb: number;
+  readonly time: Moment;
   readonly deviationsMs: readonly number[];
 }
 
@@ -271,6 +299,7 @@ async function measure(plan: CrowdPlan, { active, backup, atTwo }: Crowds): Prom
     mark,
     slices: spentIn(plan, times, adverts),
     memoryMb,
+    time: { beginUs: times[0]!.beginUs, endUs: times.at(-1)!.endUs },
     deviationsMs: thinByRank(deviations(adverts, plan.intervalMs), STAND_FOR_ALL),
   };
 }
@@ -305,6 +334,11 @@ function recordAll(
   }
   record("memory", measured.memoryMb);
   record("deviation", ...measured.deviationsMs);
+  const seconds = (measured.time.endUs - measured.time.beginUs) / 1e6;
+  const meanwhile = (metric: string, of: (wakes: readonly Wake[]) => readonly number[]): void =>
+    context.recordMeanwhile(metric, condition, subject, measured.time, of);
+  meanwhile("asleep", (wakes) => wakes.map(({ lateMs }) => lateMs));
+  meanwhile("stalls", (wakes) => [stallTailMs(wakes, seconds)]);
   if (!failover) return;
   record("failover", ...failover.overMs);
   record("notTakenOver", failover.left);

@@ -81,6 +81,8 @@ interface Plan {
 }
 
 const EACH = { "silent cut": 1, "line cut": 1, "kill -9": 1, "graceful stop": 1 } as const;
+/** A cut line has no deadline that all makes keep: a quick run makes it at one interval, and has more of the others. */
+const WITHOUT_LINE = { ...EACH, "line cut": 0 } as const;
 const timesOf = (silent: number, others: number): Plan["times"] => ({
   "silent cut": silent,
   "line cut": others,
@@ -90,9 +92,9 @@ const timesOf = (silent: number, others: number): Plan["times"] => ({
 
 const QUICK_SECONDS = 100;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.33, together: false },
+  { intervalMs: 10, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.33, together: false },
   { intervalMs: 100, rate: 20_000, times: EACH, sessions: 1, share: 0.78, together: false },
-  { intervalMs: 1000, rate: 4_000, times: EACH, sessions: 1, share: 1, together: true },
+  { intervalMs: 1000, rate: 4_000, times: WITHOUT_LINE, sessions: 1, share: 1, together: true },
 ];
 
 const FULL: readonly Plan[] = [
@@ -112,6 +114,8 @@ const COME_BACK: Readonly<Record<Failure, string>> = {
 const FAILURES = Object.keys(COME_BACK) as readonly Failure[];
 /** The router's lines, and its daemon: where all subjects run at once, each in a lab of its own. */
 const PARTS: readonly (readonly Failure[])[] = [FAILURES.slice(0, 2), FAILURES.slice(2)];
+const failuresOf = ({ times }: Plan, part = FAILURES): readonly Failure[] =>
+  part.filter((failure) => times[failure] > 0);
 /** What a session that has time left repeats: where a deadline says most, more often. */
 const REPEATED: readonly Failure[] = ["silent cut", "kill -9", "graceful stop", "silent cut", "line cut"];
 
@@ -143,7 +147,7 @@ export const failover: Suite = {
     "by session, another one first in each round, so that all of them meet the same machine.",
   quickSeconds: QUICK_SECONDS,
   metrics: METRICS,
-  order: QUICK.flatMap((plan) =>
+  order: FULL.flatMap((plan) =>
     FAILURES.flatMap((failure) => [conditionOf(plan, failure), conditionOf(plan, COME_BACK[failure])]),
   ),
   run: async (context) => {
@@ -168,7 +172,7 @@ interface Progress {
   failedLast: Failure | null;
 }
 
-const missing = ({ done, failedLast }: Progress, part = FAILURES): Failure[] =>
+const missing = ({ done, failedLast }: Progress, part: readonly Failure[]): Failure[] =>
   part.filter((one) => !done.has(one)).sort((a, b) => Number(a === failedLast) - Number(b === failedLast));
 
 /** Sessions of all subjects; what one of them missed is tried again. */
@@ -180,13 +184,13 @@ async function runPlan(context: SuiteContext, plan: Plan): Promise<void> {
     await sessions(context, plan, inTurn(all, round), (_own, part) => part);
   }
   for (let time = 0; time < SECOND_TRIES && !context.isOver(); time++) {
-    const again = all.filter((own) => missing(own).length > 0);
+    const again = all.filter((own) => missing(own, failuresOf(plan)).length > 0);
     if (again.length > 0) await sessions(context, plan, again, missing);
   }
   for (const { subject, done, troubles } of all) {
     const reason = troubles.at(-1);
     if (reason === undefined) continue;
-    for (const failure of FAILURES.filter((one) => !done.has(one))) {
+    for (const failure of failuresOf(plan).filter((one) => !done.has(one))) {
       context.miss(conditionOf(plan, failure), subject.id, reason);
       context.miss(conditionOf(plan, COME_BACK[failure]), subject.id, reason);
     }
@@ -207,26 +211,33 @@ async function sessions(
   wanted: (own: Progress, part: readonly Failure[]) => readonly Failure[],
 ): Promise<void> {
   if (plan.together) {
-    const runs = all.flatMap((own) => PARTS.map((part) => session(context, plan, own, wanted(own, part))));
+    const untilMs = performance.now() + context.leftMs(plan.share);
+    const parts = PARTS.map((part) => failuresOf(plan, part));
+    const runs = all.flatMap((own) =>
+      parts.map((part) => session(context, plan, own, { failures: wanted(own, part), part, untilMs })),
+    );
     await Promise.all(runs);
     return;
   }
+  const part = failuresOf(plan);
   for (const [at, own] of all.entries()) {
     // Each has an equal part of the time that is left.
     const untilMs = performance.now() + context.leftMs(plan.share) / (all.length - at);
-    await session(context, plan, own, wanted(own, FAILURES), untilMs);
+    await session(context, plan, own, { failures: wanted(own, part), part, untilMs });
   }
 }
 
-/** @param untilMs Until when a quick session repeats its failures. */
-async function session(
-  context: SuiteContext,
-  plan: Plan,
-  own: Progress,
-  failures: readonly Failure[],
-  untilMs = Number.NEGATIVE_INFINITY,
-): Promise<void> {
+interface Wanted {
+  /** At first. */
+  readonly failures: readonly Failure[];
+  /** What a quick session repeats then, and until when. */
+  readonly part: readonly Failure[];
+  readonly untilMs: number;
+}
+
+async function session(context: SuiteContext, plan: Plan, own: Progress, made: Wanted): Promise<void> {
   const { subject } = own;
+  const { failures } = made;
   const title = `${subject.id}, ${plan.intervalMs} ms`;
   if (failures.length === 0 || outOfTime(context, plan, own, failures)) return;
   context.progress(title);
@@ -236,7 +247,7 @@ async function session(
       const traffic = startTraffic(lab, { rate: plan.rate, capacitySeconds: SESSION_SECONDS });
       try {
         await eventually("packets flow", 5000, () => traffic.carriedBy(lab.routers[0]!.upstreamMac) > 0);
-        await disturbances({ context, lab, subject, plan, traffic, ...pair }, own, failures, untilMs);
+        await disturbances({ context, lab, subject, plan, traffic, ...pair }, own, made);
       } finally {
         await traffic.stop();
       }
@@ -256,27 +267,28 @@ function outOfTime(context: SuiteContext, plan: Plan, own: Progress, failures: r
 async function disturbances(
   session: Session,
   own: Progress,
-  failures: readonly Failure[],
-  untilMs: number,
+  { failures, part, untilMs }: Wanted,
 ): Promise<void> {
   const { context, plan } = session;
+  const longestMs = new Map<Failure, number>();
   const make = async (failure: Failure): Promise<void> => {
+    const beganMs = performance.now();
     own.failedLast = failure;
     await MAKE[failure](session);
     own.done.add(failure);
     own.failedLast = null;
+    longestMs.set(failure, Math.max(longestMs.get(failure) ?? 0, performance.now() - beganMs));
   };
   for (const failure of failures) {
     for (let time = 0; time < plan.times[failure]; time++) await make(failure);
   }
   if (!context.quick) return;
-  const longestMs = new Map<Failure, number>();
+  const repeated = REPEATED.filter((failure) => part.includes(failure));
   for (let at = 0; ; at++) {
-    const failure = REPEATED[at % REPEATED.length]!;
-    const beganMs = performance.now();
-    if (beganMs + (longestMs.get(failure) ?? 3 * plan.intervalMs + LEAST_REPETITION_MS) > untilMs) return;
+    const failure = repeated[at % repeated.length]!;
+    const takesMs = longestMs.get(failure) ?? 3 * plan.intervalMs + LEAST_REPETITION_MS;
+    if (performance.now() + takesMs > untilMs) return;
     await make(failure);
-    longestMs.set(failure, performance.now() - beganMs);
   }
 }
 

@@ -5,6 +5,7 @@ import { compareSubjects } from "../../../bench/lib/compare.js";
 import { spentIn } from "../../../bench/lib/crowd-run.js";
 import { deviations, extremes, thinByRank } from "../../../bench/lib/crowd-watch.js";
 import { BEGIN, END, writeResults } from "../../../bench/lib/docs.js";
+import { GLANCED, glance } from "../../../bench/lib/glance.js";
 import { readTicks } from "../../../bench/lib/machine.js";
 import type { BenchResult, Metric, Series } from "../../../bench/lib/model.js";
 import { stripPlot } from "../../../bench/lib/plot.js";
@@ -12,6 +13,7 @@ import { judgePromises } from "../../../bench/lib/promises.js";
 import { buildReport } from "../../../bench/lib/report.js";
 import { scaleFor } from "../../../bench/lib/scales.js";
 import { figure, summarise } from "../../../bench/lib/summary.js";
+import { SUITES } from "../../../bench/suites/index.js";
 import { falseFailovers, missingOf } from "../../../bench/suites/timing.js";
 import { membersOf } from "../../../bench/testbed/field.js";
 import type { SeenAdvert } from "../../../src/lab/traffic.js";
@@ -156,7 +158,7 @@ describe("buildReport", () => {
     const [suite] = result.suites;
     const marked = { ...result, suites: [{ ...suite!, gaps: [gap] }] };
     const text = buildReport(marked, null).markdown;
-    expect(text).toContain("| idle | 2 / 3 | 1 / 1 † |");
+    expect(text).toContain("| idle | 2 / 3 | 1 / 1 † | 3 |");
     expect(text).toContain("- †: before, idle: it limped");
   });
 
@@ -169,9 +171,9 @@ describe("buildReport", () => {
 
   it("has a table with a column for each subject, those without figures too, and a row for each series", () => {
     const rows = markdown.split("\n").filter((line) => line.startsWith("| idle |"));
-    expect(markdown).toMatch(/\| firsthop \| before \| keepalived \|/);
+    expect(markdown).toMatch(/\| firsthop \| before \| keepalived \| samples \|/);
     expect(rows).toEqual([
-      "| idle | 2 / 3 | 1 / 1 | n/a |",
+      "| idle | 2 / 3 | 1 / 1 | n/a | 3 |",
       "| idle | firsthop | 3 | 1 | 2 | 3 | – | – | 3 |",
       "| idle | before | 3 | 1 | 1 | 1 | – | – | 1 |",
     ]);
@@ -185,6 +187,35 @@ describe("buildReport", () => {
   it("shows every picture that it makes", () => {
     expect([...plots.keys()]).toEqual(["made-up-time.svg"]);
     expect(markdown).toContain("(made-up-time.svg)");
+  });
+});
+
+describe("glance", () => {
+  const of = (
+    suite: string,
+    metric: string,
+    condition: string,
+    subject: string,
+    samples: number[],
+  ): Series => ({
+    ...{ suite, metric, condition, subject, samples },
+  });
+
+  it("has a row for what was measured, and a column for whoever was there", () => {
+    const made = resultOf([]);
+    const ready = (subject: string, samples: number[]): Series =>
+      of("start", "ready", "1 virtual router", subject, samples);
+    const suites = [{ ...made.suites[0]!, name: "start", series: [ready("firsthop", [190, 210])] }];
+    expect(glance({ ...made, suites })).toEqual({
+      head: ["median, where nothing else is said", "firsthop", "before"],
+      rows: [["start to ready, 1 virtual router (ms)", "200", "–"]],
+    });
+    expect(glance(made).rows).toEqual([]);
+  });
+
+  it("names figures that the suites have", () => {
+    const known = new Set(SUITES.flatMap(({ name, metrics }) => metrics.map(({ id }) => `${name} ${id}`)));
+    expect(GLANCED.filter(({ suite, metric }) => !known.has(`${suite} ${metric}`))).toEqual([]);
   });
 });
 
@@ -210,6 +241,7 @@ describe("judgePromises", () => {
         floor: null,
         kept: true,
         remark: "",
+        count: 3,
       },
     ]);
   });
@@ -258,6 +290,22 @@ describe("judgePromises", () => {
     expect(judged(both)).toMatchObject([{ found: 81, kept: false, remark: "cpu" }]);
   });
 
+  it("says beside a median of how few samples it is", () => {
+    const gap: Series = {
+      ...{ suite: "bfd", metric: "gap", condition: "BFD 1 ms x 3, silent cut", subject: "firsthop" },
+      samples: [3, 7.8],
+    };
+    const { markdown } = buildReport(resultOf([gap]), null);
+    expect(markdown).toContain("| 5.40 ms of 2 | 5 ms |");
+  });
+
+  it("holds the machine's stalls of the same seconds beside thousands of virtual routers", () => {
+    const of = (metric: string, samples: number[]): Series => ({
+      ...{ suite: "scale", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
+    });
+    expect(judged([of("deviation", [24]), of("stalls", [23])])).toMatchObject([{ kept: false, floor: 23 }]);
+  });
+
   it("does not take a virtual router without a successor for a fast one", () => {
     const crowd = (metric: string, samples: number[]): Series => ({
       ...{ suite: "scale", metric, condition: "4,096 virtual routers, 100 ms", subject: "firsthop", samples },
@@ -286,7 +334,7 @@ describe("writeResults", () => {
     expect(text).toMatch(/^before\n<!-- results.*\n\nfirsthop abc, 2026-01-01; quick run of 0\.1 minutes/);
     expect(text.endsWith(`\n${END}\nafter\n`)).toBe(true);
     expect(text).not.toContain("old");
-    expect(text).toContain("| 10 ms, silent cut | 1.50 / 2 |");
+    expect(text).toContain("| 10 ms, silent cut | 1.50 / 2 | 2 |");
     expect(text).toContain("(images/failover-over.svg)");
     expect(pictures).toEqual(["failover-over.svg"]);
     expect(writeResults(text, result, ["failover-over.svg"]).text).toBe(text);

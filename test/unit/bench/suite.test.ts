@@ -32,7 +32,7 @@ describe("runSuite", () => {
     subjects: [],
     time: timeOf(60),
     progress: () => undefined,
-    watchNoise: () => async () => ({ absent: "not watched" }),
+    watchNoise: () => async () => ({ noise: { absent: "not watched" }, wakes: [] }),
   };
 
   it("keeps what was measured before something went wrong", async () => {
@@ -94,6 +94,19 @@ describe("runSuite", () => {
     await Promise.resolve();
     expect(result).toMatchObject({ failed: null, series: [{ samples: [1] }] });
     expect(result.notes[0]).toContain("before this suite's end");
+  });
+
+  it("records what sleepers met in a stretch of time, at the end, and only that", async () => {
+    const slept = [5, 15, 25].map((atMs) => ({ processor: 0, dueUs: 1000 * atMs, lateMs: atMs }));
+    const watched = suite(async ({ recordMeanwhile }) => {
+      const time = { beginUs: 10_000, endUs: 20_000 };
+      recordMeanwhile("time", "idle", "firsthop", time, (wakes) => wakes.map(({ lateMs }) => lateMs));
+    });
+    const watchNoise = () => async () => ({ noise: { absent: "" }, wakes: slept });
+    expect(await runSuite(watched, { ...settings, watchNoise })).toMatchObject({
+      series: [{ samples: [15] }],
+    });
+    expect(await runSuite(watched, settings)).toMatchObject({ failed: null, series: [] });
   });
 
   it("says once what it said again and again", async () => {

@@ -1,0 +1,105 @@
+/** A run on one screen, for who decides between the makes: where each is better, one of them or another. Pure. */
+import type { BenchResult, SuiteResult } from "./model.js";
+import { figure, type Summary, summarise } from "./summary.js";
+
+interface Row {
+  readonly what: string;
+  readonly suite: string;
+  readonly metric: string;
+  readonly condition: string;
+  /** Default: the median. */
+  readonly of?: "tail" | "most";
+}
+
+const take = (interval: number): Row => ({
+  what: `take-over of a silent router, after the deadline, ${interval} ms (ms)`,
+  suite: "failover",
+  metric: "over",
+  condition: `${interval} ms, silent cut`,
+});
+
+export const GLANCED: readonly Row[] = [
+  ...[10, 100, 1000].map(take),
+  {
+    what: "outage with BFD at 1 ms x 3 (ms)",
+    suite: "bfd",
+    metric: "gap",
+    condition: "BFD 1 ms x 3, silent cut",
+  },
+  {
+    what: "packets lost by a graceful stop, 100 ms",
+    suite: "failover",
+    metric: "lost",
+    condition: "100 ms, graceful stop",
+  },
+  ...["bridge table flushed", "SIGSTOP, then a flush, then SIGCONT"].map((condition) => ({
+    what: `packets doubled: ${condition}`,
+    suite: "duplicates",
+    metric: "doubled",
+    condition,
+  })),
+  ...["cpu load", "memory load"].map((condition) => ({
+    what: `deviation of advertisements at 10 ms, ${condition}, p99.9 (ms)`,
+    suite: "timing",
+    metric: "deviation",
+    condition,
+    of: "tail" as const,
+  })),
+  {
+    what: "false failovers, memory load",
+    suite: "timing",
+    metric: "false",
+    condition: "memory load",
+  },
+  ...(["sent", "received"] as const).flatMap((metric) =>
+    ["1 virtual router", "255 virtual routers"].map((size) => ({
+      what: `processor time for a million advertisements ${metric}, ${size} (s)`,
+      suite: "cpu",
+      metric,
+      condition: `${size}, 10 ms`,
+    })),
+  ),
+  ...(["memory", "ready"] as const).flatMap((metric) =>
+    ["1 virtual router", "255 virtual routers"].map((condition) => ({
+      what: `${metric === "memory" ? "resident memory" : "start to ready"}, ${condition} (${metric === "memory" ? "MB" : "ms"})`,
+      suite: "start",
+      metric,
+      condition,
+    })),
+  ),
+  {
+    what: "4,096 virtual routers: the last take-over, after its deadline (ms)",
+    suite: "scale",
+    metric: "failover",
+    condition: "4,096 virtual routers, 100 ms",
+    of: "most",
+  },
+];
+
+const valueOf = (summary: Summary, of: Row["of"]): number =>
+  of === "most" ? summary.most : of === "tail" ? (summary.p999 ?? summary.most) : summary.median;
+
+function cell(
+  { suite, metric, condition, of }: Row,
+  suites: readonly SuiteResult[],
+  subject: string,
+): string {
+  const series = suites
+    .find(({ name }) => name === suite)
+    ?.series.find((one) => one.metric === metric && one.condition === condition && one.subject === subject);
+  const summary = series ? summarise(series.samples) : null;
+  return summary ? figure(valueOf(summary, of)) : "–";
+}
+
+/** Head and rows of a table: one column for each subject that was there. No rows where nothing of it was measured. */
+export function glance({ suites, subjects }: BenchResult): {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+} {
+  const ids = subjects.flatMap(({ id, absent }) => (absent === null ? [id] : []));
+  const rows = GLANCED.map((row) => [row.what, ...ids.map((id) => cell(row, suites, id))]);
+  return {
+    head: ["median, where nothing else is said", ...ids],
+    rows: rows.filter(([, ...cells]) => cells.some((text) => text !== "–")),
+  };
+}

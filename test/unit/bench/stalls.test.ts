@@ -1,0 +1,77 @@
+/** What of an advertisement's lateness bare sleepers met, too. */
+import { describe, expect, it } from "vitest";
+import type { Wake } from "../../../bench/lib/noise.js";
+import { attribute, sleptToo, stallTailMs } from "../../../bench/lib/stalls.js";
+
+const wake = (dueMs: number, lateMs: number, processor = 0): Wake => ({
+  processor,
+  dueUs: 1000 * dueMs,
+  lateMs,
+});
+
+describe("sleptToo", () => {
+  const late = { dueUs: 100_000, cameUs: 103_000 };
+
+  it("takes a sleeper that waited in the same time, by half as much at least", () => {
+    expect(sleptToo(late, [wake(100.2, 2.8)])).toBe(true);
+    expect(sleptToo(late, [wake(100.2, 0.1), wake(98, 5, 1)])).toBe(true);
+    expect(sleptToo(late, [wake(100.2, 1.4)])).toBe(false);
+  });
+
+  it("takes none that was late before or afterwards", () => {
+    expect(sleptToo(late, [wake(95, 4), wake(103.3, 9)])).toBe(false);
+    expect(sleptToo(late, [wake(103.1, 9)], 200)).toBe(true); // due so much later than the advertisement
+    expect(sleptToo(late, [])).toBe(false);
+  });
+});
+
+describe("attribute", () => {
+  const listened = { intervalMs: 10, leastMs: 0.5, apartUs: 200 };
+  const everyTenMs = (late: Readonly<Record<number, number>>): number[] =>
+    Array.from({ length: 20 }, (_, at) => 10_000 * at + 1000 * (late[at] ?? 0));
+
+  it("leaves out what a shared stall made of both gaps beside it, and nothing else", () => {
+    const found = attribute(everyTenMs({ 5: 3, 12: 2 }), [wake(50.2, 2.8)], listened);
+    expect([found.late, found.shared, found.restMs.length]).toEqual([2, 1, 17]);
+    expect(found.restMs.filter((ms) => ms > 0.5)).toEqual([2, 2]);
+  });
+
+  it("calls nothing late that was early or nearly punctual", () => {
+    const found = attribute(everyTenMs({ 3: 0.4, 8: -3 }), [], { ...listened, leastMs: 3.5 });
+    expect(found).toMatchObject({ late: 0, shared: 0 });
+    expect(found.restMs).toHaveLength(19);
+  });
+});
+
+describe("stallTailMs", () => {
+  /** The same by trying it out: gaps of many virtual routers, evenly spread over the interval, that wait for stalls. */
+  function tried(stalls: readonly Wake[], seconds: number): number {
+    const [intervalMs, many] = [100, 500];
+    const gaps: number[] = [];
+    for (let one = 0; one < many; one++) {
+      const cameMs: number[] = [];
+      for (let at = (one * intervalMs) / many; at < 1000 * seconds; at += intervalMs) {
+        const stall = stalls.find(({ dueUs, lateMs }) => at >= dueUs / 1000 && at < dueUs / 1000 + lateMs);
+        cameMs.push(stall ? stall.dueUs / 1000 + stall.lateMs : at);
+      }
+      gaps.push(...cameMs.slice(1).map((ms, at) => Math.abs(ms - cameMs[at]! - intervalMs)));
+    }
+    return gaps.sort((a, b) => a - b)[Math.ceil(0.999 * gaps.length) - 1]!;
+  }
+
+  it("says what stalls make of many gaps", () => {
+    for (const stalls of [
+      [wake(1234, 25)],
+      [wake(333, 8), wake(1234, 25), wake(2018, 24)],
+      [wake(100, 3), wake(400, 3), wake(1500, 3)],
+    ]) {
+      expect(Math.abs(stallTailMs(stalls, 2.5) - tried(stalls, 2.5))).toBeLessThan(0.5);
+    }
+  });
+
+  it("is of the processor that stood still least, and 0 where stalls are too few to count", () => {
+    expect(stallTailMs([wake(100, 30), wake(100, 6, 1)], 2.5)).toBeCloseTo(4.75);
+    expect(stallTailMs([wake(100, 1)], 2.5)).toBe(0);
+    expect(stallTailMs([], 2.5)).toBe(0);
+  });
+});
