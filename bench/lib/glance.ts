@@ -76,7 +76,7 @@ export const GLANCED: readonly Row[] = [
   },
 ];
 
-const valueOf = (summary: Summary, of: Row["of"]): number =>
+const figureOf = (summary: Summary, of: Row["of"]): number =>
   of === "most" ? summary.most : of === "tail" ? (summary.p999 ?? summary.most) : summary.median;
 
 function cell(
@@ -88,7 +88,7 @@ function cell(
     .find(({ name }) => name === suite)
     ?.series.find((one) => one.metric === metric && one.condition === condition && one.subject === subject);
   const summary = series ? summarise(series.samples) : null;
-  return summary ? figure(valueOf(summary, of)) : "–";
+  return summary ? figure(figureOf(summary, of)) : "–";
 }
 
 /** Head and rows of a table: one column for each subject that was there. No rows where nothing of it was measured. */
