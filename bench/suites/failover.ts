@@ -3,6 +3,7 @@ import { reportTraffic } from "../../src/lab/statistics.js";
 import type { CutKind, Lab } from "../../src/lab/topology.js";
 import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
 import { eventually } from "../../src/lab/wait.js";
+import { namespacesRemoved } from "../lib/kernel-rest.js";
 import type { Metric } from "../lib/model.js";
 import { ACTIVE_PRIORITY, type Subject, startSubjectPair } from "../lib/subjects.js";
 import { inTurn, type Suite, type SuiteContext } from "../lib/suite.js";
@@ -240,6 +241,7 @@ async function session(context: SuiteContext, plan: Plan, own: Progress, made: W
   const { failures } = made;
   const title = `${subject.id}, ${plan.intervalMs} ms`;
   if (failures.length === 0 || outOfTime(context, plan, own, failures)) return;
+  await namespacesRemoved();
   context.progress(title);
   try {
     await withLab({ routers: 2 }, async (lab) => {

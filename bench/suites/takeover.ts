@@ -5,6 +5,7 @@ import { virtualMac } from "../../src/core/vrrp/advertisement.js";
 import { arrivalTimes } from "../../src/lab/statistics.js";
 import { type Lab, openLab } from "../../src/lab/topology.js";
 import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
+import { namespacesRemoved } from "../lib/kernel-rest.js";
 import { startLoad, stressInstalled, WITHOUT_STRESS } from "../lib/load.js";
 import type { Metric } from "../lib/model.js";
 import type { Suite, SuiteContext } from "../lib/suite.js";
@@ -57,6 +58,7 @@ async function measured(context: SuiteContext, condition: string, load: "cpu" | 
   let lab: Lab | null = null;
   let unload: (() => Promise<void>) | null = null;
   try {
+    await namespacesRemoved();
     lab = await openLab({ routers: 1 });
     unload = load && (await startLoad(lab.upstream, load));
     const router = lab.routers[0]!;

@@ -14,6 +14,7 @@ import {
 } from "../../src/lab/traffic.js";
 import { eventually, pause } from "../../src/lab/wait.js";
 import { compileFloor, startFloor } from "../lib/floor.js";
+import { namespacesRemoved } from "../lib/kernel-rest.js";
 import { type LoadKind, loadTitle, startLoad, stressInstalled, WITHOUT_STRESS } from "../lib/load.js";
 import { FLOOR_SUBJECT, type Metric } from "../lib/model.js";
 import { type Wake, watchNoise } from "../lib/noise.js";
@@ -143,10 +144,10 @@ export const timing: Suite = {
     "lab of its own beside them: what it misses is the machine's.",
   quickSeconds: 56,
   metrics: [
-    ...metricsOf("", ""),
     ...metricsOf("alone-", " with nothing else at work"),
-    ...metricsOf("blocked-", " with JavaScript blocked"),
+    ...metricsOf("", ""),
     ...EVIDENCE,
+    ...metricsOf("blocked-", " with JavaScript blocked"),
   ],
   order: [ALONE, ...CONDITIONS, BLOCKED],
   run: async (context) => {
@@ -156,6 +157,7 @@ export const timing: Suite = {
     try {
       await openPlaces(context, places, (subject) => subject.root !== null);
       await openFloor(context, places);
+      await namespacesRemoved();
       await pause(SETTLE_MS);
       await measure(context, places, ALONE, seconds, "alone-");
       await openPlaces(context, places, (subject) => subject.root === null);

@@ -7,6 +7,7 @@ import {
   writeSysctls,
 } from "../../src/lab/namespaces.js";
 import { type LabFamily, type LabNode, nodeOf, ROUTER_SYSCTLS } from "../../src/lab/topology.js";
+import { namespacesRemoved } from "../lib/kernel-rest.js";
 
 export const MAX_CABLES = 16;
 
@@ -48,9 +49,10 @@ export function membersOf(size: CrowdSize): Member[] {
 
 const FIRST_INDEX = 100;
 
-/** Builds a field. It vanishes with `close`, and with this process. */
+/** Builds a field, once what was there before is gone. It vanishes with `close`, and with this process. */
 export async function openField(interfaces: number): Promise<Field> {
   requireNamespaces();
+  await namespacesRemoved(2);
   const { name, directory } = newEstateName();
   const spaces = [`${name}-r1`, `${name}-r2`] as const;
   const ports = Array.from({ length: interfaces }, (_, at) => `lan${at}`);
