@@ -26,7 +26,7 @@ const ALL_DUE = 0.95;
 const STEADY = 0.03;
 const LOOK_MS = 500;
 /** A Backup that goes on speaking beside the Active is waited for so long. */
-const QUIET_BOUND_MS = { quick: 4000, full: 60_000 } as const;
+const QUIET_BOUND_MS = { quick: 1500, full: 60_000 } as const;
 
 /** How long a crowd may take to start, or to become Backup. */
 const boundMs = ({ count, quick }: CrowdPlan): number => (quick ? 10_000 : 60_000) + (quick ? 8 : 30) * count;

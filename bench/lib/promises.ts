@@ -2,7 +2,7 @@
 
 import type { BenchResult, Series, SuiteResult } from "./model.js";
 import { FLOOR_SUBJECT } from "./model.js";
-import { type Summary, summarise } from "./summary.js";
+import { figure, type Summary, summarise } from "./summary.js";
 
 export interface Judged {
   readonly promise: string;
@@ -121,18 +121,28 @@ function punctuality(): Promised[] {
     tail(look.series("timing", "deviation", exactly(condition), subject));
   const byItself = (look: Look, subject: string): number | null =>
     tail(look.series("timing", "alone-deviation", /./, subject));
+  /** What is left without the machine's part; the verdict is about all. */
+  const own = (look: Look, condition: RegExp): string => {
+    const rest = tail(look.series("timing", "rest", condition, OURS));
+    return rest === null ? "" : `${figure(rest)} without stalls that bare sleepers shared`;
+  };
   const against = (load: string, peer: string, limitOf: (theirs: number) => number) => (look: Look) => {
     const theirs = deviation(look, load, peer);
     return theirs === null
       ? null
       : atMost(deviation(look, load, OURS), limitOf(theirs), "ms", {
           floor: deviation(look, load, FLOOR_SUBJECT),
+          remark: own(look, exactly(load)),
         });
   };
   return [
     {
       promise: "deviation at 10 ms, idle: p99.9 within 0.5 ms",
-      judge: (look) => atMost(byItself(look, OURS), 0.5, "ms", { floor: byItself(look, FLOOR_SUBJECT) }),
+      judge: (look) =>
+        atMost(byItself(look, OURS), 0.5, "ms", {
+          floor: byItself(look, FLOOR_SUBJECT),
+          remark: own(look, /^idle, by itself$/),
+        }),
     },
     ...(["cpu load", "memory load"] as const).flatMap((load) => [
       ...PACKAGED.map((peer) => ({

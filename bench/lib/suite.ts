@@ -61,7 +61,7 @@ export interface Suite {
   readonly title: string;
   readonly about: string;
   /**
-   * What a quick run takes, on two processors that do nothing else. All together take eight minutes and a half: the rest of ten is
+   * What a quick run takes, on two processors that do nothing else. All together take little more than eight minutes: the rest of ten is
    * for the build of a fresh clone, and for machines that are slower or do something else.
    */
   readonly quickSeconds: number;

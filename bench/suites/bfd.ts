@@ -17,7 +17,7 @@ const BOUND_MS = 20_000;
 /** An Active that is back sooner had not failed, as far as a Backup can know. */
 const AWAY_MS = 300;
 const QUICK_RUNS = 12;
-const QUICK_SECONDS = 24;
+const QUICK_SECONDS = 22;
 const FULL_RUNS = 60;
 const SESSION_SECONDS = 1500;
 

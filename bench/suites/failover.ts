@@ -91,10 +91,10 @@ const timesOf = (silent: number, others: number): Plan["times"] => ({
   "graceful stop": others,
 });
 
-const QUICK_SECONDS = 100;
+const QUICK_SECONDS = 112;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.33, together: false },
-  { intervalMs: 100, rate: 20_000, times: EACH, sessions: 1, share: 0.78, together: false },
+  { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.35, together: false },
+  { intervalMs: 100, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.78, together: false },
   { intervalMs: 1000, rate: 4_000, times: WITHOUT_LINE, sessions: 1, share: 1, together: true },
 ];
 
@@ -123,6 +123,10 @@ const REPEATED: readonly Failure[] = ["silent cut", "kill -9", "graceful stop", 
 /** Longest that a session may send; memory is used as packets are sent. */
 const SESSION_SECONDS = 180;
 const QUIET_AFTER_MS = 100;
+/** Of an interval, where that is less. */
+const QUIET_INTERVALS = 4;
+/** Packets that follow those have arrived long after them. */
+const ARRIVED_MS = 30;
 /** Of what was missed at first: sessions more. */
 const SECOND_TRIES = 2;
 /** A Backup that takes over by itself: as often it is waited for until it does no more. */
@@ -350,8 +354,10 @@ async function settled(
   from: number,
 ): Promise<{ outageUs: number; lost: number; duplicated: number }> {
   const { traffic, plan } = session;
-  const to = traffic.sent() + Math.ceil((plan.rate * QUIET_AFTER_MS) / 1000);
-  await eventually("the host goes on sending", 10_000, () => traffic.sent() > to + plan.rate / 20);
+  const quietMs = Math.min(QUIET_AFTER_MS, QUIET_INTERVALS * plan.intervalMs);
+  const to = traffic.sent() + Math.ceil((plan.rate * quietMs) / 1000);
+  const past = to + (plan.rate * ARRIVED_MS) / 1000;
+  await eventually("the host goes on sending", 10_000, () => traffic.sent() > past);
   const { longestGap, lost, duplicated } = reportTraffic(traffic.columns(from, to));
   traffic.verify(); // before anything of it is recorded
   return { outageUs: longestGap?.lengthUs ?? Number.NaN, lost, duplicated };

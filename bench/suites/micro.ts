@@ -25,7 +25,7 @@ export const micro: Suite = {
   title: "codec, state machine, configuration",
   about:
     "Pure functions in this process, case by case and subject by subject, in rounds: encode, decode and check, step, compile, read a file.",
-  quickSeconds: 12,
+  quickSeconds: 5,
   metrics: METRICS,
   run: async (context) => {
     for (const round of context.rounds({ quick: ROUNDS, full: ROUNDS })) {

@@ -50,7 +50,7 @@ export const probes: Suite = {
   about:
     "A router asks 1,000 addresses of one host by ICMP echo, each every 100 ms. The bare loop sends 200 requests in a " +
     "row every 20 ms from one socket, and reads the answers. The peers have no such check of their own: they start a program.",
-  quickSeconds: 15,
+  quickSeconds: 14,
   metrics: METRICS,
   run: async (context) => {
     const missing = whyNoCpuTimes();

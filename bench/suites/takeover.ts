@@ -42,7 +42,7 @@ export const takeover: Suite = {
   about:
     `A host sends ${RATE} packets a second to one router. Its heartbeat engine opens and closes the virtual router's ` +
     "lease by its own timers, while the process's JavaScript is blocked; what is closed drops, what is open forwards.",
-  quickSeconds: 12,
+  quickSeconds: 10,
   metrics: METRICS,
   run: async (context) => {
     await measured(context, "idle", null);

@@ -268,6 +268,20 @@ describe("judgePromises", () => {
     ]);
   });
 
+  it("says what is left of a tail without shared stalls, and judges all of it", () => {
+    const alone = (metric: string, subject: string, ms: number): Series => ({
+      ...{ suite: "timing", metric, condition: "idle, by itself", subject, samples: [ms] },
+    });
+    const found = [
+      alone("alone-deviation", "firsthop", 3.1),
+      alone("alone-deviation", "floor", 3.2),
+      alone("rest", "firsthop", 0.25),
+    ];
+    expect(judged(found)).toMatchObject([
+      { found: 3.1, kept: false, floor: 3.2, remark: "0.250 without stalls that bare sleepers shared" },
+    ]);
+  });
+
   it("finds a false failover wherever there was one", () => {
     const found = (metric: string, condition: string, times: number): Series => ({
       ...{ suite: "timing", metric, condition, subject: "firsthop", samples: [times] },
