@@ -4,26 +4,31 @@
  * kernel does not.
  */
 
+import type { VirtualRouterConfig } from "../../config/index.js";
 import { formatIp, namesOneHost } from "../../core/address.js";
 import { answerArp, readArp } from "../../core/arp.js";
 import type { PortId } from "../../core/automaton.js";
 import { type BfdFrame, readBfdFrame } from "../../core/bfd/packet.js";
 import type { IpPacket } from "../../core/ethernet.js";
 import { answerSolicitation, readSolicitation } from "../../core/nd.js";
-import { BACKUP_GROUP_ADDRESS, GROUP_ADDRESS } from "../../core/vrrp/advertisement.js";
+import { type Advertisement, BACKUP_GROUP_ADDRESS, GROUP_ADDRESS } from "../../core/vrrp/advertisement.js";
 import { familyOfPacket, MESSAGE_TYPE, type RawMessage, readVrrpFrame } from "../../core/vrrp/packet.js";
 import {
   REJECT_REASONS,
+  type ReceiveWarning,
   type RejectCounter,
   type RejectReason,
   receive,
   rejectCounter,
+  type Verdict,
   type VrrpReceiver,
 } from "../../core/vrrp/validate.js";
 import type { Heartbeat, PortCounters } from "../../driver/driver.js";
+import { describeDuration } from "../duration.js";
 import type { GlobalStatistics } from "../status.js";
 import type { VirtualRouter } from "../vrrp/virtual-router.js";
 
+type Accepted = Extract<Verdict, { verdict: "accept" }>;
 type Countable = Exclude<keyof GlobalStatistics, "droppedUnread">;
 
 const NODE_COUNTERS: ReadonlySet<RejectCounter> = new Set<Countable>([
@@ -150,23 +155,7 @@ export class FrameIntake {
     );
     switch (verdict.verdict) {
       case "accept":
-        // An octet copy: the frame outlives the batch that it came in.
-        if (verdict.fromBackup) router?.peers.hear(verdict, frame.slice(), atUs);
-        else
-          router?.onAdvertisement(
-            verdict.advertisement,
-            verdict.source,
-            verdict.checksumForm,
-            frame.slice(),
-            atUs,
-          );
-        if (router) this.#judgeInterval(router, source, verdict.advertisement.intervalUs, atUs);
-        for (const warning of verdict.warnings) {
-          if (warning === "legacy-pseudo-header-checksum") continue;
-          if (warning === "interval-mismatch") router?.reject("intervalErrors");
-          if (warning === "address-list-mismatch") router?.reject("addressListErrors");
-          this.#notice(router, warning, `advertisement from ${source}`, atUs);
-        }
+        if (router) this.#accept(router, verdict, frame, atUs);
         break;
       case "discard":
         this.#count(router, verdict.reason);
@@ -187,12 +176,34 @@ export class FrameIntake {
           this.#notice(
             router,
             "own-address",
-            `an advertisement with our own address ${source} came in`,
+            `an advertisement with our own address ${source} came in: another router has it, too, or the LAN has a loop`,
             atUs,
           );
         }
         break;
     }
+  }
+
+  #accept(router: VirtualRouter, verdict: Accepted, frame: Uint8Array, atUs: number): void {
+    const { advertisement, source, checksumForm } = verdict;
+    // An octet copy: the frame outlives the batch that it came in.
+    if (verdict.fromBackup) router.peers.hear(verdict, frame.slice(), atUs);
+    else router.onAdvertisement(advertisement, source, checksumForm, frame.slice(), atUs);
+    this.#judgeInterval(router, source, advertisement.intervalUs, atUs);
+    for (const warning of verdict.warnings) this.#warn(router, warning, verdict, atUs);
+  }
+
+  /** Something about an advertisement that counts all the same. */
+  #warn(
+    router: VirtualRouter,
+    warning: ReceiveWarning,
+    { source, advertisement }: Accepted,
+    atUs: number,
+  ): void {
+    if (warning === "interval-mismatch") router.reject("intervalErrors");
+    if (warning === "address-list-mismatch") router.reject("addressListErrors");
+    const text = warningText(warning, router.config, advertisement);
+    if (text !== null) this.#notice(router, warning, `${source} ${text}`, atUs);
   }
 
   /**
@@ -247,6 +258,39 @@ export class FrameIntake {
       if (answer) this.#heartbeat.send(port, answer);
     }
   }
+}
+
+/** What follows the sender's address; null: nobody has to do anything about it. */
+function warningText(
+  warning: ReceiveWarning,
+  { vrid, addresses, advertisementIntervalUs }: VirtualRouterConfig,
+  heard: Advertisement,
+): string | null {
+  switch (warning) {
+    case "legacy-pseudo-header-checksum":
+      return null;
+    case "duplicate-owner":
+      return "says that it owns the addresses (priority 255), as this router does: only one of them can";
+    case "address-list-mismatch": {
+      const [theirs, own] = [heard.addresses, addresses.map(({ address }) => address)].map(fewOf);
+      return (
+        `advertises ${theirs} under VRID ${vrid}, where ${own} is configured here: give one of ` +
+        "the two groups another VRID, or all routers of the group the same addresses"
+      );
+    }
+    case "interval-mismatch": {
+      const [theirs, ours] = [heard.intervalUs, advertisementIntervalUs].map(describeDuration);
+      return `advertises every ${theirs}, where ${ours} is configured here: Backups wait for as long as the Active says`;
+    }
+  }
+}
+
+const ADDRESSES_TOLD = 4;
+
+function fewOf(addresses: readonly string[]): string {
+  const more = addresses.length - ADDRESSES_TOLD;
+  const told = addresses.slice(0, ADDRESSES_TOLD).join(", ");
+  return more > 0 ? `${told} and ${more} more` : told;
 }
 
 /** Not for this router, but nothing is wrong with it, and the next one comes within the interval. */
