@@ -144,8 +144,11 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown, locate: Locate):
 /** What is said of a file that is no block of keys. */
 function noBlock(value: unknown): string {
   const expected = "a block of keys is expected: begin with virtualRouters:";
-  return typeof value === "string" && /\bvrrp_instance\b/.test(value)
-    ? `${expected} (this looks like a file for keepalived)`
+  if (typeof value !== "string") return expected;
+  if (/\bvrrp_instance\b/.test(value))
+    return `${expected} (this looks like a file for keepalived: docs/from-keepalived.md has what stands for its words)`;
+  return /\bvrrp \d+ (ip|ipv6|priority)\b/.test(value)
+    ? `${expected} (this looks like a file for FRR: docs/from-frr.md has what stands for its lines)`
     : expected;
 }
 

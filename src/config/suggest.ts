@@ -16,7 +16,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   advertint: "advertisementInterval",
   interval: "advertisementInterval",
   vrrpversion: "version",
-  nopreempt: "preempt",
   preemptmode: "preempt",
   acceptmode: "accept",
   usevmac: "virtualMac",
@@ -26,16 +25,39 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   authtype: "type",
   unicastpeer: "peers",
   unicastsrcip: "source",
+  trackinterface: "track",
+  trackscript: "track",
+  trackfile: "track",
+  trackprocess: "track",
+  trackbfd: "track",
+  notifymaster: "notify",
+  notifybackup: "notify",
+  notifyfault: "notify",
+  notifystop: "notify",
+  vrrpstartupdelay: "startupDelay",
+  syncgroup: "syncGroup",
+  vrrpsyncgroup: "syncGroups",
+  vrrpscript: "trackers",
+  vrrptrackfile: "trackers",
+  vrrptrackprocess: "trackers",
   vrrpinstance: "virtualRouters",
   instances: "virtualRouters",
   routers: "virtualRouters",
 };
 
+/** Words that no key stands for: what to write, where `key` is known. */
+const INSTEAD: Readonly<Record<string, { readonly key: string; readonly advice: string }>> = {
+  state: { key: "priority", advice: "there is no initial state, the highest priority becomes Active" },
+  nopreempt: { key: "preempt", advice: "write preempt: false" },
+  noaccept: { key: "accept", advice: "write accept: false" },
+  shutdown: { key: "preempt", advice: "leave the entry out, or `firsthop drain` it at run time" },
+};
+
 /** What to write in place of an unknown key, if that can be told. */
 export function meant(key: string, known: readonly string[]): string | null {
   const plain = key.toLowerCase().replace(/[_.-]/g, "");
-  if (plain === "state" && known.includes("priority"))
-    return "there is no initial state, the highest priority becomes Active";
+  const instead = Object.hasOwn(INSTEAD, plain) ? INSTEAD[plain] : undefined;
+  if (instead && known.includes(instead.key)) return instead.advice;
   const elsewhere = Object.hasOwn(ELSEWHERE, plain) ? ELSEWHERE[plain] : undefined;
   const word = elsewhere && known.includes(elsewhere) ? elsewhere : closest(key, known);
   return word === null || word === undefined ? null : `did you mean ${word}?`;

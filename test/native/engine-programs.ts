@@ -1,6 +1,7 @@
 /** What tests of the engine run on the cable: one that beats, one that watches, and what is read of their times. */
 import { expect } from "vitest";
 import type { HeartbeatProgram, Operation, PortId } from "../../src/core/automaton.js";
+import { eventually } from "../../src/lab/wait.js";
 import { netnsTest } from "../netns/testbed/index.js";
 import { type Bench, testFrame, withBench } from "./engine-host.js";
 
@@ -107,6 +108,15 @@ export async function started(
   const session = await bench.call("createSession");
   expect(await bench.call("loadNow", session, program, operations, 0)).toBe(true);
   return session;
+}
+
+/** Waits until the program of `watching` has heard more than so many frames by itself. */
+export async function matched(bench: Bench, session: number, frames: number): Promise<void> {
+  await eventually(
+    `more than ${frames} frames were matched`,
+    10_000,
+    async () => (await bench.call("counters", session))[1]! > frames,
+  );
 }
 
 export function deviations(times: readonly number[], periodUs: number): number[] {

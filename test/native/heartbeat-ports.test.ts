@@ -9,6 +9,7 @@ import {
   beating,
   CONTROL_US,
   GOODBYE,
+  matched,
   onCable,
   opened,
   PEER,
@@ -24,11 +25,7 @@ describe("interfaces", () => {
     expect(await bench.report("portError")).toMatchObject({ port, errno: "ENETDOWN" });
     await bench.ip("near", `link set ${NEAR} up`);
     bench.source([testFrame(9, PEER)], 100);
-    await eventually(
-      "frames are matched",
-      10_000,
-      async () => (await bench.call("counters", session))[1]! > 10,
-    );
+    await matched(bench, session, 10);
   });
 
   onCable("one that vanishes is reported as gone, to speakers and to listeners", async (bench) => {

@@ -12,6 +12,7 @@ import {
   beating,
   deviations,
   GOODBYE,
+  matched,
   median,
   onCable,
   opened,
@@ -43,11 +44,7 @@ describe("time", () => {
     const port = await opened(bench);
     const session = await started(bench, watching(port, 200_000));
     const peer = bench.source([testFrame(9, PEER)], 100);
-    await eventually(
-      "50 frames were matched",
-      10_000,
-      async () => (await bench.call("counters", session))[1]! > 50,
-    );
+    await matched(bench, session, 50);
     expect(bench.reports).toEqual([]);
     peer.stop();
     const { atUs, carriedOutUs, from, to, epoch } = await bench.report("transition");
@@ -68,11 +65,7 @@ describe("time", () => {
       const port = await opened(bench);
       const session = await started(bench, watching(port, 300_000));
       const peer = bench.source([testFrame(9, PEER)], 100);
-      await eventually(
-        "frames were matched",
-        10_000,
-        async () => (await bench.call("counters", session))[1]! > 10,
-      );
+      await matched(bench, session, 10);
       bench.signal("SIGSTOP");
       const sent = peer.status().sent;
       await eventually("a second has passed", 10_000, () => peer.status().sent > sent + 100);
@@ -105,11 +98,7 @@ describe("time", () => {
     const port = await opened(bench);
     const session = await started(bench, watching(port, 300_000));
     const peer = bench.source([testFrame(9, PEER)], 100);
-    await eventually(
-      "frames were matched",
-      10_000,
-      async () => (await bench.call("counters", session))[1]! > 10,
-    );
+    await matched(bench, session, 10);
     peer.stop();
     bench.signal("SIGSTOP");
     const last = [...peer.stamps()].at(-1)!;
@@ -131,11 +120,7 @@ describe("JavaScript", () => {
     const beats = await started(bench, beating(port, 10_000));
     const watch = await started(bench, watching(port, 100_000));
     const peer = bench.source([testFrame(9, PEER)], 100);
-    await eventually(
-      "frames were matched",
-      10_000,
-      async () => (await bench.call("counters", watch))[1]! > 10,
-    );
+    await matched(bench, watch, 10);
     const from = await bench.call("now");
     const blocked = bench.call("block", 2_000);
     const sent = peer.status().sent;
@@ -199,11 +184,7 @@ describe("floods", () => {
     const session = await started(bench, watching(port, 100_000));
     await started(bench, beating(port, 10_000));
     const peer = bench.source([testFrame(9, PEER)], 100);
-    await eventually(
-      "frames were matched",
-      10_000,
-      async () => (await bench.call("counters", session))[1]! > 10,
-    );
+    await matched(bench, session, 10);
     const strangers = Array.from({ length: 64 }, (_, at) => testFrame(100 + at, 77));
     const from = await bench.call("now");
     const flood = bench.source(strangers, 100_000, 200_000);

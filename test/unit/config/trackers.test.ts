@@ -1,6 +1,7 @@
 /** The sections trackers and track: what each kind makes of what is written, and every mistake at its place. */
 import { describe, expect, it } from "vitest";
 import { defineConfig, diffConfig, parseConfig, type TrackerConfig } from "../../../src/config/index.js";
+import { expectMistake, type Mistake } from "./mistakes.js";
 
 const ROUTER = { interface: "eth0", vrid: 10, addresses: ["192.0.2.1/24"] };
 type Input = NonNullable<Parameters<typeof defineConfig>[0]["trackers"]>;
@@ -173,7 +174,7 @@ const text = (...lines: string[]): string =>
   ].join("\n");
 const tracker = (line: string): string => text("trackers:", `  - { name: t, ${line} }`);
 
-const MISTAKES: readonly (readonly [name: string, text: string, place: string, message: RegExp])[] = [
+const MISTAKES: readonly Mistake[] = [
   [
     "no kind",
     text("trackers:", "  - name: t"),
@@ -389,13 +390,5 @@ trackers:
 });
 
 describe("mistakes", () => {
-  it.each(MISTAKES)("%s", (_, written, place, message) => {
-    const { config, problems } = parseConfig(written);
-    expect(config).toBeNull();
-    const found = problems.map((one) => `${one.line}:${one.column} ${one.message}`);
-    expect(
-      found.filter((one) => one.startsWith(`${place} `) && message.test(one)),
-      found.join("\n"),
-    ).toHaveLength(1);
-  });
+  it.each(MISTAKES)("%s", (_, text, place, message) => expectMistake(text, place, message));
 });
