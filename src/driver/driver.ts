@@ -4,6 +4,7 @@
  * file may know which of the two it runs on; nothing below it may know a protocol.
  */
 import type { HeartbeatProgram, KernelStep, PortId, ProgramEntry } from "../core/automaton.js";
+import type { IpFamily } from "../core/vrrp/advertisement.js";
 import type { Prober } from "./prober.js";
 
 export type { ProbeCounts, ProbedTarget, ProbeNews, Prober, Probing, Sighting } from "./prober.js";
@@ -34,7 +35,7 @@ export interface PortOptions {
 /** A port that sends whole IP datagrams by the kernel's routing (unicast peers); it receives nothing. */
 export interface DatagramPortOptions {
   readonly kind: "datagram";
-  readonly family: "ipv4" | "ipv6";
+  readonly family: IpFamily;
   /** Interface that datagrams must leave by; 0 for the routing table's choice. */
   readonly ifindex: number;
 }
@@ -195,7 +196,7 @@ export interface AddressInfo {
   /** "192.0.2.2" or "fe80::1", without length. */
   readonly address: string;
   readonly prefixLength: number;
-  readonly family: "ipv4" | "ipv6";
+  readonly family: IpFamily;
   readonly tentative: boolean;
   readonly secondary: boolean;
 }
@@ -222,7 +223,7 @@ export interface VirtualInterfaceRequest {
   /** "eth0/10/ipv4": tags what is created, so that it is recognised after a crash. */
   readonly owner: string;
   readonly parentIfindex: number;
-  readonly family: "ipv4" | "ipv6";
+  readonly family: IpFamily;
   readonly vrid: number;
   /** The virtual MAC; null when addresses go on the parent itself (`virtualMac: false`). */
   readonly mac: string | null;
@@ -265,6 +266,8 @@ export interface Kernel {
   prepare(request: VirtualInterfaceRequest): Promise<VirtualInterface>;
   /** How the packets of a parent interface are judged; null where nothing was prepared on it. */
   ownership(parentIfindex: number): OwnershipStatus | null;
+  /** The setting that keeps packets which come in by an interface from being forwarded; null: nothing does. */
+  forwardingOff(interfaceName: string, family: IpFamily): string | null;
   /**
    * What this machine holds, as JSON, for the process that is to go on with it (`KernelOptions.inheritance`). Nothing
    * is prepared or released from here on.

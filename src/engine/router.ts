@@ -17,8 +17,8 @@ import { FlightRecorder } from "./events/recorder.js";
 import { type Bequest, Exchange } from "./exchange.js";
 import { explainVirtualRouter } from "./explain.js";
 import { JobQueue } from "./job-queue.js";
+import { lostText } from "./lan/forwarding-text.js";
 import { Interfaces } from "./lan/interfaces.js";
-import { lostText } from "./lan/ownership-text.js";
 import { Operations } from "./operations.js";
 import { Roster } from "./roster.js";
 import type { Explanation, RouterEvent, RouterStatus } from "./status.js";
@@ -429,8 +429,11 @@ export class Router {
       notice: (level, name, code, detail) => this.#chronicle.notice(level, name, code, detail),
       ownershipLimitUs: () => this.#config.ownershipLimitUs,
       placed: (session, link, place) => {
-        if (place.ifindex === link.ifindex) return;
         const one = this.#roster.ofSession(session);
+        const family = one?.config.family;
+        if (family)
+          this.#chronicle.notForwarding(link, family, () => this.#kernel.forwardingOff(link.name, family));
+        if (place.ifindex === link.ifindex) return;
         if (one) this.#interfaces.made(place, one);
         const judged = this.#kernel.ownership(link.ifindex);
         if (judged && !place.lease) this.#chronicle.unfiltered(link, judged);

@@ -8,6 +8,7 @@ import { GROUP_ADDRESS, GROUP_MAC } from "../../src/core/vrrp/advertisement.js";
 import { encodeAdvertisementFrame } from "../../src/core/vrrp/packet.js";
 import type { RouterStatus } from "../../src/engine/status.js";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
+import { writeSysctls } from "../../src/lab/namespaces.js";
 import type { LabFamily, LabNode } from "../../src/lab/topology.js";
 import { loadNative } from "../../src/native.js";
 import { eventually, type Lab, type LabRouter, netnsTest, withLab } from "./testbed/index.js";
@@ -35,6 +36,13 @@ async function startBoth(lab: Lab, plan: Omit<Plan, "priority">): Promise<[LabDa
   const backup = await start(lab, 1, { ...plan, priority: 100 });
   await backup.reach("backup", 15_000);
   return [active, backup];
+}
+
+/** Lines of the daemon's log with an event of this code. */
+function eventsOf({ process: { output } }: LabDaemon, code: string): string[] {
+  return output()
+    .split("\n")
+    .filter((line) => line.includes(`"code":"${code}"`));
 }
 
 /** Sends these frames in turn from a host, until so many are out. */
@@ -274,6 +282,25 @@ describe("a flood of 20,000 a second for 3 s", () => {
   });
 });
 
+describe("a machine that forwards nothing", () => {
+  netnsTest(
+    "is told once, with the setting that keeps it from it",
+    [],
+    () =>
+      withLab({ routers: 1 }, async (lab) => {
+        await writeSysctls((lab.routers[0] as LabRouter).namespace, { "net/ipv4/ip_forward": 0 });
+        const router = await start(lab, 0, { family: "ipv4", priority: 150 });
+        await router.reach("active", 5_000);
+        const told = eventsOf(router, "forwarding-off");
+        expect(told).toHaveLength(1);
+        expect(told[0]).toContain("lan0: net.ipv4.conf.lan0.forwarding is 0");
+        expect(told[0]).toContain("`sysctl -w net.ipv4.ip_forward=1`");
+        await router.stop();
+      }),
+    30_000,
+  );
+});
+
 describe("an interval of 40.95 s where 0.1 s is configured", () => {
   netnsTest(
     "is told once, with the time that a Backup waits",
@@ -295,10 +322,8 @@ describe("an interval of 40.95 s where 0.1 s is configured", () => {
         });
         await inject(lab.hosts[0] as LabNode, [frame], 20, 20);
         await router.reach("backup", 2_000);
-        const told = router.process
-          .output()
-          .split("\n")
-          .filter((line) => line.includes('"long-interval"'));
+        const told = eventsOf(router, "long-interval");
+        expect(eventsOf(router, "forwarding-off")).toEqual([]);
         expect(told).toHaveLength(1);
         expect(told[0]).toContain("an interval of 40.95 s where 0.1 s are configured");
         expect(told[0]).toContain("waits 123 s and more");

@@ -8,6 +8,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KernelStep } from "../../core/automaton.js";
 import { packOctets, unpackOctets } from "../../core/octets.js";
+import type { IpFamily } from "../../core/vrrp/advertisement.js";
 import { FirsthopError } from "../../errors.js";
 import type { LinkRow, NetlinkSocket, NetlinkStep } from "../../native/netlink.js";
 import { loadNative, type NativeAddon } from "../../native.js";
@@ -32,7 +33,14 @@ import { recoverLeftovers } from "./recovery.js";
 import { ALREADY_GONE, errnoName, refusalOf } from "./refusal.js";
 import { followRoutes, type RouteFollower } from "./route-watch.js";
 import { openStateFiles, type StateContents, type StateFiles, type StateInheritance } from "./state-files.js";
-import { claimsFor, type ParentNeed, restoreSysctl, type SysctlClaim, sameSetting } from "./sysctl.js";
+import {
+  claimsFor,
+  forwardingOff,
+  type ParentNeed,
+  restoreSysctl,
+  type SysctlClaim,
+  sameSetting,
+} from "./sysctl.js";
 import {
   type Leftovers,
   macvlanSteps,
@@ -142,6 +150,10 @@ export class LinuxKernel implements Kernel {
 
   ownership(parentIfindex: number): OwnershipStatus | null {
     return this.#filter.status(parentIfindex);
+  }
+
+  forwardingOff(interfaceName: string, family: IpFamily): string | null {
+    return forwardingOff(interfaceName, family);
   }
 
   release(owners: readonly string[]): Promise<void> {

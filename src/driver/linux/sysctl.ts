@@ -53,6 +53,13 @@ export function writeSysctl(family: IpFamily, device: string, setting: string, v
   }
 }
 
+/** The setting that keeps packets which come in by a device from being forwarded; null: nothing does. */
+export function forwardingOff(device: string, family: IpFamily): string | null {
+  // IPv6 asks the machine as a whole; what it has for each device is about advertisements of routers.
+  const asked = family === "ipv4" ? device : "all";
+  return readSysctl(family, asked, "forwarding") === "0" ? `net.${family}.conf.${asked}.forwarding` : null;
+}
+
 /** Whether the kernel has IPv6 at all (it can be started without). */
 export function hasIpv6(): boolean {
   return existsSync("/proc/sys/net/ipv6/conf");

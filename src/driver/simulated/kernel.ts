@@ -120,6 +120,10 @@ export class SimulatedKernel implements Kernel {
     return { hook: this.#options.ownership === "off" ? "off" : "tc", detail: null };
   }
 
+  forwardingOff(): null {
+    return null;
+  }
+
   async release(owners: readonly string[]): Promise<void> {
     const leaving = owners.flatMap((owner) => this.#host.stack.places.get(owner) ?? []);
     if (leaving.length === 0) return;

@@ -3,8 +3,9 @@
  * changes of state set off.
  */
 import type { SyncGroupConfig } from "../../config/index.js";
+import type { IpFamily } from "../../core/vrrp/advertisement.js";
 import type { Driver, LinkInfo, OwnershipStatus } from "../../driver/driver.js";
-import { unfilteredText } from "../lan/ownership-text.js";
+import { forwardingOffText, unfilteredText } from "../lan/forwarding-text.js";
 import type { GroupChange, RouterEvent, RouterHappening, StateChange } from "../status.js";
 import type { VirtualRouter } from "../vrrp/virtual-router.js";
 import { EventLog } from "./event-log.js";
@@ -15,6 +16,8 @@ export class Chronicle {
   readonly #notifier: Notifier;
   /** Interfaces of which it was told that no filter stands on them. */
   readonly #unfiltered = new Set<number>();
+  /** Interfaces and families whose forwarding was looked at. */
+  readonly #forwarding = new Set<string>();
   readonly events: EventLog;
 
   /** `inherited`: events of the process that went before. */
@@ -53,6 +56,15 @@ export class Chronicle {
     const event = this.tell({ type: "groupChange", name, ...change });
     if (!notify) return;
     this.#notifier.notify(notify, { type: "GROUP", name, state: change.to, priority: 0, change: event });
+  }
+
+  /** Says once for each interface and family that hosts' packets end here. `setting`: which one keeps them. */
+  notForwarding({ ifindex, name }: LinkInfo, family: IpFamily, setting: () => string | null): void {
+    const key = `${ifindex} ${family}`;
+    if (this.#forwarding.has(key)) return;
+    this.#forwarding.add(key);
+    const off = setting();
+    if (off !== null) this.notice("info", null, "forwarding-off", forwardingOffText(name, family, off));
   }
 
   /** Says once for each interface which promise is missing, and why. */
