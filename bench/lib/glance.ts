@@ -1,6 +1,6 @@
 /** A run on one screen, for who decides between the makes: where each is better, one of them or another. Pure. */
 import type { BenchResult, SuiteResult } from "./model.js";
-import { figure, type Summary, summarise } from "./summary.js";
+import { countsOf, figure, type Summary, summarise } from "./summary.js";
 
 interface Row {
   readonly what: string;
@@ -79,27 +79,31 @@ export const GLANCED: readonly Row[] = [
 const figureOf = (summary: Summary, of: Row["of"]): number =>
   of === "most" ? summary.most : of === "tail" ? (summary.p999 ?? summary.most) : summary.median;
 
-function cell(
-  { suite, metric, condition, of }: Row,
+function summaryOf(
+  { suite, metric, condition }: Row,
   suites: readonly SuiteResult[],
   subject: string,
-): string {
+): Summary | null {
   const series = suites
     .find(({ name }) => name === suite)
     ?.series.find((one) => one.metric === metric && one.condition === condition && one.subject === subject);
-  const summary = series ? summarise(series.samples) : null;
-  return summary ? figure(figureOf(summary, of)) : "–";
+  return series ? summarise(series.samples) : null;
 }
 
-/** Head and rows of a table: one column for each subject that was there. No rows where nothing of it was measured. */
+/**
+ * Head and rows of a table: a column for each subject that was there, and how many samples each has. No row where nobody
+ * has any.
+ */
 export function glance({ suites, subjects }: BenchResult): {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
 } {
   const ids = subjects.flatMap(({ id, absent }) => (absent === null ? [id] : []));
-  const rows = GLANCED.map((row) => [row.what, ...ids.map((id) => cell(row, suites, id))]);
-  return {
-    head: ["median, where nothing else is said", ...ids],
-    rows: rows.filter(([, ...cells]) => cells.some((text) => text !== "–")),
-  };
+  const rows = GLANCED.flatMap((row) => {
+    const found = ids.map((id) => summaryOf(row, suites, id));
+    if (found.every((summary) => summary === null)) return [];
+    const cells = found.map((summary) => (summary ? figure(figureOf(summary, row.of)) : "–"));
+    return [[row.what, ...cells, countsOf(found.map((summary) => summary?.count ?? 0))]];
+  });
+  return { head: ["median, where nothing else is said", ...ids, "samples"], rows };
 }

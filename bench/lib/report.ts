@@ -5,7 +5,7 @@ import type { Activity, BenchResult, Gap, Metric, Series, SubjectInfo, SuiteResu
 import { noiseLine } from "./noise-line.js";
 import { stripPlot } from "./plot.js";
 import { type Judged, judgePromises } from "./promises.js";
-import { figure, summarise } from "./summary.js";
+import { countsOf, figure, summarise } from "./summary.js";
 
 export interface Report {
   readonly markdown: string;
@@ -139,14 +139,17 @@ function promiseRow(judged: Judged): string[] {
   const said = (value: number | null): string => (value === null ? "–" : `${figure(value)} ${unit}`);
   return [
     promise,
-    [said(found), remark && `(${remark})`, count !== null && count < FEW && `of ${count}`]
-      .filter((word) => word)
-      .join(" "),
+    `${said(found)}${besides([remark, count !== null && count < FEW ? `n = ${count}` : ""])}`,
     said(limit),
     floor === null ? "" : said(floor),
     verdict(judged),
   ];
 }
+
+const besides = (words: readonly string[]): string => {
+  const said = words.filter((word) => word !== "");
+  return said.length === 0 ? "" : ` (${said.join("; ")})`;
+};
 
 /** "not met: PROMISE: …" for a terminal. */
 export const promiseLine = (judged: Judged): string =>
@@ -289,16 +292,9 @@ export function matrix(suite: SuiteResult, metric: Metric, subjects: readonly Su
   const rows = conditions.map((condition) => [
     condition,
     ...ids.map((id) => cellOf(condition, id) ?? "–"),
-    samplesOf(own.filter((series) => series.condition === condition)),
+    countsOf(own.filter((series) => series.condition === condition).map(({ samples }) => samples.length)),
   ]);
   return table([`median / p99.9, or the most below 1,000 samples`, ...ids, "samples"], rows, 1);
-}
-
-/** "4", or "2 to 7" where subjects have more and fewer. */
-function samplesOf(row: readonly Series[]): string {
-  const counts = row.map(({ samples }) => samples.length).filter((count) => count > 0);
-  const [fewest, most] = [Math.min(...counts), Math.max(...counts)];
-  return fewest === most ? figure(most) : `${figure(fewest)} to ${figure(most)}`;
 }
 
 function medianAndTail(series: Series): string {

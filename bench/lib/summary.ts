@@ -43,3 +43,11 @@ export function figure(value: number | null): string {
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
   return value.toFixed(digits);
 }
+
+/** How many samples there are: "4", or "2 to 7" where subjects have more and fewer. Of those who have any. */
+export function countsOf(counts: readonly number[]): string {
+  const some = counts.filter((count) => count > 0);
+  if (some.length === 0) return "–";
+  const [fewest, most] = [Math.min(...some), Math.max(...some)];
+  return fewest === most ? figure(most) : `${figure(fewest)} to ${figure(most)}`;
+}

@@ -207,8 +207,8 @@ describe("glance", () => {
       of("start", "ready", "1 virtual router", subject, samples);
     const suites = [{ ...made.suites[0]!, name: "start", series: [ready("firsthop", [190, 210])] }];
     expect(glance({ ...made, suites })).toEqual({
-      head: ["median, where nothing else is said", "firsthop", "before"],
-      rows: [["start to ready, 1 virtual router (ms)", "200", "–"]],
+      head: ["median, where nothing else is said", "firsthop", "before", "samples"],
+      rows: [["start to ready, 1 virtual router (ms)", "200", "–", "2"]],
     });
     expect(glance(made).rows).toEqual([]);
   });
@@ -310,7 +310,7 @@ describe("judgePromises", () => {
       samples: [3, 7.8],
     };
     const { markdown } = buildReport(resultOf([gap]), null);
-    expect(markdown).toContain("| 5.40 ms of 2 | 5 ms |");
+    expect(markdown).toContain("| 5.40 ms (n = 2) | 5 ms |");
   });
 
   it("holds the machine's stalls of the same seconds beside thousands of virtual routers", () => {
