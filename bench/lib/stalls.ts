@@ -59,18 +59,16 @@ export function attribute(times: readonly number[], wakes: readonly Wake[], list
 }
 
 /**
- * The p99.9 of gaps between advertisements that a loop would leave which is late only as long as one of the sleepers was:
- * of two deadlines a stall of L ms moves each gap beside it, by anything from 0 to L.
+ * The p99.9 of gaps between advertisements, ms, that a loop on one processor would leave which is late only as long as its
+ * sleeper was: a stall of L ms moves both gaps beside each deadline in it, by anything from 0 to L. One for each processor.
  * @param wakes Of one stretch of time, of all processors. @param seconds Its length.
- * @returns ms, of the processor that stood still least.
  */
-export function stallTailMs(wakes: readonly Wake[], seconds: number): number {
+export function stallTailsMs(wakes: readonly Wake[], seconds: number): number[] {
   const processors = [...new Set(wakes.map(({ processor }) => processor))];
-  const tails = processors.map((one) => {
+  return processors.map((one) => {
     const lateMs = wakes.filter(({ processor }) => processor === one).map((wake) => wake.lateMs);
     return tailOf(lateMs, seconds);
   });
-  return tails.length === 0 ? 0 : Math.min(...tails);
 }
 
 const TAIL_SHARE = 0.001;

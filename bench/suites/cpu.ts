@@ -25,7 +25,7 @@ import {
 import { compileFloor, startFloor } from "../lib/floor.js";
 import { FLOOR_SUBJECT as FLOOR, type Metric } from "../lib/model.js";
 import type { Wake } from "../lib/noise.js";
-import { stallTailMs } from "../lib/stalls.js";
+import { stallTailsMs } from "../lib/stalls.js";
 import { ACTIVE_PRIORITY, BACKUP_PRIORITY, type Subject } from "../lib/subjects.js";
 import { inTurn, onePerWork, type Suite, type SuiteContext } from "../lib/suite.js";
 import { cpuSeconds, residentMb, whyNoCpuTimes } from "../lib/usage.js";
@@ -114,8 +114,8 @@ const METRICS: readonly Metric[] = [
     grain: 0.5,
     compare: false,
     note:
-      "The p99.9 of the gaps of a loop that is late only as long as these sleepers were, on the processor that stood " +
-      "still least. A stall moves the gaps of all that were due in it, so a single one of 25 ms in 2.5 s makes 23.8.",
+      "The p99.9 of the gaps of a loop that is late only as long as a sleeper was: a sample for each processor. A stall " +
+      "moves the gaps of all that were due in it, so a single one of 25 ms in 2.5 s makes 23.8.",
     plot: false,
   },
   {
@@ -366,7 +366,7 @@ function recordStalls(context: SuiteContext, condition: string, subject: string,
     context.recordMeanwhile(metric, condition, subject, time, of);
   meanwhile("asleep", (wakes) => wakes.map(({ lateMs }) => lateMs));
   meanwhile("standstills", (wakes) => [wakes.filter(({ lateMs }) => lateMs > STANDSTILL_MS).length]);
-  meanwhile("stalls", (wakes) => [stallTailMs(wakes, seconds)]);
+  meanwhile("stalls", (wakes) => stallTailsMs(wakes, seconds));
 }
 
 interface CrowdFailover {
