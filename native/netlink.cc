@@ -9,22 +9,20 @@
 #include <cerrno>
 #include <cstring>
 
+#include "route_socket.h"
+
 namespace firsthop::netlink {
 
 namespace {
 
-constexpr size_t kReceiveBuffer = 1 << 16;
 // Answers wait in the socket until all requests of one call are done, so a call must not earn more than fit.
 constexpr size_t kMessagesPerCall = 64;
 constexpr int kAnswerRoomOctets = 1 << 20;
 constexpr int kNewsRoomOctets = 8 << 20;
 constexpr int kDumpAttempts = 8;
 
-int openRouteSocket(UniqueFd& fd, int flags, int roomOctets) {
-  fd.reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE));
-  if (!fd.valid()) return errno;
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &roomOctets, sizeof roomOctets) != 0)
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &roomOctets, sizeof roomOctets);
+int openForRequests(UniqueFd& fd) {
+  if (const int error = openRouteSocket(fd, 0, kAnswerRoomOctets)) return error;
   const int on = 1;
   // Each is an improvement where the kernel has it, and not needed where it has not.
   setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
@@ -39,19 +37,11 @@ int writeFile(const FileWrite& write) {
   return ::write(fd.get(), write.value.data(), write.value.size()) < 0 ? errno : 0;
 }
 
-template <typename Body>
-void eachMessage(const uint8_t* data, size_t length, Body body) {
-  int left = static_cast<int>(length);
-  for (auto* message = reinterpret_cast<const nlmsghdr*>(data); NLMSG_OK(message, left);
-       message = NLMSG_NEXT(message, left))
-    body(message);
-}
-
 }  // namespace
 
 int Socket::open() {
   buffer_.resize(kReceiveBuffer);
-  return openRouteSocket(fd_, 0, kAnswerRoomOctets);
+  return openForRequests(fd_);
 }
 
 std::vector<StepFailure> Socket::run(const std::vector<KernelStep>& steps) {
@@ -123,56 +113,20 @@ int Socket::dumpOnce(DumpKind kind, std::vector<News>& found, bool& torn) {
   const uint32_t sequence = ++sequence_;
   std::memcpy(&request[offsetof(nlmsghdr, nlmsg_seq)], &sequence, sizeof sequence);
   if (send(fd_.get(), request.data(), request.size(), 0) < 0) return errno;
-  bool done = false;
-  int error = 0;
-  while (!done) {
-    const ssize_t length = recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
-    if (length < 0 && errno == EINTR) continue;
-    if (length <= 0) return length < 0 ? errno : EIO;
-    eachMessage(buffer_.data(), static_cast<size_t>(length), [&](const nlmsghdr* message) {
-      if (message->nlmsg_seq != sequence) return;
-      if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) torn = true;
-      if (message->nlmsg_type == NLMSG_DONE) {
-        done = true;
-      } else if (message->nlmsg_type == NLMSG_ERROR) {
-        error = decodeAnswer(message).error;
-        done = true;
-      } else if (auto news = decodeMessage(message)) {
-        found.push_back(std::move(*news));
-      }
-    });
-  }
-  return error;
+  return readDump(fd_.get(), buffer_, sequence, torn, [&](const nlmsghdr* message) {
+    if (auto news = decodeMessage(message)) found.push_back(std::move(*news));
+  });
 }
 
 int Monitor::open() {
   buffer_.resize(kReceiveBuffer);
-  if (const int error = openRouteSocket(fd_, SOCK_NONBLOCK, kNewsRoomOctets)) return error;
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-  if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return errno;
-  return 0;
+  return openNewsSocket(fd_, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, kNewsRoomOctets);
 }
 
 bool Monitor::read(std::vector<News>& found) {
-  bool complete = true;
-  for (;;) {
-    sockaddr_nl from{};
-    socklen_t fromLength = sizeof from;
-    const ssize_t length = recvfrom(fd_.get(), buffer_.data(), buffer_.size(), 0,
-                                    reinterpret_cast<sockaddr*>(&from), &fromLength);
-    if (length < 0 && errno == EINTR) continue;
-    if (length < 0 && errno == ENOBUFS) {
-      complete = false;
-      continue;
-    }
-    if (length <= 0) return complete;
-    if (from.nl_pid != 0) continue;  // other processes can write to this socket, too
-    eachMessage(buffer_.data(), static_cast<size_t>(length), [&](const nlmsghdr* message) {
-      if (auto news = decodeMessage(message)) found.push_back(std::move(*news));
-    });
-  }
+  return readNews(fd_.get(), buffer_, [&](const nlmsghdr* message) {
+    if (auto news = decodeMessage(message)) found.push_back(std::move(*news));
+  });
 }
 
 }  // namespace firsthop::netlink

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "netlink_encode.h"
+#include "route_socket.h"
 
 namespace firsthop::netlink {
 
@@ -22,15 +23,8 @@ constexpr uint32_t kLowerUp = 0x10000;  // IFF_LOWER_UP, which <net/if.h> does n
 constexpr uint16_t kVrfTable = 1;       // IFLA_VRF_TABLE
 
 template <typename Body>
-void eachAttribute(const rtattr* attribute, size_t length, Body body) {
-  int left = static_cast<int>(length);
-  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
-    body(static_cast<uint16_t>(attribute->rta_type & NLA_TYPE_MASK), attribute);
-}
-
-template <typename Body>
 void eachNested(const rtattr* parent, Body body) {
-  eachAttribute(static_cast<const rtattr*>(RTA_DATA(parent)), RTA_PAYLOAD(parent), body);
+  eachAttribute(RTA_DATA(parent), RTA_PAYLOAD(parent), body);
 }
 
 template <typename Value>

@@ -10,11 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "route_socket.h"
+
 namespace firsthop::netlink {
 
 namespace {
 
-constexpr size_t kReceiveBuffer = 1 << 16;
 constexpr int kRoomOctets = 4 << 20;
 constexpr int kDumpAttempts = 8;
 constexpr uint16_t kRtaVia = 18;  // RTA_VIA: a next hop of the other family (RFC 8950)
@@ -22,22 +23,6 @@ constexpr uint16_t kRtaVia = 18;  // RTA_VIA: a next hop of the other family (RF
 constexpr uint32_t kGroupNexthop = 32;
 constexpr uint16_t kNewNexthop = 104;
 constexpr uint16_t kDelNexthop = 105;
-
-template <typename Body>
-void eachAttribute(const void* first, size_t length, Body body) {
-  int left = static_cast<int>(length);
-  for (auto* attribute = static_cast<const rtattr*>(first); RTA_OK(attribute, left);
-       attribute = RTA_NEXT(attribute, left))
-    body(static_cast<uint16_t>(attribute->rta_type & NLA_TYPE_MASK), attribute);
-}
-
-template <typename Body>
-void eachMessage(const uint8_t* data, size_t length, Body body) {
-  int left = static_cast<int>(length);
-  for (auto* message = reinterpret_cast<const nlmsghdr*>(data); NLMSG_OK(message, left);
-       message = NLMSG_NEXT(message, left))
-    body(message);
-}
 
 uint32_t numberOf(const rtattr* attribute) {
   uint32_t value = 0;
@@ -109,14 +94,6 @@ std::optional<RouteEntry> readRoute(const nlmsghdr* message, const std::vector<R
   return route;
 }
 
-int openRouteSocket(UniqueFd& fd, int flags) {
-  fd.reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE));
-  if (!fd.valid()) return errno;
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kRoomOctets, sizeof kRoomOctets) != 0)
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kRoomOctets, sizeof kRoomOctets);
-  return 0;
-}
-
 // One dump of one family. `torn`: the tables changed meanwhile.
 int dumpFamily(int fd, int family, uint32_t sequence, const std::vector<RoutePrefix>& wanted,
                std::vector<RouteEntry>& found, bool& torn) {
@@ -131,25 +108,9 @@ int dumpFamily(int fd, int family, uint32_t sequence, const std::vector<RoutePre
   request.route.rtm_family = static_cast<uint8_t>(family);
   if (send(fd, &request, sizeof request, 0) < 0) return errno;
   std::vector<uint8_t> buffer(kReceiveBuffer);
-  int error = 0;
-  for (bool done = false; !done;) {
-    const ssize_t length = recv(fd, buffer.data(), buffer.size(), 0);
-    if (length < 0 && errno == EINTR) continue;
-    if (length <= 0) return length < 0 ? errno : EIO;
-    eachMessage(buffer.data(), static_cast<size_t>(length), [&](const nlmsghdr* message) {
-      if (message->nlmsg_seq != sequence) return;
-      if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) torn = true;
-      if (message->nlmsg_type == NLMSG_DONE) {
-        done = true;
-      } else if (message->nlmsg_type == NLMSG_ERROR) {
-        error = -static_cast<const nlmsgerr*>(NLMSG_DATA(message))->error;
-        done = true;
-      } else if (auto route = readRoute(message, wanted)) {
-        found.push_back(std::move(*route));
-      }
-    });
-  }
-  return error;
+  return readDump(fd, buffer, sequence, torn, [&](const nlmsghdr* message) {
+    if (auto route = readRoute(message, wanted)) found.push_back(std::move(*route));
+  });
 }
 
 }  // namespace
@@ -175,7 +136,7 @@ std::string formatPrefix(const RoutePrefix& prefix) {
 
 int dumpRoutes(const std::vector<RoutePrefix>& wanted, std::vector<RouteEntry>& found) {
   UniqueFd fd;
-  if (const int error = openRouteSocket(fd, 0)) return error;
+  if (const int error = openRouteSocket(fd, 0, kRoomOctets)) return error;
   uint32_t sequence = 0;
   for (const bool ipv6 : {false, true}) {
     const bool needed =
@@ -196,11 +157,7 @@ int dumpRoutes(const std::vector<RoutePrefix>& wanted, std::vector<RouteEntry>& 
 
 int RouteMonitor::open() {
   buffer_.resize(kReceiveBuffer);
-  if (const int error = openRouteSocket(fd_, SOCK_NONBLOCK)) return error;
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
-  if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return errno;
+  if (const int error = openNewsSocket(fd_, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, kRoomOctets)) return error;
   // A next hop that is removed takes its routes with it, without a word about them. Older kernels have none.
   setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &kGroupNexthop, sizeof kGroupNexthop);
   return 0;
@@ -208,24 +165,13 @@ int RouteMonitor::open() {
 
 bool RouteMonitor::read(const std::vector<RoutePrefix>& wanted) {
   bool concerned = false;
-  for (;;) {
-    sockaddr_nl from{};
-    socklen_t fromLength = sizeof from;
-    const ssize_t length = recvfrom(fd_.get(), buffer_.data(), buffer_.size(), 0,
-                                    reinterpret_cast<sockaddr*>(&from), &fromLength);
-    if (length < 0 && errno == EINTR) continue;
-    if (length < 0 && errno == ENOBUFS) {
-      concerned = true;  // news were lost: any of them may have been one
-      continue;
-    }
-    if (length <= 0) return concerned;
-    if (from.nl_pid != 0) continue;  // other processes can write to this socket, too
-    eachMessage(buffer_.data(), static_cast<size_t>(length), [&](const nlmsghdr* message) {
-      const uint16_t type = message->nlmsg_type;
-      if (type == kNewNexthop || type == kDelNexthop) concerned = true;
-      if ((type == RTM_NEWROUTE || type == RTM_DELROUTE) && readRoute(message, wanted)) concerned = true;
-    });
-  }
+  const bool complete = readNews(fd_.get(), buffer_, [&](const nlmsghdr* message) {
+    const uint16_t type = message->nlmsg_type;
+    if (type == kNewNexthop || type == kDelNexthop) concerned = true;
+    if ((type == RTM_NEWROUTE || type == RTM_DELROUTE) && readRoute(message, wanted)) concerned = true;
+  });
+  // News that were lost: any of them may have been one.
+  return concerned || !complete;
 }
 
 }  // namespace firsthop::netlink
