@@ -19,8 +19,9 @@ namespace firsthop {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
-// With the next deadline so close, answers wait for it; and they wake the thread no more often than this.
-constexpr int64_t kPatienceNs = 5 * kMs;
+// With the next deadline so close, answers wait for it: they carry their stamps, and many targets have one on each step
+// of their grid. And they wake the thread no more often than this.
+constexpr int64_t kPatienceNs = 20 * kMs;
 constexpr int64_t kPauseNs = 2 * kMs;
 constexpr int64_t kPortCheckedNs = 1000 * kMs;
 constexpr int64_t kFailedPortCheckedNs = 20 * kMs;
