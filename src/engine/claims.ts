@@ -6,7 +6,7 @@
  * full, and makes the step.
  */
 import type { FramePattern, Operation, PortId } from "../core/automaton.js";
-import { GROUP_ADDRESS, GROUP_MAC, PRIORITY_OWNER } from "../core/vrrp/advertisement.js";
+import { GROUP_ADDRESS, GROUP_MAC, PRIORITY_OWNER, PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
 import { advertisementOfAny } from "../core/vrrp/any-sender.js";
 import {
   step,
@@ -55,6 +55,8 @@ export class Claims {
   readonly #kinds: readonly Kind[];
   readonly #patterns = new Map<string, readonly FramePattern[]>();
   readonly #foresights = new Map<string, readonly Foresight[]>();
+  /** The priority from which on the last state answered: most often the next one's, too. */
+  #least = PRIORITY_OWNER;
 
   /** They are expected as this router would make them, and as those do whose frames are known. */
   constructor(
@@ -97,13 +99,10 @@ export class Claims {
     if (!meanwhile) return null;
     const highest = JSON.stringify(meanwhile);
     // Who is answered like that, all above are, too.
-    let [below, priority] = [0, PRIORITY_OWNER];
-    while (priority - below > 1) {
-      const middle = (below + priority) >> 1;
-      if (JSON.stringify(this.#rearm(state, middle, intervalUs)) === highest) priority = middle;
-      else below = middle;
-    }
-    return { priority, meanwhile };
+    const isAnswered = (priority: number): boolean =>
+      JSON.stringify(this.#rearm(state, priority, intervalUs)) === highest;
+    if (!isLeast(this.#least, isAnswered)) this.#least = leastThat(isAnswered);
+    return { priority: this.#least, meanwhile };
   }
 
   /** What a claim does to timers; null where it does more, which would depend on whose it is. */
@@ -159,6 +158,21 @@ export class Claims {
       checksumForm: "message-only",
     });
   }
+}
+
+function isLeast(priority: number, holds: (priority: number) => boolean): boolean {
+  return holds(priority) && !holds(priority - 1);
+}
+
+/** Of the priorities from 1 to 255, of which the highest one does; that of a release never does. */
+function leastThat(holds: (priority: number) => boolean): number {
+  let [below, priority] = [PRIORITY_RELEASE, PRIORITY_OWNER];
+  while (priority - below > 1) {
+    const middle = (below + priority) >> 1;
+    if (holds(middle)) priority = middle;
+    else below = middle;
+  }
+  return priority;
 }
 
 export function armOperation({ timer, afterUs }: Extract<VrrpEffect, { effect: "arm" }>): Operation {
