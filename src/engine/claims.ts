@@ -2,23 +2,24 @@
  * Claims that nobody has made yet. When an Active dies, the Backups' deadlines pass one after the other: with an interval
  * of 10 ms, some hundred microseconds lie between two of them, and JavaScript needs milliseconds to hear the one who was
  * faster. So a Backup's automaton knows the advertisement of whoever has as much priority as it takes, before it was
- * heard. It does nothing about it but put the deadline off, whoever sent it; JavaScript hears it as well, judges it in
- * full, and makes the step.
+ * heard. It does nothing about it but put the deadline off, and call its turn off, whoever sent it; JavaScript hears it
+ * as well, judges it in full, and makes the step.
  */
 import type { FramePattern, Operation, PortId } from "../core/automaton.js";
 import { GROUP_ADDRESS, GROUP_MAC, PRIORITY_OWNER, PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
 import { advertisementOfAny } from "../core/vrrp/any-sender.js";
 import {
+  type BackupState,
   step,
   timersOf,
   VRRP_TIMERS,
   type VrrpEffect,
-  type VrrpEvent,
   type VrrpSettings,
   type VrrpState,
+  type VrrpTimer,
 } from "../core/vrrp/machine.js";
 import { encodeAdvertisementFrame, readVrrpFrame } from "../core/vrrp/packet.js";
-import type { Foreseen } from "./compile.js";
+import type { Meanwhile } from "./compile.js";
 
 /** What claims are made of here. */
 export interface ClaimsInput {
@@ -30,6 +31,8 @@ export interface ClaimsInput {
   readonly authData: Uint8Array;
   readonly lanPort: PortId;
   readonly unicast: { readonly peers: readonly string[] } | null;
+  /** Whom a BFD session watches. */
+  readonly bfd: { readonly address: string } | null;
 }
 
 /** In what claims differ without naming another priority or sender. */
@@ -38,23 +41,24 @@ interface Kind {
   readonly intervalUs: number;
 }
 
-/** What a Backup does about a claim of at least this priority. */
-interface Answer {
-  readonly priority: number;
-  readonly meanwhile: readonly Operation[];
-}
-
-type Foresight = Extract<Foreseen<VrrpEvent>, { meanwhile: readonly Operation[] }>;
+/** What a Backup does about a claim. */
+type Answer = Pick<Meanwhile<VrrpState>, "meanwhile" | "until">;
 
 /** Nobody sends from there, and nobody's address is lower. */
 const NOBODY = { ipv4: "0.0.0.0", ipv6: "::" } as const;
+
+/**
+ * The turn after a failure that BFD saw. The only timer that is called off without JavaScript: the next failure brings
+ * another turn, while others would be waited for in vain if JavaScript never heard why they do not run.
+ */
+const TURN: VrrpTimer = "rank";
 
 /** For one automaton. */
 export class Claims {
   readonly #input: ClaimsInput;
   readonly #kinds: readonly Kind[];
   readonly #patterns = new Map<string, readonly FramePattern[]>();
-  readonly #foresights = new Map<string, readonly Foresight[]>();
+  readonly #transitionsOf = new Map<string, readonly Meanwhile<VrrpState>[]>();
   /** The priority from which on the last state answered: most often the next one's, too. */
   #least = PRIORITY_OWNER;
 
@@ -76,48 +80,52 @@ export class Claims {
     ];
   }
 
-  foresee(state: VrrpState): readonly Foreseen<VrrpEvent>[] {
+  foresee(state: VrrpState): readonly Meanwhile<VrrpState>[] {
     if (state.name !== "backup") return [];
     return this.#kinds.flatMap((kind) => {
       const answer = this.#answer(state, kind.intervalUs);
-      return answer ? this.#transitions(kind, answer) : [];
+      if (!answer) return [];
+      const priority = this.#leastOf(state, kind.intervalUs, answer);
+      return this.#transitions(kind, priority, answer);
     });
   }
 
   /** Shared between states: most of them answer alike. */
-  #transitions(kind: Kind, { priority, meanwhile }: Answer): readonly Foresight[] {
-    return remembered(this.#foresights, JSON.stringify([kind, priority, meanwhile]), () =>
-      this.#patternsOf(kind, priority).map((pattern) => ({
-        trigger: { on: "pattern", pattern },
-        meanwhile,
-      })),
+  #transitions(kind: Kind, priority: number, answer: Answer): readonly Meanwhile<VrrpState>[] {
+    return remembered(this.#transitionsOf, JSON.stringify([kind, priority, answer]), () =>
+      this.#patternsOf(kind, priority).map((pattern) => ({ trigger: { on: "pattern", pattern }, ...answer })),
     );
   }
 
-  #answer(state: VrrpState, intervalUs: number): Answer | null {
-    const meanwhile = this.#rearm(state, PRIORITY_OWNER, intervalUs);
-    if (!meanwhile) return null;
-    const highest = JSON.stringify(meanwhile);
-    // Who is answered like that, all above are, too.
+  /** The priority from which on claims are answered like the highest: who is, all above are, too. */
+  #leastOf(state: BackupState, intervalUs: number, highest: Answer): number {
+    const wanted = JSON.stringify(highest);
     const isAnswered = (priority: number): boolean =>
-      JSON.stringify(this.#rearm(state, priority, intervalUs)) === highest;
+      JSON.stringify(this.#answer(state, intervalUs, priority)) === wanted;
     if (!isLeast(this.#least, isAnswered)) this.#least = leastThat(isAnswered);
-    return { priority: this.#least, meanwhile };
+    return this.#least;
   }
 
-  /** What a claim does to timers; null where it does more, which would depend on whose it is. */
-  #rearm(state: VrrpState, priority: number, intervalUs: number): readonly Operation[] | null {
-    const { settings } = this.#input;
+  /** What a claim does to timers; null where it does more, which must not be done without JavaScript. */
+  #answer(state: BackupState, intervalUs: number, priority = PRIORITY_OWNER): Answer | null {
+    const { settings, bfd } = this.#input;
     const source = NOBODY[settings.family];
     const made = step(settings, state, { type: "advertisement", source, priority, intervalUs });
-    const armed: Operation[] = [];
+    if (made.state.name !== "backup") return null;
+    const meanwhile: Operation[] = [];
     for (const effect of made.effects) {
-      if (effect.effect === "arm") armed.push(armOperation(effect));
+      if (effect.effect === "arm") meanwhile.push(armOperation(effect));
+      else if (effect.effect === "cancel" && effect.timer === TURN) meanwhile.push(cancelOperation(effect));
       else if (effect.effect !== "count") return null; // JavaScript counts
     }
-    const awaited = (of: VrrpState): string => timersOf(settings, of).join();
-    const staysPut = made.reason === null && awaited(made.state) === awaited(state);
-    return staysPut && armed.length > 0 ? armed : null;
+    const awaited = (of: VrrpState): string =>
+      timersOf(settings, of)
+        .filter((timer) => timer !== TURN)
+        .join();
+    if (meanwhile.length === 0 || awaited(made.state) !== awaited(state)) return null;
+    // Whether the one who was Active fails does not matter any more, and who is it now is not known yet.
+    const watched = bfd !== null && state.active?.address === bfd.address;
+    return { meanwhile, until: watched ? { ...made.state, active: null } : null };
   }
 
   #patternsOf(kind: Kind, priority: number): readonly FramePattern[] {
@@ -177,6 +185,10 @@ function leastThat(holds: (priority: number) => boolean): number {
 
 export function armOperation({ timer, afterUs }: Extract<VrrpEffect, { effect: "arm" }>): Operation {
   return { op: "arm", timer: VRRP_TIMERS.indexOf(timer), afterUs };
+}
+
+export function cancelOperation({ timer }: Extract<VrrpEffect, { effect: "cancel" }>): Operation {
+  return { op: "cancel", timer: VRRP_TIMERS.indexOf(timer) };
 }
 
 function remembered<Value>(by: Map<string, Value>, key: string, make: () => Value): Value {

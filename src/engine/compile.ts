@@ -20,10 +20,17 @@ import type {
 } from "../core/automaton.js";
 
 /** Something that may happen in a state while JavaScript sleeps. */
-export type Foreseen<Event> =
+export type Foreseen<Event, State = never> =
   | { readonly event: Event; readonly trigger: ForeseenTrigger }
-  /** A frame that JavaScript is to step the machine with. What the engine does until then; the posture stays. */
-  | { readonly trigger: ForeseenTrigger; readonly meanwhile: readonly Operation[] };
+  | Meanwhile<State>;
+
+/** A frame that JavaScript is to step the machine with, and what the engine does until then. */
+export interface Meanwhile<State> {
+  readonly trigger: ForeseenTrigger;
+  readonly meanwhile: readonly Operation[];
+  /** The state that it awaits JavaScript in; without one it stays where it is. */
+  readonly until: State | null;
+}
 
 export type ForeseenTrigger =
   | { readonly on: "timer"; readonly timer: number }
@@ -36,7 +43,7 @@ export type ForeseenTrigger =
 export interface Foreseeable<State, Event, Step extends { readonly state: State }> {
   readonly step: (state: State, event: Event) => Step;
   /** All that may happen in a state. Triggers of one state must differ. */
-  readonly foresee: (state: State) => readonly Foreseen<Event>[];
+  readonly foresee: (state: State) => readonly Foreseen<Event, State>[];
   /**
    * Turns the effects of one step into operations, interning frames and plans. Null: this outcome is not for the
    * engine; the frame goes to JavaScript.
@@ -107,30 +114,40 @@ export function compile<State, Event, Step extends { readonly state: State }>(
   const indexOf = new Map<string, number>([[machine.key(start), 0]]);
   const postures: Posture[] = [];
   const outcomes: Outcome<Event, Step>[][] = [];
+  const postureOf = (state: State): number => {
+    const key = machine.key(state);
+    const known = indexOf.get(key);
+    if (known !== undefined) return known;
+    const added = states.push(state) - 1;
+    if (added >= POSTURES_MAX) throw new Error(`machine has more than ${POSTURES_MAX} states: ${key}`);
+    indexOf.set(key, added);
+    return added;
+  };
+  const leadsTooFar = (state: State): boolean =>
+    states.length >= POSTURES_BY_FRAMES_MAX && !indexOf.has(machine.key(state));
   for (let index = 0; index < states.length; index++) {
     const from = states[index] as State;
     const transitions: Transition[] = [];
     const meanings: Outcome<Event, Step>[] = [];
     for (const foreseen of machine.foresee(from)) {
       if ("meanwhile" in foreseen) {
-        const trigger = lowerTrigger(foreseen.trigger, builder);
-        transitions.push({ trigger, operations: foreseen.meanwhile, next: index, report: false });
+        const { meanwhile: operations, until } = foreseen;
+        const next = until && !leadsTooFar(until) ? postureOf(until) : index;
+        transitions.push({
+          trigger: lowerTrigger(foreseen.trigger, builder),
+          operations,
+          next,
+          report: false,
+        });
         meanings.push(null);
         continue;
       }
       const { event, trigger } = foreseen;
       const step = machine.step(from, event);
-      const key = machine.key(step.state);
-      let next = indexOf.get(key);
-      const isFull = states.length >= POSTURES_BY_FRAMES_MAX;
-      if (next === undefined && isFull && trigger.on === "pattern") continue;
+      if (trigger.on === "pattern" && leadsTooFar(step.state)) continue;
       const operations = machine.lower(from, step, builder);
       if (operations === null) continue;
-      if (next === undefined) {
-        next = states.push(step.state) - 1;
-        if (next >= POSTURES_MAX) throw new Error(`machine has more than ${POSTURES_MAX} states: ${key}`);
-        indexOf.set(key, next);
-      }
+      const next = postureOf(step.state);
       transitions.push({ trigger: lowerTrigger(trigger, builder), operations, next, report: next !== index });
       meanings.push({ event, step });
     }

@@ -30,7 +30,7 @@ import {
   type MessageType,
   withPriority,
 } from "../core/vrrp/packet.js";
-import { armOperation, Claims } from "./claims.js";
+import { armOperation, Claims, cancelOperation } from "./claims.js";
 import { type Compiled, compile, type Foreseeable, type Foreseen, ProgramBuilder } from "./compile.js";
 
 /** All that a virtual router's frames and plans are made of. A change makes a new plan necessary. */
@@ -173,7 +173,7 @@ export class VrrpPlan {
           operations.push(armOperation(effect));
           break;
         case "cancel":
-          operations.push({ op: "cancel", timer: VRRP_TIMERS.indexOf(effect.timer) });
+          operations.push(cancelOperation(effect));
           break;
         case "count":
           operations.push({ op: "count", counter: VRRP_COUNTERS.indexOf(effect.counter) });

@@ -188,6 +188,17 @@ describe("BFD bound to the Active router", () => {
     expect(others).toEqual([]);
   });
 
+  it("a turn is called off by whoever was faster, also where JavaScript takes longer than the turn", async () => {
+    const { world, members, run, tookOver, states } = await stage(3, { interval: "1ms" });
+    const third = members[2] as Member;
+    third.machine.latencies = { ...third.machine.latencies, reportUs: [10_000, 10_000] };
+    const cutUs = world.nowUs;
+    cableOf(members[0]).carrier = false;
+    await run(SECOND / 2);
+    expect(tookOver(cutUs)).toMatchObject([{ name: "r2", reason: "bfd-down" }]);
+    expect(states()).toEqual(["fault", "active", "backup"]);
+  });
+
   it("with backup advertisements they find out by themselves whose turn it is", async () => {
     const { world, members, run, tookOver } = await stage(4, {
       interval: "10ms",

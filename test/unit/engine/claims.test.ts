@@ -38,6 +38,7 @@ function input(settings: Partial<VrrpSettings> = {}, more: Partial<ClaimsInput> 
     authData: new Uint8Array(8),
     lanPort: 3,
     unicast: null,
+    bfd: null,
     ...more,
   };
 }
@@ -71,7 +72,7 @@ function foreseen(from: ClaimsInput, state: VrrpState, heard: Parameters<typeof 
   )
     .foresee(state)
     .map((one) => {
-      if (!("meanwhile" in one) || one.trigger.on !== "pattern") throw new Error("not a claim");
+      if (one.trigger.on !== "pattern") throw new Error("not a claim");
       const { bytes, guards = [], port } = one.trigger.pattern;
       const read = readVrrpFrame(bytes);
       const priority = guards.find((guard) => guard.guard === "octet");
@@ -81,6 +82,7 @@ function foreseen(from: ClaimsInput, state: VrrpState, heard: Parameters<typeof 
         message: read?.message,
         ip: read?.ip,
         meanwhile: one.meanwhile,
+        until: one.until,
       };
     });
 }
@@ -104,7 +106,7 @@ describe.each(STATES)("a Backup %s", (_, state) => {
           const [claim, ...more] = foreseen(from, state);
           expect(more).toEqual([]);
           // Where more than the deadline moves, JavaScript alone answers.
-          const simple = state.preemptHold !== "running" && !state.activeFailed && !state.wants;
+          const simple = state.preemptHold !== "running" && !state.wants;
           expect(claim !== undefined).toBe(simple);
           if (!claim) return;
           for (let heard = 0; heard <= 255; heard++) {
@@ -114,15 +116,30 @@ describe.each(STATES)("a Backup %s", (_, state) => {
               priority: heard,
               intervalUs: 10_000,
             });
-            const arms = made.effects.flatMap((effect): Operation[] =>
-              effect.effect === "arm"
-                ? [{ op: "arm", timer: VRRP_TIMERS.indexOf(effect.timer), afterUs: effect.afterUs }]
-                : [],
-            );
-            const same = JSON.stringify(arms) === JSON.stringify(claim.meanwhile) && heard > 0;
+            const moved = made.effects.flatMap((effect): Operation[] => {
+              if (effect.effect === "arm")
+                return [{ op: "arm", timer: VRRP_TIMERS.indexOf(effect.timer), afterUs: effect.afterUs }];
+              return effect.effect === "cancel"
+                ? [{ op: "cancel", timer: VRRP_TIMERS.indexOf(effect.timer) }]
+                : [];
+            });
+            const same = JSON.stringify(moved) === JSON.stringify(claim.meanwhile);
             expect(heard >= (claim.least ?? 0)).toBe(same);
           }
         });
+});
+
+it("the failure of who was Active matters no more once somebody else is", () => {
+  const watching = input({}, { bfd: { address: "192.0.2.2" } });
+  const failed: BackupState = { ...BACKUP, activeFailed: true };
+  for (const state of [BACKUP, failed]) {
+    const [claim] = foreseen(watching, state);
+    expect(claim?.until).toEqual({ ...BACKUP, active: null });
+    const ops = claim?.meanwhile.map((operation) => operation.op);
+    expect(ops).toEqual(state === failed ? ["cancel", "arm"] : ["arm"]);
+  }
+  expect(foreseen(watching, { ...BACKUP, active: null })[0]?.until).toBeNull();
+  expect(foreseen(input(), BACKUP)[0]?.until).toBeNull();
 });
 
 it("an Active answers claims of strangers in JavaScript, and who does not run does not at all", () => {
