@@ -1,4 +1,5 @@
 /** What the micro-benchmarks call. Inputs are made once, outside of what is timed. */
+import { existsSync } from "node:fs";
 import Benchmark from "benchmark";
 
 type Config = typeof import("../../src/config/index.js");
@@ -6,7 +7,7 @@ type Advertisements = typeof import("../../src/core/vrrp/advertisement.js");
 type Machine = typeof import("../../src/core/vrrp/machine.js");
 type Packet = typeof import("../../src/core/vrrp/packet.js");
 type Validate = typeof import("../../src/core/vrrp/validate.js");
-type Plan = typeof import("../../src/engine/vrrp-plan.js");
+type Plan = typeof import("../../src/engine/vrrp/plan.js");
 
 /** The modules of one built revision. */
 type Modules = Config & Advertisements & Machine & Packet & Validate & Plan;
@@ -16,18 +17,24 @@ export interface MicroBenchmark {
   readonly benchmark: Benchmark & { readonly error?: unknown };
 }
 
-const MODULES = [
-  "config/index.js",
-  "core/vrrp/advertisement.js",
-  "core/vrrp/machine.js",
-  "core/vrrp/packet.js",
-  "core/vrrp/validate.js",
-  "engine/vrrp-plan.js",
-] as const;
+/** Where each of them is; in older revisions in the place behind it. */
+const MODULES: readonly (readonly [string, string?])[] = [
+  ["config/index.js"],
+  ["core/vrrp/advertisement.js"],
+  ["core/vrrp/machine.js"],
+  ["core/vrrp/packet.js"],
+  ["core/vrrp/validate.js"],
+  ["engine/vrrp/plan.js", "engine/vrrp-plan.js"],
+];
 
 /** Of the package compiled at `dist` (a file URL that ends with a slash). */
 export async function microBenchmarks(dist: string, quick: boolean): Promise<MicroBenchmark[]> {
-  const loaded = await Promise.all(MODULES.map((path) => import(new URL(path, dist).href)));
+  const loaded = await Promise.all(
+    MODULES.map(([now, before]) => {
+      const url = new URL(now, dist);
+      return import(before && !existsSync(url) ? new URL(before, dist).href : url.href);
+    }),
+  );
   const modules = Object.assign({}, ...loaded) as Modules;
   const options = { minSamples: quick ? 5 : 20, maxTime: quick ? 0.1 : 0.8 };
   const one = (title: string, run: () => unknown): MicroBenchmark => ({

@@ -6,7 +6,7 @@
  * order, and moves to the next posture. Periodic advertisements are a transition that re-arms its own timer;
  * a heard Active is a transition that re-arms another one; a take-over is a transition like any other.
  *
- * Programs are not written by hand: `engine/compile.ts` obtains them by evaluating the pure state machine
+ * Programs are not written by hand: `engine/automaton/compile.ts` obtains them by evaluating the pure state machine
  * ahead of time, so that no rule of a protocol exists twice. The same program runs on the native engine
  * (`native/heartbeat.cc`) and on the simulated one (`driver/simulated`).
  *

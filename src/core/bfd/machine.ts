@@ -3,7 +3,7 @@
  *
  * `step` is a function of its arguments and nothing else: no clock, no socket, no randomness, no logging. Times are
  * relative to the moment of the event and jitter is a range, so states hold no time at all and compare equal whenever
- * they behave alike; `engine/compile.ts` relies on that to evaluate the machine ahead of time.
+ * they behave alike; `engine/automaton/compile.ts` relies on that to evaluate the machine ahead of time.
  *
  * One thing is ours: `failed` is told apart from every other way down. Only a neighbour that fell silent failed; one
  * that says Down or AdminDown lives.

@@ -4,7 +4,7 @@
  *
  * `step` is a function of its arguments and nothing else: no clock, no socket, no randomness, no logging. All
  * times are relative to the moment of the event, so states hold no time at all and compare equal whenever they
- * behave alike; `engine/compile.ts` relies on that to evaluate the machine ahead of time.
+ * behave alike; `engine/automaton/compile.ts` relies on that to evaluate the machine ahead of time.
  *
  * Beyond the RFC's tables there are eight things, each marked where it is done:
  * - the preempt delay (ietf-vrrp `hold-time`);

@@ -9,7 +9,7 @@ import { MAX_SIGNALS } from "../../core/automaton.js";
 import { GROUP_ADDRESS } from "../../core/vrrp/advertisement.js";
 import type { VrrpReason, VrrpState } from "../../core/vrrp/machine.js";
 import type { SessionId } from "../../driver/driver.js";
-import type { BfdBond } from "../vrrp-plan.js";
+import type { BfdBond } from "../vrrp/plan.js";
 import type { BfdSessions, BfdWatch } from "./sessions.js";
 
 export interface BindingHost {

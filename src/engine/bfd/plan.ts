@@ -26,7 +26,7 @@ import {
 } from "../../core/bfd/packet.js";
 import { comparisonMask } from "../../core/vrrp/packet.js";
 import type { SessionId } from "../../driver/driver.js";
-import { type Compiled, compile, type Foreseen, ProgramBuilder } from "../compile.js";
+import { type Compiled, compile, type Foreseen, ProgramBuilder } from "../automaton/compile.js";
 import { datagramFor } from "./authentication.js";
 
 /** Whom the failure of a session is told, in the engine. */

@@ -23,7 +23,7 @@ import {
   type FrozenAutomaton,
   rearm,
   type TransitionReport,
-} from "../automaton-session.js";
+} from "../automaton/session.js";
 import { signedDatagram } from "./authentication.js";
 import { type BfdSubscriber, compileBfd, heardPacket, patternOf } from "./plan.js";
 

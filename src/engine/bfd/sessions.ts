@@ -17,7 +17,7 @@ import {
 } from "../../core/bfd/validate.js";
 import type { IpFamily } from "../../core/vrrp/advertisement.js";
 import type { Heartbeat } from "../../driver/driver.js";
-import type { TransitionReport } from "../automaton-session.js";
+import type { TransitionReport } from "../automaton/session.js";
 import type { BfdSessionStatus } from "../status.js";
 import { authenticationOf } from "./authentication.js";
 import { type BfdPeer, type BfdTerms, isTail, keyOf, settingsFor } from "./peer.js";

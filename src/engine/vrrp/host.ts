@@ -6,9 +6,9 @@ import type { VrrpEvent, VrrpReason, VrrpState } from "../../core/vrrp/machine.j
 import type { RejectCounter } from "../../core/vrrp/validate.js";
 import type { Heartbeat, Kernel, LinkInfo, SessionId, VirtualInterface } from "../../driver/driver.js";
 import type { BfdSessions } from "../bfd/sessions.js";
-import type { FrozenMachine } from "../machine-session.js";
 import type { GlobalStatistics, StateChange } from "../status.js";
 import type { FormsStore } from "./checksum-forms.js";
+import type { FrozenMachine } from "./machine-session.js";
 import type { FrozenPeerTable } from "./peer-table.js";
 import type { StandingRecord } from "./standing.js";
 

@@ -1,6 +1,6 @@
 /**
  * What is in force for one virtual router: what its configuration, orders, trackers and the network come to, as the
- * machine (`core/vrrp/machine`), the checks of what is heard (`core/vrrp/validate`) and the frames (`vrrp-plan.ts`)
+ * machine (`core/vrrp/machine`), the checks of what is heard (`core/vrrp/validate`) and the frames (`plan.ts`)
  * want it.
  */
 import type { VirtualRouterConfig } from "../../config/index.js";
@@ -11,10 +11,10 @@ import type { VrrpReceiver } from "../../core/vrrp/validate.js";
 import type { SessionId, VirtualInterface } from "../../driver/driver.js";
 import type { Orders } from "../orders.js";
 import type { Followed } from "../tracking/followed.js";
-import { type BfdBond, VrrpPlan, type VrrpPlanInput } from "../vrrp-plan.js";
 import { ChecksumForms } from "./checksum-forms.js";
 import type { NetworkView, VirtualRouterHost } from "./host.js";
 import { leaseTerms } from "./placement.js";
+import { type BfdBond, VrrpPlan, type VrrpPlanInput } from "./plan.js";
 
 /** What it follows from. */
 export interface InForceFacts {

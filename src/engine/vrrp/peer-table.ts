@@ -19,9 +19,9 @@ import {
 } from "../../core/vrrp/peers.js";
 import type { Verdict } from "../../core/vrrp/validate.js";
 import type { Heartbeat, SessionId } from "../../driver/driver.js";
-import { AutomatonSession, type TransitionReport } from "../automaton-session.js";
-import { compile, type Foreseen } from "../compile.js";
-import { type KnownFrame, knownPatterns } from "../vrrp-plan.js";
+import { compile, type Foreseen } from "../automaton/compile.js";
+import { AutomatonSession, type TransitionReport } from "../automaton/session.js";
+import { type KnownFrame, knownPatterns } from "./plan.js";
 
 export interface PeerTableHost {
   readonly heartbeat: Heartbeat;

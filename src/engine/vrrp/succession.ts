@@ -6,9 +6,9 @@ import type { VirtualRouterConfig } from "../../config/index.js";
 import type { VrrpReason, VrrpSettings, VrrpState } from "../../core/vrrp/machine.js";
 import type { SessionId } from "../../driver/driver.js";
 import { BfdBinding } from "../bfd/binding.js";
-import type { BfdBond } from "../vrrp-plan.js";
 import type { NetworkView, VirtualRouterHost } from "./host.js";
 import { type PeerRecord, PeerTable } from "./peer-table.js";
+import type { BfdBond } from "./plan.js";
 
 /** What it follows from. */
 export interface SuccessionFacts {

@@ -19,8 +19,7 @@ import {
 } from "../../core/vrrp/machine.js";
 import type { VrrpReceiver } from "../../core/vrrp/validate.js";
 import type { SessionId, VirtualInterface } from "../../driver/driver.js";
-import type { TransitionReport } from "../automaton-session.js";
-import { MachineSession } from "../machine-session.js";
+import type { TransitionReport } from "../automaton/session.js";
 import { NO_ORDERS, type Orders, sameOrders } from "../orders.js";
 import type { VirtualRouterStatus } from "../status.js";
 import type { Followed } from "../tracking/followed.js";
@@ -32,6 +31,7 @@ import {
   type VirtualRouterHost,
 } from "./host.js";
 import { InForce } from "./in-force.js";
+import { MachineSession } from "./machine-session.js";
 import type { PeerTable } from "./peer-table.js";
 import { leaseTerms, Placement, type PlanReport, placeRequest } from "./placement.js";
 import { type FaultCause, faultCauses, lanWorks } from "./reasons.js";

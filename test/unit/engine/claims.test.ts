@@ -9,7 +9,7 @@ import {
   type VrrpState,
 } from "../../../src/core/vrrp/machine.js";
 import { encodeAdvertisementFrame, readVrrpFrame } from "../../../src/core/vrrp/packet.js";
-import { Claims, type ClaimsInput } from "../../../src/engine/claims.js";
+import { Claims, type ClaimsInput } from "../../../src/engine/vrrp/claims.js";
 
 const SETTINGS: VrrpSettings = {
   version: 3,

@@ -5,8 +5,8 @@ import { GROUP_ADDRESS, GROUP_MAC, virtualMac } from "../../../src/core/vrrp/adv
 import { type BackupState, VRRP_TIMERS, type VrrpSettings } from "../../../src/core/vrrp/machine.js";
 import { encodeAdvertisementFrame } from "../../../src/core/vrrp/packet.js";
 import type { Heartbeat } from "../../../src/driver/driver.js";
-import { type FrozenMachine, MachineSession } from "../../../src/engine/machine-session.js";
-import { VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp-plan.js";
+import { type FrozenMachine, MachineSession } from "../../../src/engine/vrrp/machine-session.js";
+import { VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp/plan.js";
 
 const INTERVAL_US = 10_000;
 const NOW_US = 1_000_000;

@@ -12,7 +12,7 @@ import {
   type VrrpState,
 } from "../../../src/core/vrrp/machine.js";
 import { encodeAdvertisementFrame, readVrrpFrame } from "../../../src/core/vrrp/packet.js";
-import { type KnownFrame, VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp-plan.js";
+import { type KnownFrame, VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp/plan.js";
 
 const SETTINGS: VrrpSettings = {
   version: 3,

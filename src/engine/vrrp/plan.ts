@@ -2,15 +2,15 @@
  * VRRP for the heartbeat engine: what may happen in each state without JavaScript, and how the machine's effects
  * become frames and kernel steps. The rules stay in `core/vrrp/machine.ts`; this file only translates.
  */
-import type { FramePattern, KernelStep, Operation, PortId } from "../core/automaton.js";
-import type { ChecksumForm, IpFamily, VrrpVersion } from "../core/vrrp/advertisement.js";
+import type { FramePattern, KernelStep, Operation, PortId } from "../../core/automaton.js";
+import type { ChecksumForm, IpFamily, VrrpVersion } from "../../core/vrrp/advertisement.js";
 import {
   BACKUP_GROUP_ADDRESS,
   BACKUP_GROUP_MAC,
   GROUP_ADDRESS,
   GROUP_MAC,
-} from "../core/vrrp/advertisement.js";
-import { announcementFrame } from "../core/vrrp/frames.js";
+} from "../../core/vrrp/advertisement.js";
+import { announcementFrame } from "../../core/vrrp/frames.js";
 import {
   step,
   timersOf,
@@ -21,7 +21,7 @@ import {
   type VrrpSettings,
   type VrrpState,
   type VrrpStep,
-} from "../core/vrrp/machine.js";
+} from "../../core/vrrp/machine.js";
 import {
   comparisonMask,
   encodeAdvertisementDatagram,
@@ -29,9 +29,15 @@ import {
   MESSAGE_TYPE,
   type MessageType,
   withPriority,
-} from "../core/vrrp/packet.js";
+} from "../../core/vrrp/packet.js";
+import {
+  type Compiled,
+  compile,
+  type Foreseeable,
+  type Foreseen,
+  ProgramBuilder,
+} from "../automaton/compile.js";
 import { armOperation, Claims, cancelOperation } from "./claims.js";
-import { type Compiled, compile, type Foreseeable, type Foreseen, ProgramBuilder } from "./compile.js";
 
 /** All that a virtual router's frames and plans are made of. A change makes a new plan necessary. */
 export interface VrrpPlanInput {

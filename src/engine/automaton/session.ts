@@ -4,8 +4,8 @@
  * something at the same time the engine is right: it has acted already, so what JavaScript wanted waits for the report
  * and is done from there.
  */
-import type { HeartbeatProgram, Operation, Transition, Trigger } from "../core/automaton.js";
-import type { Heartbeat, HeartbeatReport, SessionId } from "../driver/driver.js";
+import type { HeartbeatProgram, Operation, Transition, Trigger } from "../../core/automaton.js";
+import type { Heartbeat, HeartbeatReport, SessionId } from "../../driver/driver.js";
 import type { Compiled } from "./compile.js";
 
 export type TransitionReport = Extract<HeartbeatReport, { type: "transition" }>;

@@ -2,8 +2,8 @@
  * The machine of a virtual router and its automaton, kept in step: events that JavaScript sees are stepped here and
  * the automaton that follows is loaded; transitions that the heartbeat engine made by itself are read from its reports.
  */
-import type { Operation } from "../core/automaton.js";
-import { PRIORITY_OWNER, PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
+import type { Operation } from "../../core/automaton.js";
+import { PRIORITY_OWNER, PRIORITY_RELEASE } from "../../core/vrrp/advertisement.js";
 import {
   type AdvertisementEvent,
   INITIAL_STATE,
@@ -13,17 +13,17 @@ import {
   type VrrpSettings,
   type VrrpState,
   type VrrpStep,
-} from "../core/vrrp/machine.js";
-import { comparisonMask } from "../core/vrrp/packet.js";
-import type { Heartbeat, SessionId } from "../driver/driver.js";
+} from "../../core/vrrp/machine.js";
+import { comparisonMask } from "../../core/vrrp/packet.js";
+import type { Heartbeat, SessionId } from "../../driver/driver.js";
 import {
   AutomatonSession,
   type ForeseenStep,
   type FrozenAutomaton,
   rearm,
   type TransitionReport,
-} from "./automaton-session.js";
-import type { KnownFrame, VrrpPlan } from "./vrrp-plan.js";
+} from "../automaton/session.js";
+import type { KnownFrame, VrrpPlan } from "./plan.js";
 
 /** Whose machine it is. */
 export interface MachineOwner {

@@ -5,9 +5,9 @@
  * heard. It does nothing about it but put the deadline off, and call its turn off, whoever sent it; JavaScript hears it
  * as well, judges it in full, and makes the step.
  */
-import type { FramePattern, Operation, PortId } from "../core/automaton.js";
-import { GROUP_ADDRESS, GROUP_MAC, PRIORITY_OWNER, PRIORITY_RELEASE } from "../core/vrrp/advertisement.js";
-import { advertisementOfAny } from "../core/vrrp/any-sender.js";
+import type { FramePattern, Operation, PortId } from "../../core/automaton.js";
+import { GROUP_ADDRESS, GROUP_MAC, PRIORITY_OWNER, PRIORITY_RELEASE } from "../../core/vrrp/advertisement.js";
+import { advertisementOfAny } from "../../core/vrrp/any-sender.js";
 import {
   type BackupState,
   step,
@@ -17,9 +17,9 @@ import {
   type VrrpSettings,
   type VrrpState,
   type VrrpTimer,
-} from "../core/vrrp/machine.js";
-import { encodeAdvertisementFrame, readVrrpFrame } from "../core/vrrp/packet.js";
-import type { Meanwhile } from "./compile.js";
+} from "../../core/vrrp/machine.js";
+import { encodeAdvertisementFrame, readVrrpFrame } from "../../core/vrrp/packet.js";
+import type { Meanwhile } from "../automaton/compile.js";
 
 /** What claims are made of here. */
 export interface ClaimsInput {

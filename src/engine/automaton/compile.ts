@@ -17,7 +17,7 @@ import type {
   Seal,
   Transition,
   Trigger,
-} from "../core/automaton.js";
+} from "../../core/automaton.js";
 
 /** Something that may happen in a state while JavaScript sleeps. */
 export type Foreseen<Event, State = never> =
