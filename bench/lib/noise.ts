@@ -29,20 +29,32 @@ const readWake = (line: string): Wake[] => {
   return [{ processor, dueUs: dueNs! / 1000, lateMs: lateNs! / 1e6 }];
 };
 
-/**
- * Begins to sleep on every processor, 10 ms at a time.
- * @param phaseUs By how much more than a multiple of the period each wake is due; without it, as it happens.
- */
-export function watchNoise(phaseUs?: number): EndOfWatch {
+/** Sleepers that are due at a chosen time of each period. */
+export interface Sleepers {
+  /** From soon on they are due at another time: `phaseUs` more than a multiple of the period. */
+  rephase(phaseUs: number): void;
+  readonly end: EndOfWatch;
+}
+
+/** Begins to sleep on every processor, 10 ms at a time. */
+export const watchNoise = (): EndOfWatch => startSleepers([]).end;
+
+/** The same, each wake due `phaseUs` after a multiple of the period on the monotonic clock. */
+export const sleepInPhase = (phaseUs: number): Sleepers => startSleepers([String(Math.round(phaseUs))]);
+
+function startSleepers(phase: readonly string[]): Sleepers {
   const floor = compileFloor();
-  if ("absent" in floor) return async () => ({ noise: { absent: floor.absent }, wakes: [] });
-  const phase = phaseUs === undefined ? [] : [String(Math.round(phaseUs))];
+  if ("absent" in floor) {
+    const absent = { noise: { absent: floor.absent }, wakes: [] };
+    return { rephase: () => undefined, end: async () => absent };
+  }
   const child = spawn(floor.path, ["sleep", String(1000 * NOISE_PERIOD_MS), ...phase], {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
     detached: true, // Ctrl-C on the terminal is not for it
   });
   const kill = (): void => void child.kill("SIGKILL");
   process.on("exit", kill);
+  child.stdin.on("error", () => {}); // it ended: `end` tells
   let output = "";
   let complaint = "";
   child.stdout.on("data", (text: Buffer) => {
@@ -55,12 +67,15 @@ export function watchNoise(phaseUs?: number): EndOfWatch {
     child.once("close", () => resolve());
     child.once("error", () => resolve());
   });
-  return async () => {
-    child.kill("SIGTERM");
-    await closed;
-    process.off("exit", kill);
-    const wakes = output.split("\n").flatMap(readWake);
-    const absent = complaint.trim() || "the sleeper ended without a word";
-    return { noise: summarise(wakes.map(({ lateMs }) => lateMs)) ?? { absent }, wakes };
+  return {
+    rephase: (phaseUs) => void child.stdin.write(`${Math.round(phaseUs)}\n`),
+    end: async () => {
+      child.kill("SIGTERM");
+      await closed;
+      process.off("exit", kill);
+      const wakes = output.split("\n").flatMap(readWake);
+      const absent = complaint.trim() || "the sleeper ended without a word";
+      return { noise: summarise(wakes.map(({ lateMs }) => lateMs)) ?? { absent }, wakes };
+    },
   };
 }

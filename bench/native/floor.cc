@@ -7,7 +7,8 @@
 //   floor receive
 //   floor echo INTERVAL_US AT_ONCE INTERFACE SOURCE TARGET...     each target once an interval
 //   floor sleep PERIOD_US [PHASE_US]     until SIGTERM; then a line for each wake: LATE_NS DUE_NS PROCESSOR. With a
-//                                        phase every DUE_NS is that much more than a multiple of the period.
+//                                        phase every DUE_NS is that much more than a multiple of the period; a line
+//                                        on standard input is another phase, from then on.
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
@@ -232,6 +233,9 @@ struct Wake {
   int64_t lateNs = 0;
 };
 
+// Nanoseconds; below 0: as it happens.
+using Phase = std::atomic<int64_t>;
+
 // What one processor's sleeper found.
 struct Sleeper {
   int processor = 0;
@@ -240,7 +244,12 @@ struct Sleeper {
   std::thread thread;
 };
 
-void sleepAt(Sleeper& own, int64_t firstNs, int64_t periodNs, const std::atomic<bool>& ends) {
+int64_t nextDueNs(int64_t afterNs, int64_t periodNs, int64_t phaseNs) {
+  const int64_t dueNs = afterNs - afterNs % periodNs + phaseNs;
+  return dueNs > afterNs ? dueNs : dueNs + periodNs;
+}
+
+void sleepAt(Sleeper& own, int64_t firstNs, int64_t periodNs, const Phase& phase, const std::atomic<bool>& ends) {
   cpu_set_t only;
   CPU_ZERO(&only);
   CPU_SET(static_cast<size_t>(own.processor), &only);
@@ -249,16 +258,20 @@ void sleepAt(Sleeper& own, int64_t firstNs, int64_t periodNs, const std::atomic<
   if (own.error == 0) own.error = pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
   if (own.error != 0) return;
   int64_t dueNs = firstNs;
+  int64_t phaseNs = phase.load(std::memory_order_relaxed);
   while (!ends.load(std::memory_order_relaxed) && own.wakes.size() < kMostWakes) {
     const timespec due{dueNs / kSecondNs, dueNs % kSecondNs};
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, nullptr);
     const int64_t wokenNs = inNs(now());
     own.wakes.push_back({dueNs, wokenNs - dueNs});
     dueNs += periodNs * (1 + (wokenNs - dueNs) / periodNs);  // what was slept over is not late once more
+    if (const int64_t nowWanted = phase.load(std::memory_order_relaxed); nowWanted != phaseNs) {
+      phaseNs = nowWanted;
+      dueNs = nextDueNs(wokenNs, periodNs, phaseNs);
+    }
   }
 }
 
-// `phaseNs` below 0: as it happens.
 int sleepAll(int64_t periodNs, int64_t phaseNs) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t wanted;
@@ -275,10 +288,15 @@ int sleepAll(int64_t periodNs, int64_t phaseNs) {
     sleepers.back().wakes.reserve(1 << 16);
   }
   std::atomic<bool> ends{false};
+  Phase phase{phaseNs};
   const int64_t nowNs = inNs(now());
-  const int64_t firstNs = (phaseNs < 0 ? nowNs : nowNs - nowNs % periodNs + phaseNs) + periodNs;
+  const int64_t firstNs = phaseNs < 0 ? nowNs + periodNs : nextDueNs(nowNs, periodNs, phaseNs);
   for (Sleeper& one : sleepers)
-    one.thread = std::thread([&one, firstNs, periodNs, &ends] { sleepAt(one, firstNs, periodNs, ends); });
+    one.thread = std::thread([&one, firstNs, periodNs, &phase, &ends] { sleepAt(one, firstNs, periodNs, phase, ends); });
+  if (phaseNs >= 0)
+    std::thread([&phase, periodNs] {
+      for (long long us = 0; std::scanf("%lld", &us) == 1;) phase = us * 1000 % periodNs;
+    }).detach();
   int signal = 0;
   sigwait(&wanted, &signal);
   ends = true;

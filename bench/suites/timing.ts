@@ -3,7 +3,6 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { daemonConfig } from "../../src/lab/daemon.js";
-import { median } from "../../src/lab/statistics.js";
 import { type Lab, type LabRouter, openLab } from "../../src/lab/topology.js";
 import {
   type Capture,
@@ -17,7 +16,7 @@ import { compileFloor, startFloor } from "../lib/floor.js";
 import { namespacesRemoved } from "../lib/kernel-rest.js";
 import { type LoadKind, loadTitle, startLoad, stressInstalled, WITHOUT_STRESS } from "../lib/load.js";
 import { FLOOR_SUBJECT, type Metric } from "../lib/model.js";
-import { type Wake, watchNoise } from "../lib/noise.js";
+import { sleepInPhase, type Wake } from "../lib/noise.js";
 import { attribute } from "../lib/stalls.js";
 import {
   ACTIVE_PRIORITY,
@@ -270,11 +269,15 @@ async function measure(
   context.progress(`${condition}, ${seconds} s`);
   const captures = here.map(({ lab }) => captureLan(lab, undefined, { waitMs: CAPTURE_WAIT_MS }));
   const ours = here.findIndex(({ subject }) => subject.root !== null);
-  const endOfWatch = ours < 0 ? null : watchNoise(await phaseOf(captures[ours]!));
+  const sleepers = ours < 0 ? null : await startBeside(captures[ours]!);
   const beginUs = instrumentNowUs();
-  await pause(1000 * seconds);
+  const endAtUs = beginUs + 1e6 * seconds;
+  for (let nowUs = beginUs; nowUs < endAtUs; nowUs = instrumentNowUs()) {
+    await pause(Math.min(FOLLOW_MS, (endAtUs - nowUs) / 1000));
+    sleepers?.follow();
+  }
   const endUs = instrumentNowUs();
-  const wakes = endOfWatch === null ? [] : (await endOfWatch()).wakes;
+  const wakes = await (sleepers?.end() ?? []);
   for (const capture of captures) await capture.stop();
   for (const [at, { subject }] of here.entries()) {
     const capture = captures[at]!;
@@ -294,19 +297,53 @@ async function measure(
   }
 }
 
-/** When within an interval sleepers are due: a little later than firsthop's advertisements. */
-async function phaseOf(capture: Capture): Promise<number> {
-  const ours = (): number[] =>
-    readAdverts(capture.frames()).flatMap(({ port, atUs }) => (port === "r1" ? [atUs] : []));
-  await eventually("advertisements are seen", PHASE_BOUND_MS, () => ours().length >= PHASE_ADVERTS);
-  const [first, ...others] = ours();
-  const half = INTERVAL_US / 2;
-  const offsets = others.map((atUs) => ((atUs - first! + half) % INTERVAL_US) - half);
-  return (first! + median(offsets) + APART_US) % INTERVAL_US;
+interface Beside {
+  /** Who was late by more than an interval goes on at another time of it, and the sleepers with him. */
+  follow(): void;
+  end(): Promise<readonly Wake[]>;
 }
 
-const PHASE_ADVERTS = 21;
+/** Sleepers that are due a little later than the advertisements of a capture. */
+async function startBeside(capture: Capture): Promise<Beside> {
+  const phase = (): number | null => {
+    const latest = readAdverts(capture.frames(Math.max(0, capture.count() - LATEST_FRAMES)));
+    const phaseUs = phaseOf(latest.flatMap(({ port, atUs }) => (port === "r1" ? [atUs] : [])));
+    return phaseUs === null ? null : (phaseUs + APART_US) % INTERVAL_US;
+  };
+  let slept = await eventually("advertisements are seen", PHASE_BOUND_MS, phase);
+  const sleepers = sleepInPhase(slept);
+  return {
+    follow: () => {
+      const now = phase();
+      if (now === null || awayUs(now, slept) < OUT_OF_PHASE_US) return;
+      slept = now;
+      sleepers.rephase(now);
+    },
+    end: async () => (await sleepers.end()).wakes,
+  };
+}
+
+const FOLLOW_MS = 250;
 const PHASE_BOUND_MS = 5000;
+/** Of a capture, in which the switch has copies of its own of each. */
+const LATEST_FRAMES = 30;
+const PHASE_ADVERTS = 9;
+const OUT_OF_PHASE_US = 150;
+
+/** From one time of an interval to another, the shorter way. */
+function awayUs(a: number, b: number): number {
+  const away = Math.abs(a - b) % INTERVAL_US;
+  return Math.min(away, INTERVAL_US - away);
+}
+
+/** When within an interval most of the last advertisements came; null: too few did, or they did not agree. */
+export function phaseOf(times: readonly number[]): number | null {
+  const last = times.slice(-PHASE_ADVERTS);
+  if (last.length < PHASE_ADVERTS) return null;
+  const near = last.map((one) => last.filter((other) => awayUs(one, other) < OUT_OF_PHASE_US).length);
+  const most = Math.max(...near);
+  return most <= PHASE_ADVERTS / 2 ? null : last[near.indexOf(most)]! % INTERVAL_US;
+}
 
 function recordLate(
   context: SuiteContext,

@@ -14,7 +14,7 @@ import { buildReport } from "../../../bench/lib/report.js";
 import { scaleFor } from "../../../bench/lib/scales.js";
 import { figure, summarise } from "../../../bench/lib/summary.js";
 import { SUITES } from "../../../bench/suites/index.js";
-import { falseFailovers, missingOf } from "../../../bench/suites/timing.js";
+import { falseFailovers, missingOf, phaseOf } from "../../../bench/suites/timing.js";
 import { membersOf } from "../../../bench/testbed/field.js";
 import type { SeenAdvert } from "../../../src/lab/traffic.js";
 
@@ -448,6 +448,16 @@ describe("what is read off the wire", () => {
     const adverts = [advert(0, "lan0"), advert(5, "lan0", 2), advert(10.5, "lan0"), advert(14, "lan0", 2)];
     expect(deviations(adverts, 10)).toEqual([0.5, 1]);
     expect(extremes(adverts).get("lan0/1/ipv4")).toEqual({ first: 0, last: 10_500 });
+  });
+
+  it("knows at which time of an interval advertisements come, whoever is late", () => {
+    const at = (offsets: readonly number[]): number[] => offsets.map((us, n) => 10_000 * (n + 1) + us);
+    expect(phaseOf(at([40, 60, 3000, 50, 45, 55, 8000, 50, 50]))).toBeCloseTo(50, -2);
+    expect(phaseOf(at([9990, 9995, 10_005, 9998, 10_002, 9990, 9999, 10_001, 10_000]))! % 9990).toBeLessThan(
+      20,
+    );
+    expect(phaseOf(at([0, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000]))).toBeNull();
+    expect(phaseOf(at([1, 2, 3]))).toBeNull();
   });
 
   it("counts a Backup that speaks once for each time that it begins", () => {
