@@ -15,7 +15,6 @@ import {
   type SpeakerKind,
   type SpeakerOptions,
   START,
-  startFirsthop,
   withLab,
 } from "./testbed/index.js";
 
@@ -27,6 +26,8 @@ const STAMPS_US = 20;
 interface Place {
   readonly title: string;
   readonly options: Omit<SpeakerOptions, "priority">;
+  /** With the other two as peers. */
+  readonly unicast?: boolean;
   /** Who becomes Active; default: firsthop. */
   readonly second?: SpeakerKind;
   readonly rounds: number;
@@ -36,6 +37,7 @@ const PLACES: readonly Place[] = [
   { title: "version 3 over IPv4", options: { intervalMs: 10 }, rounds: 10 },
   { title: "version 3 over IPv6", options: { intervalMs: 10, family: "ipv6" }, rounds: 4 },
   { title: "from the interfaces' own MACs", options: { intervalMs: 10, virtualMac: false }, rounds: 3 },
+  { title: "with unicast advertisements", options: { intervalMs: 10 }, unicast: true, rounds: 3 },
   { title: "version 2", options: { intervalMs: 1000, version: 2, password: "lab-pass" }, rounds: 1 },
   {
     title: "keepalived becomes Active",
@@ -58,16 +60,23 @@ for (const place of PLACES)
     place.second ? [place.second] : [],
     async () => {
       await withLab({ routers: 3 }, async (lab) => {
-        const startSecond = START[place.second ?? "firsthop"];
-        let first = await startFirsthop(lab, lab.routers[0]!, { ...place.options, priority: PRIORITIES[0] });
+        const start = (index: 0 | 1 | 2): Promise<Speaker> =>
+          START[(index === 1 && place.second) || "firsthop"](
+            lab,
+            lab.routers[index]!,
+            optionsOf(place, lab, index),
+          );
+        let first = await start(0);
         await reach(first, "active", BOUND_MS);
-        const second = await startSecond(lab, lab.routers[1]!, { ...place.options, priority: PRIORITIES[1] });
+        const second = await start(1);
         await reach(second, "backup", BOUND_MS);
         const became: boolean[] = [];
         for (let round = 1; ; round++) {
-          became.push(...(await oneRound(lab, first, second, place.options)));
+          const third = await start(2);
+          await reach(third, "backup", BOUND_MS);
+          became.push(...(await oneRound(first, second, third)));
           if (round === place.rounds) break;
-          first = await startFirsthop(lab, lab.routers[0]!, { ...place.options, priority: PRIORITIES[0] });
+          first = await start(0);
           await reach(first, "active", BOUND_MS);
           await reach(second, "backup", BOUND_MS);
         }
@@ -79,18 +88,17 @@ for (const place of PLACES)
     120_000,
   );
 
+function optionsOf({ options, unicast }: Place, lab: Lab, index: 0 | 1 | 2): SpeakerOptions {
+  const { family = "ipv4" } = options;
+  const peers = lab.routers.filter((_, other) => other !== index).map(({ addresses }) => addresses[family]);
+  return { ...options, priority: PRIORITIES[index], ...(unicast ? { unicastPeers: peers } : {}) };
+}
+
 /**
- * A third router that has heard nobody but the Active; then the Active dies. Whether the third spoke before its
+ * The third router has heard nobody but the Active; then the Active dies. Whether the third spoke before its
  * Active_Down_Timer could pass; nothing where the second's first claim came too late to be heard in time.
  */
-async function oneRound(
-  lab: Lab,
-  first: Speaker,
-  second: Speaker,
-  options: Omit<SpeakerOptions, "priority">,
-): Promise<boolean[]> {
-  const third = await startFirsthop(lab, lab.routers[2]!, { ...options, priority: PRIORITIES[2] });
-  await reach(third, "backup", BOUND_MS);
+async function oneRound(first: Speaker, second: Speaker, third: Speaker): Promise<boolean[]> {
   const capture = captureAt(third.router, third.router.lanInterface, { outgoing: true });
   try {
     const from = (priority: number) =>
