@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <ctime>
 #include <limits>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "addon_values.h"
 #include "netlink_encode.h"
@@ -433,16 +435,63 @@ Napi::Value adopt(const HandleClass& handles, const Napi::CallbackInfo& info) {
   return handleOf(handles, info.Env(), std::move(made));
 }
 
-Napi::Value find(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!info[0].IsArray()) return throwType(env, "findOwnership(ifindexes)");
-  std::vector<uint32_t> ifindexes;
-  const auto list = info[0].As<Napi::Array>();
+bool parseIfindexes(const Napi::Value& value, std::vector<uint32_t>& ifindexes) {
+  if (!value.IsArray()) return false;
+  const auto list = value.As<Napi::Array>();
   for (uint32_t index = 0; index < list.Length(); ++index) {
     uint32_t ifindex = 0;
-    if (!integer(list.Get(index), ifindex)) return throwType(env, "ifindexes must be numbers");
+    if (!integer(list.Get(index), ifindex)) return false;
     ifindexes.push_back(ifindex);
   }
+  return true;
+}
+
+// Whoever holds the kernel's RTNL lock keeps these questions waiting, for seconds at times, and JavaScript must not wait.
+class ListWorker : public Napi::AsyncWorker {
+ public:
+  ListWorker(Napi::Env env, std::vector<uint32_t> ifindexes, napi_deferred deferred)
+      : Napi::AsyncWorker(env, "firsthop:programs"), ifindexes_(std::move(ifindexes)), deferred_(deferred) {}
+
+ protected:
+  void Execute() override {
+    for (const uint32_t ifindex : ifindexes_) {
+      std::vector<bpf::Attached> there;
+      const bool known = !bpf::list(ifindex, there);
+      found_.push_back(known ? std::optional(std::move(there)) : std::nullopt);
+    }
+  }
+
+  void OnOK() override {
+    Napi::Array lists = Napi::Array::New(Env(), found_.size());
+    for (uint32_t index = 0; index < found_.size(); ++index) {
+      const auto& there = found_[index];
+      lists.Set(index, there ? Napi::Value(attachedArray(Env(), *there)) : Env().Null());
+    }
+    napi_resolve_deferred(Env(), deferred_, lists);
+  }
+
+ private:
+  const std::vector<uint32_t> ifindexes_;
+  std::vector<std::optional<std::vector<bpf::Attached>>> found_;
+  const napi_deferred deferred_;
+};
+
+Napi::Value list(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::vector<uint32_t> ifindexes;
+  if (!parseIfindexes(info[0], ifindexes)) return throwType(env, "listPrograms(ifindexes)");
+  napi_deferred deferred = nullptr;
+  napi_value promise = nullptr;
+  // Not node-addon-api's wrapper: where the environment is ending, that one hands out an unset promise.
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return env.Undefined();
+  (new ListWorker(env, std::move(ifindexes), deferred))->Queue();  // deletes itself when it is done
+  return Napi::Value(env, promise);
+}
+
+Napi::Value find(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::vector<uint32_t> ifindexes;
+  if (!parseIfindexes(info[0], ifindexes)) return throwType(env, "findOwnership(ifindexes)");
   std::vector<FoundOwnership> found;
   if (Failure failure = Ownership::find(ifindexes, found)) return throwFailure(env, failure);
   Napi::Array result = Napi::Array::New(env);
@@ -484,6 +533,7 @@ void registerOwnership(Napi::Env env, Napi::Object exports) {
   function("openOwnership", [handles](const Napi::CallbackInfo& info) { return open(handles, info); });
   function("adoptOwnership", [handles](const Napi::CallbackInfo& info) { return adopt(handles, info); });
   function("findOwnership", [](const Napi::CallbackInfo& info) { return find(info); });
+  function("listPrograms", [](const Napi::CallbackInfo& info) { return list(info); });
   function("floodFrames", [](const Napi::CallbackInfo& info) { return flood(info); });
   function("clearOwnership", [](const Napi::CallbackInfo& info) { return clear(info); });
 }

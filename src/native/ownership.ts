@@ -148,6 +148,11 @@ export interface NativeOwnershipApi {
   adoptOwnership(found: FoundOwnership, options: { readonly token: number }): NativeOwnership;
   /** Interfaces that don't exist (any more) have nothing. */
   findOwnership(ifindexes: readonly number[]): FoundOwnership[];
+  /**
+   * All BPF programs at the places of these interfaces, whoever put them there; null of one that can't be looked at. It
+   * is looked outside the JavaScript thread.
+   */
+  listPrograms(ifindexes: readonly number[]): Promise<(OwnershipAttachment[] | null)[]>;
   /** Detaches it, whoever attached it. */
   clearOwnership(found: FoundOwnership): void;
   /**

@@ -206,7 +206,7 @@ export class LinuxKernel implements Kernel {
   /** Other tools clear qdiscs and XDP programs without asking whose they are. */
   async #mend(): Promise<void> {
     if (this.#bequeathed) return;
-    const mended = this.#filter.mend();
+    const mended = await this.#filter.mend();
     if (mended.length === 0) return;
     const links = await this.#work.dump("links");
     for (const { ifindex, outcome } of mended) {

@@ -12,6 +12,7 @@ import type {
   OwnershipHook as NativeHook,
   NativeOwnership,
   NativeOwnershipApi,
+  OwnershipAttachment,
 } from "../../native/ownership.js";
 import type { KernelOptions, Lease, OwnershipHook, OwnershipStatus } from "../driver.js";
 
@@ -40,10 +41,11 @@ export interface OwnershipFilter {
   remove(leases: readonly LinuxLease[]): void;
   status(ifindex: number): OwnershipStatus | null;
   /**
-   * Looks whether the filter still stands on each interface, and puts it back, where it can't be on another hook.
+   * Looks whether the filter still stands on each interface, and puts it back, where it can't be on another hook. Only
+   * where something is missing does the JavaScript thread itself wait for the kernel.
    * @returns where it was missing, with what came of it
    */
-  mend(): readonly { readonly ifindex: number; readonly outcome: string }[];
+  mend(): Promise<readonly { readonly ifindex: number; readonly outcome: string }[]>;
   /** For the process that is to go on with the table. `present`: interfaces that are there. */
   inheritance(present: ReadonlySet<number>): FilterInheritance;
   /** A lease of the table that was inherited. */
@@ -232,12 +234,21 @@ export function openOwnershipFilter(
 
     status: (ifindex) => attachments.get(ifindex)?.status ?? null,
 
-    mend() {
+    async mend() {
       const filter = table;
       if (!filter) return [];
-      return [...attachments].flatMap(([ifindex, attachment]) => {
-        // Without a group there is nothing that it could let through or keep out.
-        const outcome = attachment.slots.size > 0 ? mendOne(filter, ifindex, attachment) : null;
+      // Without a group there is nothing that it could let through or keep out.
+      const looked = [...attachments].filter(([, { slots }]) => slots.size > 0);
+      const there = await native.listPrograms(looked.map(([ifindex]) => ifindex));
+      const own = filter.attached();
+      return looked.flatMap(([ifindex, attachment], index) => {
+        // An interface that is gone took everything along.
+        const programs = there[index] ?? own;
+        const stands = (one: OwnershipAttachment): boolean =>
+          one.ifindex !== ifindex || programs.some((other) => sameProgram(one, other));
+        const whole = attachment.status.hook !== "off" && own.every(stands);
+        const outcome =
+          whole || attachments.get(ifindex) !== attachment ? null : mendOne(filter, ifindex, attachment);
         return outcome === null ? [] : [{ ifindex, outcome }];
       });
     },
@@ -342,6 +353,10 @@ function doingOf({ groups }: FoundOwnership): string {
     ...(expired > 0 ? [`it had ended forwarding after ownershipLimit for ${expired}`] : []),
   ];
   return parts.join(", ") || "it forwarded for none";
+}
+
+function sameProgram(one: OwnershipAttachment, other: OwnershipAttachment): boolean {
+  return one.place === other.place && one.programId === other.programId;
 }
 
 /** Of the kernel's, not of this program's. */

@@ -16,6 +16,7 @@ import type { VirtualInterfaceRequest } from "../driver.js";
 import { removeLinks } from "./link-removal.js";
 import { errnoName, refusalOf } from "./refusal.js";
 import {
+  carriesIpv6,
   deviceFiles,
   hasIpv6,
   ipv4DeviceSettings,
@@ -38,6 +39,9 @@ import {
   survey,
   tableOf,
 } from "./virtual-interface.js";
+
+/** RFC 8200 section 5. */
+const IPV6_MIN_MTU = 1280;
 
 /** A preparation under way. */
 export interface Plan {
@@ -79,6 +83,9 @@ export function planFor(
   }
   const site = mac === null ? null : { ...survey({ ...request, mac }, links, own), mac };
   const parent = site?.parent ?? findParent(request.parentIfindex, links);
+  if (family === "ipv6" && !carriesIpv6(parent.name)) {
+    throw new FirsthopError("KERNEL_REFUSED", lackOfIpv6(parent));
+  }
   if (!site && family === "ipv6" && readSysctl("ipv6", parent.name, "disable_ipv6") === "1") {
     throw new FirsthopError(
       "KERNEL_REFUSED",
@@ -90,6 +97,11 @@ export function planFor(
   const table = tableOf(parent, links);
   const steps = site ? null : parentSteps(native, request, parent, table, addresses);
   return { request, parent, table, site, steps, needs, failure: null };
+}
+
+function lackOfIpv6({ name, mtu }: LinkRow): string {
+  const reason = mtu < IPV6_MIN_MTU ? `: its MTU is ${mtu}, and IPv6 takes ${IPV6_MIN_MTU} (RFC 8200)` : "";
+  return `there is no IPv6 on ${name}${reason}`;
 }
 
 /** Changes a parent's setting; the virtual routers on it fail when that fails. */
@@ -116,6 +128,11 @@ export function refuseTwice(plan: Plan, sites: Map<string, Plan>): void {
     "INTERFACE_CONFLICT",
     `VRID ${plan.request.vrid} is used twice on ${plan.parent.name}: by ${twin.request.owner} and ${plan.request.owner}`,
   );
+}
+
+function configuration({ request, parent }: Plan, name: string): LinkChange {
+  const ipv4 = ipv4DeviceSettings(request.family, parent.name);
+  return { name, ipv4, ...(carriesIpv6(parent.name) ? { addrGenMode: 1 } : {}) };
 }
 
 /** Makes macvlans. */
@@ -146,7 +163,7 @@ export class DeviceMaker {
       if (adopt) {
         const { ifindex } = adopt;
         const ipv6Off = { path: sysctlPath("ipv6", name, "disable_ipv6"), value: "1" };
-        if (hasIpv6()) batch.add(plan, `adopt ${name}`, ipv6Off);
+        if (carriesIpv6(plan.parent.name)) batch.add(plan, `adopt ${name}`, ipv6Off);
         const silence = this.#native.encodeChangeLink({ ifindex, macvlanMode: "source" });
         batch.add(plan, `adopt ${name}`, { message: silence });
         for (const row of addresses.filter((one) => one.ifindex === ifindex && one.family === "ipv4")) {
@@ -161,8 +178,11 @@ export class DeviceMaker {
           message: this.#native.encodeCreateMacvlan(request),
         });
       }
+      // By itself and first: what the kernel refuses of the rest must not leave a device that nobody knows as ours.
+      const alias = formatTag({ token: this.#own.token, owner: plan.request.owner });
+      batch.add(plan, `tag ${name}`, { message: this.#native.encodeChangeLink({ name, alias }) });
       batch.add(plan, `configure ${name}`, {
-        message: this.#native.encodeChangeLink(this.#configuration(plan, name)),
+        message: this.#native.encodeChangeLink(configuration(plan, name)),
       });
       if (plan.parent.masterIfindex !== null && adopt?.masterIfindex !== plan.parent.masterIfindex) {
         const { masterIfindex } = plan.parent;
@@ -186,15 +206,6 @@ export class DeviceMaker {
     raise.blame(await this.#socket.run(raise.steps));
     await this.#collect(plans, devices);
     return devices;
-  }
-
-  #configuration(plan: Plan, name: string): LinkChange {
-    return {
-      name,
-      alias: formatTag({ token: this.#own.token, owner: plan.request.owner }),
-      ipv4: ipv4DeviceSettings(plan.request.family, plan.parent.name),
-      ...(hasIpv6() ? { addrGenMode: 1 } : {}),
-    };
   }
 
   /** Finds what was made by name; removes what was made in vain. */

@@ -65,6 +65,11 @@ export function hasIpv6(): boolean {
   return existsSync("/proc/sys/net/ipv6/conf");
 }
 
+/** An interface has no IPv6 while its MTU is below 1280, and neither has a macvlan on it, which takes that over. */
+export function carriesIpv6(interfaceName: string): boolean {
+  return existsSync(`/proc/sys/net/ipv6/conf/${interfaceName}`);
+}
+
 /** What the parent of a virtual MAC, or the bearer of plain virtual addresses, must have. */
 export function parentNeeds(family: IpFamily, virtualMac: boolean): readonly ParentNeed[] {
   if (family === "ipv6") return [];
@@ -154,7 +159,7 @@ export function deviceFiles(
     if (value !== null) files.push({ path: sysctlPath(of, device, setting), value });
   };
   // First, so that nothing below can make the device speak.
-  if (hasIpv6()) set("ipv6", "disable_ipv6", "1");
+  if (carriesIpv6(parentName)) set("ipv6", "disable_ipv6", "1");
   if (family === "ipv4") {
     set("ipv4", "forwarding", readSysctl("ipv4", parentName, "forwarding"));
     return files;

@@ -123,6 +123,26 @@ describe("a virtual MAC", () => {
     expect(describeKernel(world, "router")).toBe(before);
   });
 
+  it("needs no IPv6 for IPv4, and for IPv6 says what is in its way, on an interface of a small MTU", async () => {
+    const parent = plug();
+    world.run("router", "ip", "link", "set", "lan0", "mtu", "1200");
+    const before = describeKernel(world, "router");
+    const agent = await world.agent("router");
+    const [ipv4, ipv6] = [requestFor(parent, 10, "ipv4"), requestFor(parent, 10, "ipv6")];
+    const { results } = await agent.prepare([ipv4, ipv6, requestFor(parent, 11, "ipv6", { mac: null })]);
+    const refused = {
+      message: expect.stringMatching(/no IPv6 on lan0: its MTU is 1200, and IPv6 takes 1280/),
+    };
+    expect(results).toMatchObject([{ name: "fh10-lan0" }, refused, refused]);
+    expect(await agent.open(ipv4.owner)).toEqual([]);
+    expect(addressesOf("fh10-lan0")).toContain("192.0.2.10/24");
+    expect(links()).not.toContain("fh10v6-lan0");
+    await agent.release([ipv4.owner]);
+    expect(describeKernel(world, "router")).toBe(before);
+    world.run("router", "ip", "link", "set", "lan0", "mtu", "1500");
+    expect(await prepareOne(agent, ipv6)).toMatchObject({ name: "fh10v6-lan0" });
+  });
+
   it("comes back from a crash with nothing stale", async () => {
     const parent = plug();
     const before = describeKernel(world, "router");

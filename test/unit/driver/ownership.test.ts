@@ -90,6 +90,36 @@ describe("a slot", () => {
   });
 });
 
+describe("looking whether the filter stands", () => {
+  const [program, lost] = [{ ifindex: 2, place: "tcx-ingress", programId: 7 } as const, { ifindex: 2 }];
+  const mended: number[] = [];
+  const watch = (there: unknown) => {
+    mended.length = 0;
+    const mend = (ifindex: number) => [mended.push(ifindex), lost] as never;
+    const listPrograms = async () => [there] as never;
+    const filter = openOwnershipFilter(
+      notes({ mend, attached: () => [program] }, { listPrograms }).native,
+      "tc",
+      TOKEN,
+    );
+    filter.place(request());
+    return filter;
+  };
+
+  it("costs the JavaScript thread no question to the kernel while it does", async () => {
+    expect(await watch([{ ifindex: 2, place: "tcx-egress", programId: 6 }, program]).mend()).toEqual([]);
+    expect(await watch(null).mend()).toEqual([]);
+    expect(mended).toEqual([]);
+  });
+
+  it("puts back what is missing, and what another program took the place of", async () => {
+    for (const there of [[], [{ ...program, programId: 8 }], [{ ...program, place: "tcx-egress" }]]) {
+      expect(await watch(there).mend()).toEqual([{ ifindex: 2, outcome: "put back" }]);
+      expect(mended).toEqual([2]);
+    }
+  });
+});
+
 describe("the process that goes on", () => {
   const found = { tableId: 7, abi: 1, token: 42, yields: 0, groups: [], attached: [] } as FoundOwnership;
   const status = { hook: "tc", detail: null } as const;
