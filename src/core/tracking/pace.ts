@@ -3,13 +3,15 @@
  * after it, and what is known within interval x fall + timeout is known by then. Monotonic microseconds.
  */
 
-/** What is late by no more than this part of a span is in time. */
-const TOLERATED = 1 / 8;
+/** What is late by no more than this, of a span, is in time. */
+export function toleratedUs(spanUs: number): number {
+  return Math.floor(spanUs / 8);
+}
 
 /** When the check after one that was due at `dueUs` and ended at `nowUs` is due. One that took too long has a new grid begin. */
 export function nextCheckUs(dueUs: number, intervalUs: number, nowUs: number): number {
   const nextUs = dueUs + intervalUs;
-  return nowUs - nextUs <= intervalUs * TOLERATED ? nextUs : nowUs;
+  return nowUs - nextUs <= toleratedUs(intervalUs) ? nextUs : nowUs;
 }
 
 /**
@@ -17,5 +19,5 @@ export function nextCheckUs(dueUs: number, intervalUs: number, nowUs: number): n
  * most of its time: an answer that had no time to come is no failure.
  */
 export function checkDeadlineUs(dueUs: number, timeoutUs: number, nowUs: number): number {
-  return Math.max(dueUs + timeoutUs, nowUs + timeoutUs - Math.floor(timeoutUs * TOLERATED));
+  return Math.max(dueUs + timeoutUs, nowUs + timeoutUs - toleratedUs(timeoutUs));
 }

@@ -1,4 +1,5 @@
 /** What trackers try on this machine. Everything that is under way is known here, and ended by `close`. */
+import { toleratedUs } from "../../../core/tracking/pace.js";
 import type { TrackResult, Untried } from "../../../core/tracking/verdict.js";
 import type { ProbeRequest, ProbeRun, Probes, ProbeTime } from "../../driver.js";
 import type { Alarms } from "../alarms.js";
@@ -11,8 +12,6 @@ import { probeTcp } from "./tcp.js";
 import { probeUdp } from "./udp.js";
 
 const LOOK_UP_US = 10_000_000;
-/** A time-out that is noticed later than this finds a JavaScript that was away. */
-const AWAY_US = 1_000;
 
 export interface LinuxProbes extends Probes {
   /** Ends all probes; resolves when no process of them is left. */
@@ -84,13 +83,12 @@ function limited(
       const nowUs = alarms.now();
       const lateUs = nowUs - deadlineUs;
       // Who was away can't judge how long others were silent: it listens for as long again.
-      if (lateUs > AWAY_US && !spared) {
+      if (lateUs > toleratedUs(timeoutUs) && !spared) {
         spared = true;
         cancel = alarms.set(nowUs + Math.min(lateUs, timeoutUs), judge);
         return;
       }
       resolve(tooLate);
-      abort.abort();
     };
     let cancel = alarms.set(deadlineUs, judge);
     abort.signal.addEventListener("abort", () => {
@@ -102,8 +100,8 @@ function limited(
     const why = error instanceof Error ? error.message : String(error);
     return isShortage(error) ? { untried: why } : { up: false, evidence: why };
   });
-  return {
-    result: Promise.race([found, late]).finally(() => abort.abort()),
-    cancel: () => abort.abort(),
-  };
+  const result = Promise.race([found, late]);
+  // First what follows from it: to take a request down costs as much as to make one.
+  void result.then(() => setImmediate(() => abort.abort()));
+  return { result, cancel: () => abort.abort() };
 }
