@@ -8,7 +8,8 @@ export interface Summary {
   readonly median: number;
   readonly upperQuartile: number;
   readonly p90: number;
-  /** Null where there are too few samples to speak of: fewer than 100, and 1,000 for the next. */
+  /** Null where there are too few samples to speak of: fewer than 100, and 1,000 for the last. */
+  readonly p95: number | null;
   readonly p99: number | null;
   readonly p999: number | null;
   readonly most: number;
@@ -28,6 +29,7 @@ export function summarise(samples: readonly number[]): Summary | null {
     median: median(sorted),
     upperQuartile: quantile(sorted, 0.75),
     p90: quantile(sorted, 0.9),
+    p95: sorted.length >= ENOUGH_FOR_P99 ? quantile(sorted, 0.95) : null,
     p99: sorted.length >= ENOUGH_FOR_P99 ? quantile(sorted, 0.99) : null,
     p999: sorted.length >= ENOUGH_FOR_P999 ? quantile(sorted, 0.999) : null,
     most: sorted.at(-1)!,

@@ -77,7 +77,7 @@ interface Plan {
   readonly sessions: number;
   /** Up to which share of the suite's time. */
   readonly share: number;
-  /** All subjects at once, each in two labs of its own: one is cut off, the other is killed and stopped. */
+  /** All subjects at once, each in a lab of its own: first they are cut off, then, in other labs, killed and stopped. */
   readonly together: boolean;
 }
 
@@ -91,7 +91,7 @@ const timesOf = (silent: number, others: number): Plan["times"] => ({
   "graceful stop": others,
 });
 
-const QUICK_SECONDS = 112;
+const QUICK_SECONDS = 113;
 const QUICK: readonly Plan[] = [
   { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.35, together: false },
   { intervalMs: 100, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.78, together: false },
@@ -113,7 +113,7 @@ const COME_BACK: Readonly<Record<Failure, string>> = {
   "graceful stop": "come-back after a stop",
 };
 const FAILURES = Object.keys(COME_BACK) as readonly Failure[];
-/** The router's lines, and its daemon: where all subjects run at once, each in a lab of its own. */
+/** The router's lines, then its daemon: where all subjects run at once, each in a lab of its own. */
 const PARTS: readonly (readonly Failure[])[] = [FAILURES.slice(0, 2), FAILURES.slice(2)];
 const failuresOf = ({ times }: Plan, part = FAILURES): readonly Failure[] =>
   part.filter((failure) => times[failure] > 0);
@@ -216,12 +216,13 @@ async function sessions(
   wanted: (own: Progress, part: readonly Failure[]) => readonly Failure[],
 ): Promise<void> {
   if (plan.together) {
-    const untilMs = performance.now() + context.leftMs(plan.share);
-    const parts = PARTS.map((part) => failuresOf(plan, part));
-    const runs = all.flatMap((own) =>
-      parts.map((part) => session(context, plan, own, { failures: wanted(own, part), part, untilMs })),
-    );
-    await Promise.all(runs);
+    for (const [at, half] of PARTS.entries()) {
+      const part = failuresOf(plan, half);
+      const untilMs = performance.now() + context.leftMs(plan.share) / (PARTS.length - at);
+      await Promise.all(
+        all.map((own) => session(context, plan, own, { failures: wanted(own, part), part, untilMs })),
+      );
+    }
     return;
   }
   const part = failuresOf(plan);

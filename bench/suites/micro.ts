@@ -7,6 +7,7 @@ import type { Suite, SuiteContext } from "../lib/suite.js";
 import { inOneLine } from "../lib/words.js";
 import { type MicroBenchmark, microBenchmarks } from "./micro-cases.js";
 
+const QUICK_ROUNDS = 2;
 const ROUNDS = 4;
 
 const METRICS: readonly Metric[] = [
@@ -28,7 +29,7 @@ export const micro: Suite = {
   quickSeconds: 5,
   metrics: METRICS,
   run: async (context) => {
-    for (const round of context.rounds({ quick: ROUNDS, full: ROUNDS })) {
+    for (const round of context.rounds({ quick: QUICK_ROUNDS, full: ROUNDS })) {
       const cases = new Map<string, readonly MicroBenchmark[]>();
       for (const { id, root } of context.subjects) {
         if (root === null || context.leavesOut("all", id)) continue;

@@ -304,6 +304,15 @@ describe("judgePromises", () => {
     expect(judged(both)).toMatchObject([{ found: 81, kept: false, remark: "cpu" }]);
   });
 
+  it("judges 95 of 100 only where there are 100", () => {
+    const gaps = (count: number): Series => ({
+      ...{ suite: "bfd", metric: "gap", condition: "BFD 1 ms x 3, silent cut", subject: "firsthop" },
+      samples: Array.from({ length: count }, (_, at) => (at < 6 ? 20 : 3)),
+    });
+    expect(judged([gaps(24)])).toMatchObject([{ found: 3, limit: 5 }]);
+    expect(judged([gaps(100)])).toMatchObject([{ kept: true }, { found: 20, limit: 10, kept: false }]);
+  });
+
   it("says beside a median of how few samples it is", () => {
     const gap: Series = {
       ...{ suite: "bfd", metric: "gap", condition: "BFD 1 ms x 3, silent cut", subject: "firsthop" },
