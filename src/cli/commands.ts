@@ -28,6 +28,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "tell why a virtual router is Active or Backup",
     load: async () => (await import("./explain.js")).explainCommand(),
   },
+  reload: {
+    summary: "let the daemon read its configuration again, and tell what changed",
+    load: async () => (await import("./reload.js")).reloadCommand(),
+  },
   drain: {
     summary: "hand virtual routers over and keep them out of the election",
     load: async () => (await import("./operations.js")).drainCommand(),
@@ -47,6 +51,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   mask: {
     summary: "show and change whom no check looks at",
     load: async () => (await import("./mask.js")).maskCommand(),
+  },
+  recorder: {
+    summary: "print the last inputs of the state machines, for a bug report",
+    load: async () => (await import("./recorder.js")).recorderCommand(),
   },
   decode: {
     summary: "decode and judge advertisements from hex or a capture file",
@@ -72,4 +80,23 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "print the version",
     load: async () => (await import("./version.js")).versionCommand(),
   },
+};
+
+/** What does here what other programs call so. */
+export const ELSEWHERE: Readonly<Record<string, string>> = {
+  status: "firsthop show",
+  list: "firsthop show",
+  get: "firsthop show",
+  top: "firsthop show --watch",
+  watch: "firsthop show --watch",
+  describe: "firsthop explain",
+  logs: "firsthop events --history",
+  monitor: "firsthop events",
+  validate: "firsthop check",
+  start: "firsthop run",
+  stop: "systemctl stop firsthop, or SIGTERM",
+  restart: "firsthop run --handover",
+  failover: "firsthop switchover",
+  cordon: "firsthop drain",
+  uncordon: "firsthop undrain",
 };

@@ -46,6 +46,12 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     names: false,
   },
   explain: { summary: "tell why", options: ["--json", "--socket"], words: [], names: true },
+  reload: {
+    summary: "read the configuration again",
+    options: ["--json", "--socket"],
+    words: [],
+    names: false,
+  },
   drain: {
     summary: "hand over and stay out",
     options: ["--all", "--force", "--json", "--socket"],
@@ -76,6 +82,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     words: ["list", "add", "del"],
     names: false,
   },
+  recorder: { summary: "inputs for a bug report", options: ["--socket"], words: [], names: false },
   decode: {
     summary: "decode advertisements",
     options: [

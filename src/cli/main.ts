@@ -5,7 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { FirsthopError } from "../errors.js";
-import { COMMANDS } from "./commands.js";
+import { COMMANDS, ELSEWHERE } from "./commands.js";
 import { startSmall } from "./footprint.js";
 import { complain, EXIT, endQuietlyOnBrokenPipe, exitCodeOf, messageOf } from "./output.js";
 import { version } from "./version.js";
@@ -45,6 +45,8 @@ function commandOf(args: readonly string[]): string | undefined {
 /** One line for what commander found wrong: without its prefix, with where to read on. */
 function usageMessage(error: CommanderError, name: string | undefined): string {
   const known = name !== undefined && Object.hasOwn(COMMANDS, name);
+  if (name !== undefined && Object.hasOwn(ELSEWHERE, name))
+    return `unknown command '${name}': ${ELSEWHERE[name]}`;
   const text = error.message
     .replace(/^error: /, "")
     .replace(/\.$/, "")

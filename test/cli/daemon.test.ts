@@ -154,6 +154,28 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(daemon.running()).toBe(true);
   });
 
+  it("reloads by command, which tells what changed, or every problem", async () => {
+    const daemon = await startActive();
+    configure(virtualRouter(10), virtualRouter(20));
+    expect(await ask("reload")).toMatchObject({ code: 0, stdout: "reloaded: added lan0/20\n", stderr: "" });
+    configure(virtualRouter(10, { priority: 999, vrid: 0 }));
+    const refused = await ask("reload");
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    const lines = refused.stderr.trim().split("\n");
+    expect(lines.filter((line) => /firsthop\.yaml:\d+:\d+: error: /.test(line))).toHaveLength(2);
+    expect(lines.at(-1)).toBe("firsthop: the file cannot be used (see above): nothing changed");
+    configure(virtualRouter(10));
+    expect(JSON.parse((await ask("reload", "--json")).stdout)).toEqual({
+      added: [],
+      removed: ["lan0/20"],
+      changed: [],
+      unchanged: ["lan0/10"],
+    });
+    const inputs = (await ask("recorder")).stdout.trim().split("\n");
+    expect(inputs.map((line) => JSON.parse(line).name)).toContain("lan0/20");
+    expect(daemon.running()).toBe(true);
+  });
+
   it("does not start from a bad or missing file", async () => {
     const missing = startDaemon();
     expect((await missing.ended).code).toBe(1);

@@ -65,6 +65,7 @@ describe("wrong usage exits with 2 and one line", () => {
   it.each([
     [["shwo"], /Did you mean show\?/],
     [["help", "foo"], /unknown command 'foo'/],
+    [["status"], /unknown command 'status': firsthop show\n$/],
     [["show", "--jsno"], /unknown option '--jsno'.*see `firsthop show --help`/],
     [["show", "a", "b"], /too many arguments/],
     [["priority"], /missing required argument 'name'/],

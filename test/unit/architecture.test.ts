@@ -114,9 +114,9 @@ describe("the pure core", () => {
 });
 
 describe("conventions", () => {
-  it("no file is longer than 650 lines", () => {
+  it("no file is longer than 575 lines", () => {
     const long = FILES.filter(
-      ({ path, text }) => text.split("\n").length > 650 && !path.endsWith(".generated.ts"),
+      ({ path, text }) => text.split("\n").length > 575 && !path.endsWith(".generated.ts"),
     );
     expect(long.map(({ path }) => path)).toEqual([]);
   });
