@@ -54,6 +54,7 @@ const SHOWN: readonly (readonly [suite: string, metrics: readonly string[]])[] =
 /** Of the report's pictures. */
 const PICTURED: readonly string[] = [
   "failover-over.svg",
+  "bfd-gap.svg",
   "timing-deviation.svg",
   "cpu-sent.svg",
   "ownership-added.svg",

@@ -1,6 +1,6 @@
 /**
  * Samples as a picture: one row for each subject under each condition, a dot for each sample, a bar over the middle half
- * of them, a mark and a figure at the median. Pure; SVG that needs nothing else.
+ * of them, a mark at the median, its figure and how many samples it is of. Pure; SVG that needs nothing else.
  */
 import { type Scale, scaleFor } from "./scales.js";
 import { figure, summarise } from "./summary.js";
@@ -22,7 +22,9 @@ export interface PlotOptions {
 
 const WIDTH = 900;
 const LEFT = 190;
-const RIGHT = 110;
+const RIGHT = 130;
+/** Room for the number of samples. */
+const COUNT = 64;
 const ROW = 17;
 const GROUP = 24;
 const HEAD = 62;
@@ -58,7 +60,8 @@ function rowMarks(row: PlotRow, y: number, x: (value: number) => number): string
     "</g>",
     `<rect x="${(x(median) - 1.25).toFixed(1)}" y="${y - 7}" width="2.5" height="14" rx="1" fill="${row.colour}">` +
       `<title>median ${figure(median)} of ${count}</title></rect>`,
-    `<text x="${WIDTH - 14}" y="${y + 4}" text-anchor="end" fill="${row.colour}">${figure(median)}</text>`,
+    `<text x="${WIDTH - COUNT}" y="${y + 4}" text-anchor="end" fill="${row.colour}">${figure(median)}</text>`,
+    `<text x="${WIDTH - 14}" y="${y + 4}" text-anchor="end" fill="${PALE}">${figure(count)}</text>`,
   ];
 }
 
@@ -114,7 +117,7 @@ export function stripPlot(rows: readonly PlotRow[], options: PlotOptions): strin
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     ...bands,
     `<text x="14" y="26" font-size="16" font-weight="600">${inXml(options.title)}</text>`,
-    `<text x="${WIDTH - 14}" y="26" text-anchor="end" fill="${PALE}">median</text>`,
+    `<text x="${WIDTH - 14}" y="26" text-anchor="end" fill="${PALE}">median, samples</text>`,
     ...grid(scale, x, y),
     ...marks,
     `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${height - 10}" text-anchor="middle" fill="${PALE}">` +

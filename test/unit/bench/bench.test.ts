@@ -420,7 +420,7 @@ describe("stripPlot", () => {
     expect(svg).toContain("t &amp; u");
     const places = [...svg.matchAll(/cx="([^"]+)"/g)].map(([, x]) => Number(x));
     expect(Math.min(...places)).toBeGreaterThanOrEqual(190);
-    expect(Math.max(...places)).toBeLessThanOrEqual(790);
+    expect(Math.max(...places)).toBeLessThanOrEqual(770);
   });
 
   it("takes decades where values span them, and never NaN", () => {
