@@ -1,6 +1,7 @@
 /** What it costs to ask a thousand hosts ten times a second whether they are there. */
+import { availableParallelism } from "node:os";
 import { ipBatch } from "../../src/lab/namespaces.js";
-import type { Lab } from "../../src/lab/topology.js";
+import type { Lab, LabNode } from "../../src/lab/topology.js";
 import { instrumentNowUs } from "../../src/lab/traffic.js";
 import { eventually, pause } from "../../src/lab/wait.js";
 import { compileFloor, startFloor } from "../lib/floor.js";
@@ -37,7 +38,7 @@ const METRICS: readonly Metric[] = [
     grain: 0.5,
     note:
       "Of one processor, all threads. A veth pair joins router and targets, and the kernel works for whoever sends: the " +
-      "targets' own receiving and answering is in it, the bare loop's as well.",
+      "targets' own receiving and answering is in it, the bare loop's as well, but where a processor of their own does it.",
   },
 ];
 
@@ -50,7 +51,7 @@ export const probes: Suite = {
   about:
     "A router asks 1,000 addresses of one host by ICMP echo, each every 100 ms. The bare loop sends 200 requests in a " +
     "row every 20 ms from one socket, and reads the answers. The peers have no such check of their own: they start a program.",
-  quickSeconds: 14,
+  quickSeconds: 22,
   metrics: METRICS,
   run: async (context) => {
     const missing = whyNoCpuTimes();
@@ -67,10 +68,11 @@ export const probes: Suite = {
 };
 
 const ALL_ANSWER = "all answer";
+const ELSEWHERE = "all answer, the targets' own work on another processor";
 const SOME_FAIL = `${FAILING} of ${TARGETS.toLocaleString("en")} fail`;
 
 async function daemonRun(context: SuiteContext, subject: Subject): Promise<void> {
-  const conditions = [ALL_ANSWER, SOME_FAIL];
+  const conditions = [ALL_ANSWER, SOME_FAIL, ELSEWHERE];
   if (conditions.filter((condition) => context.leavesOut(condition, subject.id)).length > 0) return;
   context.progress(subject.id);
   await guarded(context, subject.id, (lab) =>
@@ -83,6 +85,7 @@ async function daemonRun(context: SuiteContext, subject: Subject): Promise<void>
       }));
       const speaker = await subject.start(lab, lab.routers[0]!, { priority: 100, top: { trackers } });
       await measured(context, lab, ALL_ANSWER, subject.id, speaker.processes());
+      await measuredApart(context, lab, subject.id, speaker.processes());
       await ipBatch(
         failing.map((one) => `addr del ${one}/32 dev q0`),
         lab.hosts[0]!.namespace,
@@ -106,6 +109,7 @@ async function floorRun(context: SuiteContext): Promise<void> {
       const args = ["echo", String(1000 * INTERVAL_MS), String(AT_ONCE), "q1", ROUTER_ADDRESS, ...targets];
       const loop = startFloor(lab.routers[0]!, floor.path, args);
       await measured(context, lab, ALL_ANSWER, FLOOR_SUBJECT, loop.processes());
+      await measuredApart(context, lab, FLOOR_SUBJECT, loop.processes());
       await loop.crash();
     }),
   );
@@ -140,6 +144,33 @@ async function withTargets(lab: Lab, use: () => Promise<void>): Promise<void> {
     router,
   );
   await use();
+}
+
+/**
+ * As if the targets were other machines: who asks stays on the first processor, the requests are received and answered
+ * on the second, and the answers are received on the first again.
+ */
+async function measuredApart(
+  context: SuiteContext,
+  lab: Lab,
+  subject: string,
+  processes: readonly number[],
+): Promise<void> {
+  if (availableParallelism() < 2) {
+    context.note(`**ABSENT**: ${ELSEWHERE}: this machine has one processor`);
+    return;
+  }
+  const receiveOn = (node: LabNode, link: string, processors: number): Promise<string> =>
+    node.run("sh", "-c", `echo ${processors.toString(16)} > /sys/class/net/${link}/queues/rx-0/rps_cpus`);
+  const [router, host] = [lab.routers[0]!, lab.hosts[0]!];
+  for (const process of processes) await router.run("taskset", "-acp", "0", String(process));
+  await receiveOn(router, "q1", 0b01);
+  await receiveOn(host, "q0", 0b10);
+  await measured(context, lab, ELSEWHERE, subject, processes);
+  await receiveOn(host, "q0", 0);
+  await receiveOn(router, "q1", 0);
+  const all = `0-${availableParallelism() - 1}`;
+  for (const process of processes) await router.run("taskset", "-acp", all, String(process));
 }
 
 /** Requests that came in to the host's cable so far. */
