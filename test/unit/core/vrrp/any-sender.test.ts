@@ -191,6 +191,37 @@ function acceptedBy(frame: Uint8Array, at: VrrpReceiver) {
   return verdict?.verdict === "accept" ? verdict : null;
 }
 
+/** Captured from FRR 8.4.4 and keepalived 2.2.7, VRID 10, priority 120, on a link that does not pad. */
+const CAPTURED = {
+  "version 2": [
+    "01005e00001200005e00010a080045c00028f15d4000ff70e732c0000202e0000012210a78010001a4f1c00002010000000000000000",
+    "01005e00001200005e00010a080045c0002800030000ff70188ec0000202e0000012210a78010001a4f1c00002010000000000000000",
+  ],
+  "version 3 over IPv4": [
+    "01005e00001200005e00010a080045c0002005464000ff70d352c0000202e0000012310a7801000af256c0000201",
+    "01005e00001200005e00010a080045c0002000030000ff701896c0000202e0000012310a7801000af256c0000201",
+  ],
+  "version 3 over IPv6": [
+    `33330000001200005e00020a86dd6c03892f002870fffe800000000000006e409d35b8397231ff020000000000000000000000000012
+     310a7802000af69cfe80000000000000000000000000000120010db8000100000000000000000001`,
+    `33330000001200005e00020a86dd6c058446002870fffe80000000000000000000fffe010001ff020000000000000000000000000012
+     310a7802000a2d7cfe80000000000000000000000000000120010db8000100000000000000000001`,
+  ],
+};
+
+describe("what other programs send fits what firsthop would", () => {
+  it.each(Object.entries(CAPTURED))("%s", (title, captured) => {
+    const one = CASES.find((each) => each.title === title);
+    if (!one) throw new Error("no such case");
+    const version3 = one.at.version === 3;
+    const at = one.at.family === "ipv6" ? 54 : 34;
+    // As this router would send it: VRID 10, and an interval of 100 ms in version 3.
+    const vrid = changed(one.frame, at + 1, "0a");
+    const pattern = patternOf({ ...one, frame: version3 ? changed(vrid, at + 4, "000a") : vrid });
+    for (const hex of captured) expect(fits(pattern, bytes(hex))).toBe(true);
+  });
+});
+
 describe("there is none", () => {
   const senders = { sameSource: false, own: "192.0.2.9", priority: 1 };
 
