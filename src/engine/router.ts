@@ -462,6 +462,10 @@ export class Router {
         this.#chronicle.tell(trackEvent(this.#chronicle.at(), tracker, change, followers));
         for (const one of followers) one.setTracking(this.#trackers.follow(one.config.track));
       },
+      overdue: (name) => {
+        for (const one of this.#roster.followersOf(name))
+          one.setTracking(this.#trackers.follow(one.config.track));
+      },
       untried: (name, detail) =>
         this.#chronicle.notice("warning", null, "not-checked", `tracker ${name}: ${detail}`),
     });

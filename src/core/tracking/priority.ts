@@ -21,6 +21,8 @@ export interface Tracking {
   readonly value: number | null;
   /** The number counts, not the verdict. */
   readonly byValue: boolean;
+  /** Its first result has been waited for long enough by those whom it only weighs. */
+  readonly overdue?: boolean;
 }
 
 export type TrackEffect =
@@ -38,7 +40,9 @@ const weighs = (delta: number): TrackEffect => ({ effect: "weight", delta });
 export function trackEffect(tracked: Tracked, tracking: Tracking): TrackEffect {
   const { weight, reverse } = tracked;
   const sign = reverse ? -1 : 1;
-  if (tracking.verdict === "unknown") return weight === 0 ? { effect: "waits" } : weighs(0);
+  // A router that starts with a priority which the first result lowers would take over, and give back at once.
+  if (tracking.verdict === "unknown")
+    return weight !== 0 && tracking.overdue ? weighs(0) : { effect: "waits" };
   if (tracking.byValue) return valueEffect(tracked, tracking.value ?? 0);
   const up = tracking.verdict === "up";
   if (weight === 0) return up === reverse ? { effect: "forbids" } : weighs(0);

@@ -34,7 +34,15 @@ export interface TrackerHost extends TrackingServices {
   readonly trackerChanged: (tracker: Tracker, change: TrackerChange) => void;
   /** A check could not be made; the verdict stands. */
   readonly untried: (name: string, why: string) => void;
+  /** It still has no result, and whom it only weighs is to wait no longer. */
+  readonly overdue: (tracker: Tracker) => void;
 }
+
+/**
+ * So long a start waits for the first result of a tracker with a weight: longer than most take, and not so long that a LAN
+ * without any Active would suffer from what only is to choose between two.
+ */
+const FIRST_RESULT_WAIT_US = 3_000_000;
 
 /** For results that decide at once. */
 const AT_ONCE: VerdictSettings = { fall: 1, rise: 1, upDelayUs: 0, downDelayUs: 0, damping: null };
@@ -58,6 +66,8 @@ export class Tracker {
   #beginning = false;
   #ended = false;
   #cancelWake: (() => void) | null = null;
+  #cancelOverdue: (() => void) | null = null;
+  #overdue = false;
   #changedAtMs: number | null = null;
   #last: { readonly up: boolean; readonly evidence: string; readonly atMs: number } | null = null;
   readonly #results = { up: 0, down: 0 };
@@ -81,6 +91,11 @@ export class Tracker {
   begin(): void {
     this.#followMac();
     this.#weighMask();
+    if (this.#ended || this.#state.verdict !== "unknown") return;
+    this.#cancelOverdue = this.#host.driver.setTimer(FIRST_RESULT_WAIT_US, () => {
+      this.#overdue = true;
+      if (this.#state.verdict === "unknown") this.#host.overdue(this);
+    });
   }
 
   maskChanged(): void {
@@ -96,6 +111,10 @@ export class Tracker {
 
   get state(): TrackerState {
     return this.#state;
+  }
+
+  get overdue(): boolean {
+    return this.#overdue;
   }
 
   /** Since when the verdict stands, milliseconds since 1970; null while it is unknown. */
@@ -131,6 +150,7 @@ export class Tracker {
     this.#ended = true;
     this.#cancelWake?.();
     this.#cancelWake = null;
+    this.#cancelOverdue?.();
     this.#unfollow?.();
     this.#unfollow = null;
     this.#watch?.stop();

@@ -11,6 +11,8 @@ const UNTRIED_TOLD_US = 60_000_000;
 
 export interface TrackersHost {
   changed(tracker: TrackerConfig, change: TrackerChange): void;
+  /** Whoever follows it starts without its first result. */
+  overdue(name: string): void;
   /** Checks can't be made, in a line; seldom. */
   untried(name: string, detail: string): void;
 }
@@ -63,8 +65,9 @@ export class Trackers {
           value: null,
           evidence: "",
         };
-        const byValue = tracker?.byValue ?? false;
-        return { tracked, verdict, evidence, effect: trackEffect(tracked, { verdict, value, byValue }) };
+        const { byValue = false, overdue = false } = tracker ?? {};
+        const effect = trackEffect(tracked, { verdict, value, byValue, overdue });
+        return { tracked, verdict, evidence, effect };
       }),
     );
   }
@@ -107,6 +110,7 @@ export class Trackers {
     return {
       ...this.#services,
       trackerChanged: (tracker, change) => this.#to.changed(tracker.config, change),
+      overdue: (tracker) => this.#to.overdue(tracker.name),
       untried: (name, why) => {
         const nowUs = this.#services.heartbeat.now();
         if (nowUs - this.#untriedToldUs < UNTRIED_TOLD_US) return;

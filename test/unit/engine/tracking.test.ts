@@ -377,6 +377,43 @@ describe("a tracker that asks", () => {
     expect(r1.events.find((event) => event.type === "track")).toMatchObject({ from: "unknown", to: "up" });
   });
 
+  it("keeps one waiting whom it weighs down, so that he does not take over for a moment", async () => {
+    const stage = new Stage();
+    const r2 = await stage.open({ router: { priority: 120 } });
+    await stage.until(() => r2.status().state === "active");
+    const host = { name: "host", icmp: "192.0.2.100", interval: "1s", weight: -50 };
+    const r1 = await stage.open(
+      { trackers: [host], router: { priority: 150, track: ["host"] } },
+      (machine) => {
+        machine.echoScript = () => null;
+      },
+    );
+    await stage.run(500);
+    expect(r1.status().state).toBe("initialize");
+    await stage.run(3_000);
+    expect(r1.status()).toMatchObject({ state: "backup", priority: 100 });
+    expect(r2.status()).toMatchObject({ state: "active" });
+    expect(r2.events.filter((event) => event.type === "stateChange" && event.from === "active")).toEqual([]);
+  });
+
+  it("is not waited for without end by whom it only weighs", async () => {
+    const stage = new Stage();
+    const slow = { name: "own", script: "/check", interval: "1m", timeout: "1m" };
+    const never = (machine: { probeScript: unknown }): void => {
+      machine.probeScript = () => ({ result: DOWN, afterUs: 50_000_000 });
+    };
+    const router = { priority: 150, track: [{ tracker: "own", weight: -20 }] };
+    const weighed = await stage.open({ trackers: [slow], router }, never);
+    const forbidden = await stage.open(
+      { trackers: [slow], router: { priority: 100, track: ["own"] } },
+      never,
+    );
+    await stage.run(2_500);
+    expect([weighed, forbidden].map((one) => one.status().state)).toEqual(["initialize", "initialize"]);
+    await stage.run(1_500);
+    expect([weighed, forbidden].map((one) => one.status().state)).toEqual(["active", "initialize"]);
+  });
+
   it("is at fault at once when its first result is bad", async () => {
     const stage = new Stage();
     const r1 = await stage.open({ ...SCRIPT, router: { track: ["own"] } }, (machine) => {

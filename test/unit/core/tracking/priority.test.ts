@@ -27,10 +27,10 @@ describe("a tracker with two states", () => {
   ][] = [
     [0, false, adds(0), FORBIDS, WAITS],
     [0, true, FORBIDS, adds(0), WAITS],
-    [50, false, adds(50), adds(0), adds(0)],
-    [50, true, adds(-50), adds(0), adds(0)],
-    [-50, false, adds(0), adds(-50), adds(0)],
-    [-50, true, adds(0), adds(50), adds(0)],
+    [50, false, adds(50), adds(0), WAITS],
+    [50, true, adds(-50), adds(0), WAITS],
+    [-50, false, adds(0), adds(-50), WAITS],
+    [-50, true, adds(0), adds(50), WAITS],
   ];
   it.each(rows)("weight %i, reverse %s", (weight, reverse, up, down, unknown) => {
     expect(effect(weight, reverse, "up")).toEqual(up);
