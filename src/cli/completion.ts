@@ -43,7 +43,7 @@ export const COMPLETED: Readonly<Record<string, Completed>> = {
     summary: "follow changes of state",
     options: ["--json", "--history", "--since", "--no-follow", "--socket"],
     words: [],
-    names: false,
+    names: true,
   },
   explain: { summary: "tell why", options: ["--json", "--socket"], words: [], names: true },
   reload: {

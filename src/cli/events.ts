@@ -18,15 +18,22 @@ export function eventsCommand(): Command {
     .description(
       "Follows what happens in the running daemon: changes of state with their reasons, and warnings.",
     )
+    .argument("[name]", "only what concerns this virtual router, interface, tracker or sync group")
     .option("-j, --json", "one JSON document a line")
     .option("--history", "begin with what the daemon remembers")
     .option("--since <number>", "go on after the event of this sequence number, as --json has it")
     .option("--no-follow", "print what the daemon remembers and end")
     .addOption(socketOption())
-    .addHelpText("after", "\nExamples:\n  firsthop events\n  firsthop events --history --json\n")
-    .action(async (options: EventsOptions) => {
-      const show = (event: unknown): void =>
-        print(options.json ? JSON.stringify(event) : eventLine(event as RouterEvent));
+    .addHelpText(
+      "after",
+      "\nExamples:\n  firsthop events\n  firsthop events eth0/10 --history\n  firsthop events --history --json\n",
+    )
+    .action(async (name: string | undefined, options: EventsOptions) => {
+      const show = (told: unknown): void => {
+        const event = told as RouterEvent;
+        if (name === undefined || concerns(event, name))
+          print(options.json ? JSON.stringify(event) : eventLine(event));
+      };
       await withDaemon(options.socket, (client) =>
         client.request(
           "events",
@@ -48,6 +55,13 @@ export function eventsCommand(): Command {
 function sequenceOf(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new FirsthopError("USAGE", `--since: '${text}' is no sequence number`);
   return Number(text);
+}
+
+/** Whether an event is about a virtual router, all on an interface, a tracker or a sync group. */
+export function concerns(event: RouterHappening, name: string): boolean {
+  const about = event.type === "reload" ? [...event.added, ...event.removed, ...event.changed] : [event.name];
+  const followers = event.type === "track" ? event.trackedBy : [];
+  return [...about, ...followers].some((one) => one === name || one?.split("/")[0] === name);
 }
 
 /** One event in one line: when, who, what, and why in a sentence. */

@@ -89,6 +89,10 @@ describe.runIf(IS_ROOT)(`of a running daemon${WHY}`, () => {
       expect.objectContaining({ type: "stateChange", name: "lan0/10", from: "backup", to: "active" }),
     );
     expect((await ask("events", "--no-follow")).stdout).toMatch(/lan0\/10 {2}backup -> active {2}\S.+\n/);
+    const own = (await ask("events", "lan0/10", "--no-follow")).stdout.trim().split("\n");
+    expect(own.filter((line) => !line.includes("  lan0/10  "))).toEqual([]);
+    expect(own.length).toBeGreaterThanOrEqual(2);
+    expect((await ask("events", "lan1", "--no-follow")).stdout).toBe("");
 
     const follower = start(["events", "--json", "--socket", socketPath()]);
     await withDaemon(socketPath(), (client) => client.request("hello"));

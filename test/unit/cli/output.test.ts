@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { eventLine, reloadText } from "../../../src/cli/events.js";
+import { concerns, eventLine, reloadText } from "../../../src/cli/events.js";
 import { renderExplanation } from "../../../src/cli/explain.js";
 import { age, shortDuration, table } from "../../../src/cli/output.js";
 import { missingCapabilities, realtimeWarning } from "../../../src/cli/privileges.js";
@@ -196,6 +196,26 @@ describe("events and explanations", () => {
       "added a/1, a/2; changed b/1",
     );
     expect(reloadText({ added: [], removed: [], changed: [] })).toBe("no virtual router changed");
+  });
+
+  it("are told apart by whom they concern", () => {
+    const at = change.at;
+    const of = (name: string) => ({ type: "warning", at, name, code: "x", detail: "" }) as const;
+    const track = { type: "track", at, name: "wan", from: "up", to: "down", detail: "" } as const;
+    const all = [
+      of("eth0/10"),
+      of("eth0/1"),
+      of("eth1/10"),
+      { ...of("-"), name: null },
+      { ...track, trackedBy: ["eth0/10", "eth0/10/ipv6"] },
+      { type: "reload", at, added: [], removed: ["eth0/10"], changed: [] } as const,
+    ];
+    const about = (name: string) => all.flatMap((event, index) => (concerns(event, name) ? [index] : []));
+    expect(about("eth0/10")).toEqual([0, 4, 5]);
+    expect(about("eth0")).toEqual([0, 1, 4, 5]);
+    expect(about("wan")).toEqual([4]);
+    expect(about("eth0/10/ipv6")).toEqual([4]);
+    expect(about("eth")).toEqual([]);
   });
 
   it("leave out what is empty", () => {
