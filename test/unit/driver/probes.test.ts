@@ -238,6 +238,34 @@ describe("http", () => {
     expect((await probe(request((plain.address() as AddressInfo).port, { secure: true }))).up).toBe(false);
     plain.close();
   });
+
+  it("waits for the answer behind interim ones, but is not kept busy by them", async () => {
+    const interim = "HTTP/1.1 100 Continue\r\n\r\n";
+    let sent = 0;
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      const more = (): void => {
+        while (!socket.destroyed && socket.write(interim.repeat(50))) sent++;
+      };
+      socket.once("data", (asked) => {
+        if (asked.includes("GET /few"))
+          return socket.end(`${interim.repeat(3)}HTTP/1.1 204 No Content\r\n\r\n`);
+        socket.on("drain", more);
+        more();
+      });
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    expect(await probe(request(port, { path: "/few" }))).toEqual({
+      up: true,
+      evidence: `127.0.0.1:${port} answers 204`,
+    });
+    const result = await probe(request(port, { path: "/many" }));
+    expect(result.up).toBe(false);
+    expect(result.evidence).toContain("status 1xx");
+    expect(sent).toBeGreaterThan(0);
+    server.close();
+  });
 });
 
 describe("process", () => {

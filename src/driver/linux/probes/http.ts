@@ -6,6 +6,9 @@ import type { TrackResult } from "../../../core/tracking/verdict.js";
 import type { ProbeRequest } from "../../driver.js";
 import { connectStream, endpointText } from "./connect.js";
 
+/** Answers of status 1xx before the one that counts (RFC 9110 section 15.2); a flood of them would keep JavaScript busy. */
+const INTERIM_MAX = 20;
+
 type HttpRequest = Extract<ProbeRequest, { probe: "http" }>;
 
 export async function probeHttp(to: HttpRequest, signal: AbortSignal): Promise<TrackResult> {
@@ -44,6 +47,11 @@ export async function probeHttp(to: HttpRequest, signal: AbortSignal): Promise<T
       stream.destroy();
     });
     asked.on("error", failed);
+    let interim = 0;
+    asked.on("information", () => {
+      if (++interim > INTERIM_MAX)
+        asked.destroy(new Error("says that it goes on (status 1xx), and does not"));
+    });
     asked.end();
   });
 }
