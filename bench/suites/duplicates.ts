@@ -59,7 +59,7 @@ export const duplicates: Suite = {
     "Active's daemon is frozen (SIGSTOP) while its kernel works on, until the successor carries the packets, then the " +
     "switch forgets, then the daemon goes on (SIGCONT); or it is killed (SIGKILL), the switch forgets after the " +
     "failover, and the daemon is started again.",
-  quickSeconds: 28,
+  quickSeconds: 27,
   metrics: METRICS,
   run: async (context) => {
     const done = new Map<Subject, Set<string>>(context.subjects.map((subject) => [subject, new Set()]));

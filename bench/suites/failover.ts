@@ -91,7 +91,7 @@ const timesOf = (silent: number, others: number): Plan["times"] => ({
   "graceful stop": others,
 });
 
-const QUICK_SECONDS = 113;
+const QUICK_SECONDS = 110;
 const QUICK: readonly Plan[] = [
   { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.35, together: false },
   { intervalMs: 100, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.78, together: false },

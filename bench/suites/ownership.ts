@@ -71,7 +71,7 @@ type Line =
   | { readonly round: number };
 
 const BOUND_MS = 600_000;
-const QUICK_SECONDS = 20;
+const QUICK_SECONDS = 18;
 const QUICK_ROUNDS = 9;
 const FULL_ROUNDS = 25;
 
