@@ -6,7 +6,14 @@ import { describe, expect } from "vitest";
 import { type ControlClient, connectControl } from "../../src/control/client.js";
 import type { RouterStatus } from "../../src/engine/status.js";
 import { type LabDaemon, startDaemon } from "../../src/lab/daemon.js";
-import { eventually, type Lab, type LabRouter, netnsTest, withLab } from "./testbed/index.js";
+import {
+  DEVICE_OF_VRID_10,
+  eventually,
+  type Lab,
+  type LabRouter,
+  netnsTest,
+  withLab,
+} from "./testbed/index.js";
 
 const SERVER = `
   require("net").createServer((socket) => socket.destroy()).listen(7001);
@@ -142,8 +149,8 @@ describe.each([
         await active.reach("active", 5_000);
         await active.stop();
         await backup.stop();
-        expect(await first.run("ip", "-o", "link")).not.toContain("fh10");
-        expect(await second.run("ip", "-o", "link")).not.toContain("fh10");
+        expect(await first.run("ip", "-o", "link")).not.toMatch(DEVICE_OF_VRID_10);
+        expect(await second.run("ip", "-o", "link")).not.toMatch(DEVICE_OF_VRID_10);
       }),
     40_000,
   );

@@ -11,7 +11,14 @@ import { daemonConfig, type LabDaemon, startDaemon } from "../../src/lab/daemon.
 import { writeSysctls } from "../../src/lab/namespaces.js";
 import type { LabFamily, LabNode } from "../../src/lab/topology.js";
 import { loadNative } from "../../src/native.js";
-import { eventually, type Lab, type LabRouter, netnsTest, withLab } from "./testbed/index.js";
+import {
+  DEVICE_OF_VRID_10,
+  eventually,
+  type Lab,
+  type LabRouter,
+  netnsTest,
+  withLab,
+} from "./testbed/index.js";
 
 interface Plan {
   readonly family: LabFamily;
@@ -147,7 +154,7 @@ describe("a bridge as the LAN leg", () => {
         await ping(lab, "192.0.2.1");
         await active.stop();
         await backup.stop();
-        expect(await first.run("ip", "-o", "link")).not.toContain("fh10");
+        expect(await first.run("ip", "-o", "link")).not.toMatch(DEVICE_OF_VRID_10);
       }),
     40_000,
   );

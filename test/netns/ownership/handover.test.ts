@@ -6,7 +6,15 @@ import { expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
 import { reportTraffic } from "../../../src/lab/statistics.js";
 import { type BfdKeys, type BfdMember, bfdConfig, sessionsOf, startBfd, turns } from "../testbed/bfd.js";
-import { eventually, type Lab, type LabRouter, netnsTest, startTraffic, withLab } from "../testbed/index.js";
+import {
+  DEVICE_OF_VRID_10,
+  eventually,
+  type Lab,
+  type LabRouter,
+  netnsTest,
+  startTraffic,
+  withLab,
+} from "../testbed/index.js";
 
 /** Exchanges on each router. FIRSTHOP_EXCHANGES=20 is what was promised. */
 const EXCHANGES = Number(process.env.FIRSTHOP_EXCHANGES ?? 3);
@@ -86,7 +94,7 @@ netnsTest(
       await traffic.stop();
       await active.stop();
       await backup.stop();
-      expect(await first.run("ip", "-o", "link")).not.toContain("fh10");
+      expect(await first.run("ip", "-o", "link")).not.toMatch(DEVICE_OF_VRID_10);
     }),
 );
 

@@ -2,7 +2,15 @@
 import { describe, expect } from "vitest";
 import { daemonConfig, type LabDaemon, startDaemon } from "../../../src/lab/daemon.js";
 import type { LabNode } from "../../../src/lab/topology.js";
-import { eventually, type Lab, type LabRouter, netnsTest, startTraffic, withLab } from "../testbed/index.js";
+import {
+  DEVICE_OF_VRID_10,
+  eventually,
+  type Lab,
+  type LabRouter,
+  netnsTest,
+  startTraffic,
+  withLab,
+} from "../testbed/index.js";
 import { CLEAN, counted, packets } from "../testbed/packets.js";
 
 const RATE = 4000;
@@ -168,7 +176,7 @@ describe("an interface", () => {
       expect(await hookOf(daemon)).toBe("tc");
       await traffic.stop();
       await daemon.stop();
-      expect(await ip(router, "-o link")).not.toContain("fh10");
+      expect(await ip(router, "-o link")).not.toMatch(DEVICE_OF_VRID_10);
     }),
   );
 
@@ -194,7 +202,7 @@ describe("an interface", () => {
       expect(heir.process.output()).not.toContain("kernel-step-failed");
       await traffic.stop();
       await heir.stop();
-      expect(await ip(router, "-o link")).not.toContain("fh10");
+      expect(await ip(router, "-o link")).not.toMatch(DEVICE_OF_VRID_10);
     }),
   );
 });

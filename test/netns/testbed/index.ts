@@ -25,6 +25,9 @@ export {
 } from "../../../src/lab/traffic.js";
 export { eventually, pause } from "../../../src/lab/wait.js";
 
+/** A device of VRID 10 in what `ip link` prints. Names of namespaces begin with fh, too, and have a number behind it. */
+export const DEVICE_OF_VRID_10 = /\bfh10(v6)?[-_]/;
+
 const INSTALLED: Readonly<Record<SpeakerKind, () => boolean>> = {
   firsthop: () => true,
   keepalived: keepalivedInstalled,
