@@ -61,6 +61,39 @@ describe.skipIf(process.platform !== "linux")("alarms", () => {
     expect(rung).toEqual(["first", "third"]);
   });
 
+  it("go off behind one that throws", async () => {
+    const thrown = new Promise<Error>((resolve) => {
+      const others = process.listeners("uncaughtException");
+      process.removeAllListeners("uncaughtException");
+      process.once("uncaughtException", (error) => {
+        for (const one of others) process.on("uncaughtException", one);
+        resolve(error);
+      });
+    });
+    const alarms = open();
+    const nowUs = alarms.now();
+    alarms.set(nowUs, () => {
+      throw new Error("of one alarm");
+    });
+    const second = at(alarms, nowUs);
+    expect((await thrown).message).toBe("of one alarm");
+    expect(await second).toBeGreaterThanOrEqual(0);
+  }, 5_000);
+
+  it("go off no more once one of them has ended all", async () => {
+    const alarms = open();
+    const rung: string[] = [];
+    const nowUs = alarms.now();
+    alarms.set(nowUs, () => {
+      rung.push("first");
+      alarms.close();
+    });
+    alarms.set(nowUs, () => rung.push("second"));
+    const others = open();
+    await at(others, others.now() + 3_000);
+    expect(rung).toEqual(["first"]);
+  });
+
   it("are told after what came in before them", async () => {
     const alarms = open();
     const order: string[] = [];

@@ -43,8 +43,14 @@ export function openLinuxAlarms(
     setToUs = null;
     // Those that are set from here on have another turn, also where they are due.
     const due = waiting.splice(0, placeAfter(waiting, now()));
-    arm();
-    for (const alarm of due) alarm.run?.();
+    let rung = 0;
+    try {
+      while (rung < due.length && !closed) due[rung++]?.run?.();
+    } finally {
+      // Those behind one that throws have another turn, too.
+      if (!closed) waiting.unshift(...due.slice(rung));
+      arm();
+    }
   };
   return {
     now,
