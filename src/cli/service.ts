@@ -4,17 +4,13 @@
  * kernel.
  */
 import type { Hello } from "../control/protocol.js";
-import {
-  type ControlServer,
-  type EventStream,
-  type Handlers,
-  startControlServer,
-} from "../control/server.js";
+import { type ControlServer, type Handlers, startControlServer } from "../control/server.js";
 import type { Bequest } from "../engine/exchange.js";
 import type { ReloadResult, Router } from "../engine/router.js";
 import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
+import { followEvents } from "./event-stream.js";
 import { reloadText } from "./events.js";
 import { giveBackMemory, settle } from "./footprint.js";
 import { findPredecessor, handoverHandler, hasDied, type Predecessor } from "./handover.js";
@@ -395,7 +391,7 @@ class Service {
           "mask needs an `action`, list, add or del, and the `entry` of the latter two",
         );
       },
-      events: (params, stream) => this.#follow(params, stream),
+      events: async (params, stream) => followEvents((await this.#ready).events, params, stream),
       reload: () => this.#reload("reload"),
       handover: handoverHandler(this.#ready, (heir) => {
         // Before this process ends: a service whose main process ends has ended.
@@ -412,40 +408,5 @@ class Service {
         return { pid: process.pid };
       },
     };
-  }
-
-  /**
-   * Events in order and without a gap: a slow reader gets them later, from what the router keeps; how many of them were
-   * too old by then is said. `since` goes on after that number.
-   */
-  async #follow(params: Readonly<Record<string, unknown>>, stream: EventStream): Promise<null> {
-    const { events } = await this.#ready;
-    const { since } = params;
-    if (since !== undefined && !Number.isSafeInteger(since))
-      throw new FirsthopError("USAGE", "`since` is the sequence number of an event");
-    const begin = (events.recent()[0]?.sequence ?? events.last + 1) - 1;
-    // A number that this daemon has not come to is one of the daemon before it.
-    const after = typeof since === "number" && since <= events.last ? Math.max(since, 0) : begin;
-    let last = since !== undefined || params.history === true ? after : events.last;
-    const pump = (): void => {
-      const { events: next, missed } = events.since(last);
-      if (missed > 0) stream.dropped(missed);
-      last += missed;
-      for (const event of next) {
-        if (!stream.offer(event)) return;
-        last = event.sequence;
-      }
-    };
-    pump();
-    if (params.follow === false) return null;
-    const unfollow = events.on(pump);
-    stream.onReady(pump);
-    const gone = new Promise<void>((resolve) => {
-      if (stream.signal.aborted) resolve();
-      else stream.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await gone;
-    unfollow();
-    return null;
   }
 }

@@ -3,6 +3,7 @@
  * 0600. Whoever speaks can cost the daemon only so much: requests, connections, idle time and unread events
  * are bounded, and nothing here waits for a reader.
  */
+import { setMaxListeners } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { FirsthopError } from "../errors.js";
@@ -30,6 +31,8 @@ const IDLE_MS = 60_000;
 const FIRST_REQUEST_MS = 5_000;
 /** Requests of one connection that are under way at a time; more of them wait, and so do those of a slow reader. */
 const REQUESTS_MAX = 16;
+/** What listens to a connection beside its requests, at most. */
+const OWN_LISTENERS = 10;
 /** At most one notice of a kind in this time. */
 const NOTICE_EVERY_MS = 60_000;
 /** Events that wait for a slow reader, in octets; more are counted and left out. */
@@ -37,12 +40,12 @@ const UNREAD_MAX_BYTES = 1024 * 1024;
 
 /**
  * Carries out one request. `emit` sends an event of a stream, or counts it as dropped when the reader is too slow;
- * `offer` says no instead, and `onReady` calls when it is worth another try; `signal` fires when the peer is gone.
+ * `offer` says no instead, and `onReady` calls when it is worth another try, until its result is called; `signal` fires when the peer is gone.
  */
 export interface EventStream {
   emit(event: unknown): void;
   offer(event: unknown): boolean;
-  onReady(run: () => void): void;
+  onReady(run: () => void): () => void;
   /** Tells the reader that so many are missing. */
   dropped(count: number): void;
   readonly signal: AbortSignal;
@@ -159,6 +162,8 @@ function seldom(tell: ControlServerOptions["onNotice"]): (message: string) => vo
 
 function serve(socket: Socket, options: ControlServerOptions): Connection {
   const gone = new AbortController();
+  // Each request that follows something listens for both.
+  for (const emitter of [socket, gone.signal]) setMaxListeners(REQUESTS_MAX + OWN_LISTENERS, emitter);
   const channel = channelOf(socket);
   const connection: Connection = { active: 0 };
   // Octets that make up no request do not put it off.
@@ -252,7 +257,7 @@ interface Channel {
   send(answer: Answer): void;
   emit(id: number, event: unknown): void;
   offer(id: number, event: unknown): boolean;
-  onReady(run: () => void): void;
+  onReady(run: () => void): () => void;
 }
 
 /** Writes of one connection. Answers always go out; events only while the reader keeps up. */
@@ -268,7 +273,10 @@ function channelOf(socket: Socket): Channel {
   socket.on("drain", tell);
   return {
     send,
-    onReady: (run) => void socket.on("drain", run),
+    onReady(run) {
+      socket.on("drain", run);
+      return () => void socket.off("drain", run);
+    },
     offer(id, event) {
       if (socket.writableLength > UNREAD_MAX_BYTES) return false;
       send({ id, event } as Answer);
