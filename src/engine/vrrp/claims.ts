@@ -53,6 +53,12 @@ const NOBODY = { ipv4: "0.0.0.0", ipv6: "::" } as const;
  */
 const TURN: VrrpTimer = "rank";
 
+/**
+ * So many kinds are expected, this router's own first: routers of one group are configured alike, and whoever forges
+ * peers must not multiply what is compiled, nor what each unknown frame is compared with.
+ */
+const KINDS_MAX = 3;
+
 /** For one automaton. */
 export class Claims {
   readonly #input: ClaimsInput;
@@ -77,7 +83,7 @@ export class Claims {
     }));
     this.#kinds = [
       ...new Map([own, ...theirs].map((kind) => [`${kind.addresses}/${kind.intervalUs}`, kind])).values(),
-    ];
+    ].slice(0, KINDS_MAX);
   }
 
   foresee(state: VrrpState): readonly Meanwhile<VrrpState>[] {

@@ -142,6 +142,22 @@ it("the failure of who was Active matters no more once somebody else is", () => 
   expect(foreseen(input(), BACKUP)[0]?.until).toBeNull();
 });
 
+it("whoever forges peers does not multiply what is expected, nor push aside what this router says itself", () => {
+  const forged = Array.from(
+    { length: 6 },
+    (_, index): Parameters<typeof known> => [
+      Array.from({ length: index + 2 }, () => "192.0.2.1"),
+      10_000 * (index + 2),
+    ],
+  );
+  const claims = foreseen(input(), BACKUP, forged);
+  expect(claims.map(({ message }) => [message?.count, message?.interval])).toEqual([
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ]);
+});
+
 it("an Active answers claims of strangers in JavaScript, and who does not run does not at all", () => {
   const active = { name: "active", announced: 4, contest: "none", contenderIntervalUs: 0 } as const;
   for (const state of [active, { name: "initialize", handingOver: true } as const])
