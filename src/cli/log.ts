@@ -22,13 +22,7 @@ const WAITING_MAX_BYTES = 1024 * 1024;
 
 export function createLogger(level: LogLevel, format: LogFormat): Logger {
   const destination = pino.destination({ fd: 1, sync: false, maxLength: WAITING_MAX_BYTES });
-  process.on("exit", () => {
-    try {
-      destination.flushSync();
-    } catch {
-      // Standard output is closed.
-    }
-  });
+  survive(destination);
   const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` };
   if (format === "json") {
     return pino({ ...options, formatters: { level: (label: string) => ({ level: label }) } }, destination);
@@ -42,6 +36,32 @@ export function createLogger(level: LogLevel, format: LogFormat): Logger {
     ignore: "pid,hostname,name",
   });
   return pino(options, { write: (line: string) => destination.write(render(line) as string) });
+}
+
+/**
+ * A full disk, or whatever else refuses the log, ends nothing: what waits is tried again with the next line. The last
+ * flush would try for ever, so it is left out while nothing can be written.
+ */
+function survive(destination: ReturnType<typeof pino.destination>): void {
+  let refused = false;
+  destination.on("error", () => {
+    refused = true;
+  });
+  destination.on("write", () => {
+    refused = false;
+  });
+  const flush = destination.flushSync.bind(destination);
+  // Pino calls it as well, when the process ends.
+  destination.flushSync = () => {
+    if (!refused) flush();
+  };
+  process.on("exit", () => {
+    try {
+      destination.flushSync();
+    } catch {
+      // Standard output is closed.
+    }
+  });
 }
 
 /** Pretty for a terminal, JSON for whatever collects logs. */

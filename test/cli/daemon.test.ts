@@ -328,6 +328,18 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     }
   });
 
+  it("goes on, and ends, where its log meets a full disk", async () => {
+    configure(virtualRouter(10));
+    const line = `"${process.execPath}" "${MAIN}" run -c "${configPath()}" --socket "${socketPath()}" > /dev/full`;
+    const shell = spawnIn(stage.namespace, "bash", ["-c", `${line}; echo "exit code $?"`], {
+      logFile: join(stage.directory, "full.log"),
+    });
+    await reached(shell, "lan0/10", "active");
+    await withDaemon(socketPath(), (client) => client.request("stop"));
+    await shell.ended;
+    expect(shell.output()).toContain("exit code 0");
+  }, 20_000);
+
   it("goes on when nobody reads its log", async () => {
     configure(virtualRouter(10));
     const line = `"${process.execPath}" "${MAIN}" run -c "${configPath()}" --socket "${socketPath()}" | true`;
