@@ -2,26 +2,17 @@
 import { describe, expect, it } from "vitest";
 import type { Operation } from "../../../src/core/automaton.js";
 import { GROUP_ADDRESS, GROUP_MAC, virtualMac } from "../../../src/core/vrrp/advertisement.js";
-import { type BackupState, VRRP_TIMERS, type VrrpSettings } from "../../../src/core/vrrp/machine.js";
+import { type BackupState, VRRP_TIMERS } from "../../../src/core/vrrp/machine.js";
 import { encodeAdvertisementFrame } from "../../../src/core/vrrp/packet.js";
 import type { Heartbeat } from "../../../src/driver/driver.js";
 import { type FrozenMachine, MachineSession } from "../../../src/engine/vrrp/machine-session.js";
 import { VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp/plan.js";
+import { SETTINGS } from "./settings.js";
 
-const INTERVAL_US = 10_000;
+const INTERVAL_US = SETTINGS.intervalUs;
 const NOW_US = 1_000_000;
-const settings: VrrpSettings = {
-  version: 3,
-  family: "ipv4",
-  priority: 100,
-  addresses: ["192.0.2.1"],
-  primaryAddress: "192.0.2.10",
-  intervalUs: INTERVAL_US,
-  preempt: true,
-  preemptDelayUs: 0,
-};
 const planInput: VrrpPlanInput = {
-  settings,
+  settings: SETTINGS,
   vrid: 7,
   mac: virtualMac("ipv4", 7),
   interfaceMac: "02:00:00:00:00:07",
@@ -85,7 +76,7 @@ function session(plans: () => VrrpPlan | null) {
     },
   } as unknown as Heartbeat;
   const machine = new MachineSession(heartbeat, {
-    settings: () => settings,
+    settings: () => SETTINGS,
     plan: plans,
     record: () => undefined,
     stepped: () => undefined,

@@ -13,17 +13,7 @@ import {
 } from "../../../src/core/vrrp/machine.js";
 import { encodeAdvertisementFrame, readVrrpFrame } from "../../../src/core/vrrp/packet.js";
 import { type KnownFrame, VrrpPlan, type VrrpPlanInput } from "../../../src/engine/vrrp/plan.js";
-
-const SETTINGS: VrrpSettings = {
-  version: 3,
-  family: "ipv4",
-  priority: 100,
-  addresses: ["192.0.2.1"],
-  primaryAddress: "192.0.2.10",
-  intervalUs: 10_000,
-  preempt: true,
-  preemptDelayUs: 0,
-};
+import { SETTINGS } from "./settings.js";
 
 function input(settings: Partial<VrrpSettings> = {}): VrrpPlanInput {
   return {
