@@ -4,16 +4,24 @@
  * whenever they matter, so they may be changed while it runs.
  */
 import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 
 /** After the start: when the first automata are made, and when peers have been heard and are in them, too. */
 const GIVE_BACK_AFTER_MS = [500, 10_000];
 
-/** Before anything big is loaded. What runs once is not worth optimised machine code, nor a large nursery. */
+/** V8's clean-up of an idle heap, put off for as long as its setting allows: 23 days. */
+const NO_IDLE_COLLECTION = "--gc-memory-reducer-start-delay-ms=2000000000";
+
+/**
+ * Before anything big is loaded. What runs once is not worth optimised machine code, nor a large nursery. A collection
+ * holds JavaScript up for some ten milliseconds, in which a router does not hear its trackers; when the heap has been
+ * idle V8 would make three of them to win a few megabytes. Without them it collects when the heap has grown by a
+ * fraction.
+ */
 export function startSmall(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--optimize-for-size");
   setFlagsFromString("--no-opt");
+  setFlagsFromString(NO_IDLE_COLLECTION);
 }
 
 /** From here on it is worth optimised machine code: what is hot stays so. */
@@ -21,18 +29,7 @@ export function settle(): void {
   setFlagsFromString("--opt");
 }
 
-/**
- * The start is over, and what only it needed (the text of the configuration, what automata were made from) would stay
- * until V8 needs room, which in a daemon that does nothing may be never. The time this takes is JavaScript's alone: for
- * a heap of thousands of virtual routers half a second, and on a processor that others use more than the control plane
- * may be silent, so those leave it to V8, which collects piece by piece.
- */
+/** The start is over, and most of the code that it ran through is not needed any more. */
 export function giveBackMemory(dropProgramPages: () => void): void {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  const giveBack = (): void => {
-    collect();
-    dropProgramPages();
-  };
-  for (const afterMs of GIVE_BACK_AFTER_MS) setTimeout(giveBack, afterMs).unref();
+  for (const afterMs of GIVE_BACK_AFTER_MS) setTimeout(dropProgramPages, afterMs).unref();
 }

@@ -31,7 +31,7 @@ const HURRIED_RELEASE_MS = 1000;
 /** The same after an internal error; a hand-over takes 1.1 s at the usual interval. */
 const FAILED_RELEASE_MS = 2000;
 
-/** To start more than this many virtual routers is worth optimised code, and their heap is too large for one pause. */
+/** To start more than this many virtual routers is worth optimised code. */
 const MANY = 512;
 
 export interface ServiceOptions {
@@ -118,7 +118,7 @@ class Service {
       this.#announce(router, control);
       settle();
       const { dropProgramPages } = await import("../driver/linux/program-pages.js");
-      if (!this.#many) giveBackMemory(dropProgramPages);
+      giveBackMemory(dropProgramPages);
       const why = await this.#stopped;
       // Also when it was told to end in the moment in which it was followed.
       if (why === FOLLOWED || router.exchange.departed) {
