@@ -150,6 +150,12 @@ export class AutomatonSession<State, Event, Step> {
     return true;
   }
 
+  /** Operations where the engine is. They are left out when it made a transition not read yet, or awaits a program. */
+  amend(operations: readonly Operation[], atUs: number): void {
+    if (this.#frozen || this.#posture === null) return;
+    this.#heartbeat.load(this.id, null, { posture: this.#posture, operations, baseUs: atUs }, this.#epoch);
+  }
+
   /** A new program, in the state that `operations` lead to. False when the engine made a transition not read yet. */
   load(compiled: Compiled<State, Event, Step>, operations: readonly Operation[], atUs: number): boolean {
     const entry = { posture: 0, operations, baseUs: atUs };

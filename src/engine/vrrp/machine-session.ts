@@ -41,6 +41,7 @@ const DEFERRED_MAX = 32;
 
 const HEARD_AGAIN_INTERVALS = 1.5;
 const ACTIVE_DOWN = VRRP_TIMERS.indexOf("activeDown");
+const ADVER = VRRP_TIMERS.indexOf("adver");
 
 /** Distinct frames of peers that the engine may match by itself. */
 const KNOWN_FRAMES_MAX = 6;
@@ -146,6 +147,7 @@ export class MachineSession {
   /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
   dispatch(event: VrrpEvent, atUs: number): void {
     if (event.type === "advertisement" && this.#automaton.deferred >= DEFERRED_MAX) return;
+    if (event.type === "priority") this.#keepSilent(atUs);
     this.#automaton.attempt(() => {
       const before = this.#state;
       const foreseen = this.#foreseen(event);
@@ -160,6 +162,16 @@ export class MachineSession {
       this.#owner.stepped(before, made, event, false);
       return true;
     });
+  }
+
+  /**
+   * Backups wait for three intervals from when they last heard the priority that holds no more: not once again, while
+   * the program with the new one is made, which takes milliseconds.
+   */
+  #keepSilent(atUs: number): void {
+    if (this.#state.name !== "active" || this.#state.resigning) return;
+    const { intervalUs } = this.#owner.settings();
+    this.#automaton.amend([{ op: "arm", timer: ADVER, afterUs: intervalUs }], atUs);
   }
 
   /** The same state with other frames: settings, checksum forms or addresses changed. */

@@ -149,3 +149,27 @@ describe("an order that the engine was given already, for the case that JavaScri
     expect(loads.map(({ compiled }) => compiled)).toEqual([true]);
   });
 });
+
+describe("another priority", () => {
+  const arms = ({ operations }: Loaded): readonly Operation[] => operations.filter(({ op }) => op === "arm");
+
+  it("keeps an Active from saying the old one while its program is made", () => {
+    const { machine, loads } = session(() => plan);
+    machine.start(NOW_US);
+    machine.dispatch({ type: "takeOver" }, NOW_US);
+    loads.length = 0;
+    machine.dispatch({ type: "priority" }, NOW_US);
+    expect(loads.map(({ compiled }) => compiled)).toEqual([false, true]);
+    expect(loads.map(arms)[0]).toEqual([
+      { op: "arm", timer: VRRP_TIMERS.indexOf("adver"), afterUs: INTERVAL_US },
+    ]);
+  });
+
+  it("leaves a Backup's timers as they are", () => {
+    const { machine, loads } = session(() => plan);
+    machine.start(NOW_US);
+    loads.length = 0;
+    machine.dispatch({ type: "priority" }, NOW_US);
+    expect(loads.flatMap(arms)).toEqual([]);
+  });
+});
