@@ -12,7 +12,7 @@ import { FirsthopError } from "../errors.js";
 import type { LoadedConfig } from "./config-file.js";
 import { followEvents } from "./event-stream.js";
 import { reloadText } from "./events.js";
-import { giveBackMemory, settle } from "./footprint.js";
+import { giveBackMemory, loadReady, settle } from "./footprint.js";
 import { findPredecessor, handoverHandler, hasDied, type Predecessor } from "./handover.js";
 import type { Logger } from "./log.js";
 import { operationHandlers } from "./operation-handlers.js";
@@ -171,7 +171,7 @@ class Service {
 
   async #open(bequest?: Bequest): Promise<Router> {
     const { loaded, stateDirectory } = this.#options;
-    const { Router } = await import("../engine/router.js");
+    const { Router } = await loadReady(() => import("../engine/router.js"));
     if (this.#many) settle();
     return Router.open(loaded.config, {
       onEvent: (event: RouterEvent): void => this.#logEvent(event),

@@ -147,8 +147,8 @@ export class MachineSession {
   /** Steps the machine and hands what follows to the engine; if the engine is ahead of us, after its report. */
   dispatch(event: VrrpEvent, atUs: number): void {
     if (event.type === "advertisement" && this.#automaton.deferred >= DEFERRED_MAX) return;
-    if (event.type === "priority") this.#keepSilent(atUs);
     this.#automaton.attempt(() => {
+      if (event.type === "priority") this.#keepSilent();
       const before = this.#state;
       const foreseen = this.#foreseen(event);
       const made = foreseen?.made ?? step(this.#owner.settings(), before, event);
@@ -168,10 +168,10 @@ export class MachineSession {
    * Backups wait for three intervals from when they last heard the priority that holds no more: not once again, while
    * the program with the new one is made, which takes milliseconds.
    */
-  #keepSilent(atUs: number): void {
+  #keepSilent(): void {
     if (this.#state.name !== "active" || this.#state.resigning) return;
     const { intervalUs } = this.#owner.settings();
-    this.#automaton.amend([{ op: "arm", timer: ADVER, afterUs: intervalUs }], atUs);
+    this.#automaton.amend([{ op: "arm", timer: ADVER, afterUs: intervalUs }], this.#heartbeat.now());
   }
 
   /** The same state with other frames: settings, checksum forms or addresses changed. */
