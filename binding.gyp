@@ -9,6 +9,7 @@
             "native/alarm_addon.cc",
             "native/heartbeat_addon.cc",
             "native/digest.cc",
+            "native/echo_ring.cc",
             "native/frame_guard.cc",
             "native/heartbeat.cc",
             "native/heartbeat_frames.cc",

@@ -1,4 +1,4 @@
-// The calls of bpf(2) that the ownership programs need, and no more. The structures are the kernel's ABI, written down
+// The calls of bpf(2) that the programs need, and no more. The structures are the kernel's ABI, written down
 // here because the headers that an addon is compiled with may be older than the kernel it runs on.
 #pragma once
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace firsthop::bpf {
 
-enum class MapType : uint32_t { kHash = 1, kArray = 2, kProgArray = 3, kPerCpuArray = 6 };
-enum class ProgramType : uint32_t { kSchedCls = 3, kXdp = 6 };
+enum class MapType : uint32_t { kHash = 1, kArray = 2, kProgArray = 3, kPerCpuArray = 6, kRing = 27 };
+enum class ProgramType : uint32_t { kSocketFilter = 1, kSchedCls = 3, kXdp = 6 };
 enum class TcxPoint : uint32_t { kIngress = 46, kEgress = 47 };
 
 constexpr uint32_t kNoPreallocation = 1u << 0;

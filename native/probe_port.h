@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "echo_ring.h"
 #include "probe_packet.h"
 #include "util/unique_fd.h"
 
@@ -66,6 +67,8 @@ class ProbePort {
   // Opens a channel; 0 or an errno.
   int open(Channel channel);
   int fd(Channel channel) const { return sockets_[static_cast<size_t>(channel)].get(); }
+  // Where answers to echo requests come in first; they come to the sockets alone where its fd is -1.
+  EchoRing& ring(bool ipv6) { return rings_[ipv6 ? 1 : 0]; }
 
   // Whether an IPv4 source is on this machine (0, EADDRNOTAVAIL, or why that can't be asked): for a socket that brings its own headers the kernel
   // does not ask.
@@ -97,6 +100,7 @@ class ProbePort {
   // What was found out since the last check.
   std::unordered_map<ProbeAddress, int, ProbeAddressHash> sources_;
   UniqueFd sockets_[kChannels];
+  EchoRing rings_[2];
 };
 
 class ProbeBatch {

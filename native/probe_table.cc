@@ -35,6 +35,14 @@ ProbeTarget* ProbeTable::find(uint32_t id) {
   return found == slots_.end() ? nullptr : targets_[found->second].get();
 }
 
+void ProbeTable::foresee(uint32_t slot) const {
+  constexpr size_t kCacheLine = 64;
+  if (slot >= targets_.size()) return;
+  const auto* target = reinterpret_cast<const char*>(targets_[slot].get());
+  if (target == nullptr) return;
+  for (size_t at = 0; at < sizeof(ProbeTarget); at += kCacheLine) __builtin_prefetch(target + at, 1);
+}
+
 void ProbeTable::push(const ProbeTarget& target) {
   due_.push_back({target.nextNs(), target.slot, target.generation});
   std::push_heap(due_.begin(), due_.end());
@@ -56,6 +64,7 @@ ProbeTarget* ProbeTable::pop(int64_t now_ns) {
   if (nextNs() > now_ns) return nullptr;
   ProbeTarget* target = at(due_.front().slot);
   drop();
+  for (size_t next = 0; next < 3 && next < due_.size(); next++) foresee(due_[next].slot);
   return target;
 }
 

@@ -19,6 +19,8 @@ class ProbeTable {
   std::unique_ptr<ProbeTarget> remove(uint32_t id);
   ProbeTarget* find(uint32_t id);
   ProbeTarget* at(uint32_t slot) { return slot < targets_.size() ? targets_[slot].get() : nullptr; }
+  // It is needed soon: between two probes of a target a processor has forgotten it, and a thousand come up in a row.
+  void foresee(uint32_t slot) const;
 
   // Once for each target that is to come up; when it is put off meanwhile, it comes up later by itself.
   void push(const ProbeTarget& target);

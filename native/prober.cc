@@ -45,6 +45,14 @@ int enterNamespace(const std::string& path) {
   return fd.valid() && ::setns(fd.get(), CLONE_NEWNET) == 0 ? 0 : errno;
 }
 
+std::optional<EchoAnswer> echoOf(const ProbePort::Received& received) {
+  if (received.channel == ProbePort::Channel::kEcho4) return readEchoAnswer4(received.octets, received.length);
+  if (received.channel != ProbePort::Channel::kEcho6) return std::nullopt;
+  auto answer = readEchoAnswer6(received.octets, received.length);
+  if (answer) answer->source = received.from;
+  return answer;
+}
+
 }  // namespace
 
 // ---- for other threads --------------------------------------------------------------------------------------------
@@ -173,6 +181,8 @@ void Prober::wait(int64_t now_ns) {
     } else {
       for (auto& [name, port] : ports_) {
         if (port->outstanding == 0) continue;
+        for (const bool ipv6 : {false, true})
+          if (port->ring(ipv6).fd() >= 0) waited.push_back({port->ring(ipv6).fd(), POLLIN, 0});
         for (size_t i = 0; i < ProbePort::kChannels; i++) {
           const int fd = port->fd(static_cast<ProbePort::Channel>(i));
           if (fd >= 0) waited.push_back({fd, POLLIN, 0});
@@ -196,9 +206,19 @@ void Prober::listen() {
   for (auto& [name, port] : ports_) {
     if (port->outstanding == 0) continue;
     any = true;
+    for (const bool ipv6 : {false, true}) drain(*port, port->ring(ipv6));
     for (size_t i = 0; i < ProbePort::kChannels; i++) drain(*port, static_cast<ProbePort::Channel>(i));
   }
   if (any) listened_ns_ = nowNs();
+}
+
+void Prober::drain(ProbePort& port, EchoRing& ring) {
+  std::array<EchoRing::Noted, ProbeBatch::kReceive> noted;
+  for (int round = 0; round < kBatchesAtOnce; round++) {
+    const size_t count = ring.take(noted.data(), noted.size());
+    hearEchoes(port, noted.data(), count);
+    if (count < noted.size()) return;
+  }
 }
 
 void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
@@ -209,6 +229,8 @@ void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
     if (count == 0) return;
     const int64_t now_ns = nowNs();
     const int64_t offset_ns = now_ns - clockNs(CLOCK_REALTIME);
+    std::array<EchoRing::Noted, ProbeBatch::kReceive> echoes;
+    size_t echoed = 0;
     for (size_t i = 0; i < count; i++) {
       ProbePort::Received received{};
       if (!batch_.get(i, channel, offset_ns, &received)) {
@@ -217,26 +239,22 @@ void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
       }
       // A wall clock that was set in between makes stamps of it worthless, and later than now nothing was.
       if (received.at_ns > now_ns || received.at_ns < now_ns - 60'000 * kMs) received.at_ns = now_ns;
-      hear(port, received);
+      if (const auto answer = echoOf(received)) {
+        echoes[echoed++] = {*answer, received.at_ns};
+      } else {
+        hearLink(port, received);
+      }
     }
+    hearEchoes(port, echoes.data(), echoed);
     if (count < ProbeBatch::kReceive) return;
   }
 }
 
-void Prober::hear(ProbePort& port, const ProbePort::Received& received) {
+// Answers to ARP and ND, and what is none at all.
+void Prober::hearLink(ProbePort& port, const ProbePort::Received& received) {
   switch (received.channel) {
     case ProbePort::Channel::kEcho4:
-      if (const auto answer = readEchoAnswer4(received.octets, received.length)) {
-        hearEcho(port, *answer, received.at_ns);
-        return;
-      }
-      break;
     case ProbePort::Channel::kEcho6:
-      if (auto answer = readEchoAnswer6(received.octets, received.length)) {
-        answer->source = received.from;
-        hearEcho(port, *answer, received.at_ns);
-        return;
-      }
       break;
     case ProbePort::Channel::kArp:
       if (const auto answer = readArpAnswer(received.octets, received.length)) {
@@ -257,6 +275,11 @@ void Prober::hear(ProbePort& port, const ProbePort::Received& received) {
       break;
   }
   increment(foreign_);
+}
+
+void Prober::hearEchoes(ProbePort& port, const EchoRing::Noted* echoes, size_t count) {
+  for (size_t i = 0; i < count; i++) table_.foresee(echoes[i].answer.identity.slot);
+  for (size_t i = 0; i < count; i++) hearEcho(port, echoes[i].answer, echoes[i].at_ns);
 }
 
 void Prober::hearEcho(ProbePort& port, const EchoAnswer& answer, int64_t at_ns) {

@@ -78,8 +78,10 @@ class Prober {
   void wait(int64_t now_ns);
 
   void listen();
+  void drain(ProbePort& port, EchoRing& ring);
   void drain(ProbePort& port, ProbePort::Channel channel);
-  void hear(ProbePort& port, const ProbePort::Received& received);
+  void hearLink(ProbePort& port, const ProbePort::Received& received);
+  void hearEchoes(ProbePort& port, const EchoRing::Noted* echoes, size_t count);
   void hearEcho(ProbePort& port, const EchoAnswer& answer, int64_t at_ns);
   void hearNeighbour(ProbePort& port, const ProbeAddress& address, const MacOctets* mac, int64_t at_ns);
   void answered(ProbeTarget& target, int64_t at_ns);

@@ -1,7 +1,7 @@
 /**
- * Compiles native/bpf/ownership.bpf.c with clang and writes native/bpf/ownership_program.h: the instructions of each
- * program and the places where the loader puts maps in. The result is committed, so that nobody needs clang to
- * install. `--check` writes nothing and fails when the committed file is another one.
+ * Compiles the programs of native/bpf with clang and writes a header for each source: the instructions of each program
+ * and the places where the loader puts maps in. The results are committed, so that nobody needs clang to install.
+ * `--check` writes nothing and fails when a committed file is another one.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,12 +10,26 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "../native/bpf");
-const SOURCE = "ownership.bpf.c";
-const OUTPUT = join(FOLDER, "ownership_program.h");
-/** Section of each program, and what it is called in C++. */
-const PROGRAMS = { fh_xdp: "kXdp", fh_ingress: "kIngress", fh_egress: "kEgress" };
-/** In the order of `ProgramMap`. */
-const MAPS = ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"];
+/**
+ * What becomes of each source. `programs`: section of each, and what it is called in C++. `maps`: what the loader puts in,
+ * by number.
+ */
+const SOURCES = [
+  {
+    source: "ownership.bpf.c",
+    output: "ownership_program.h",
+    namespace: "firsthop::bpf",
+    programs: { fh_xdp: "kXdp", fh_ingress: "kIngress", fh_egress: "kEgress" },
+    maps: ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"],
+  },
+  {
+    source: "echo.bpf.c",
+    output: "echo_program.h",
+    namespace: "firsthop::bpf::echo",
+    programs: { fh_echo4: "kEcho4", fh_echo6: "kEcho6" },
+    maps: ["fh_echoes", "fh_identity"],
+  },
+];
 
 // elf(5), and the BPF psABI for the one relocation that programs without calls and data have.
 const EM_BPF = 247;
@@ -23,13 +37,13 @@ const SHT_REL = 9;
 const R_BPF_64_64 = 1;
 const LOAD_IMMEDIATE_64 = 0x18;
 
-function compile() {
+function compile(source) {
   const folder = mkdtempSync(join(tmpdir(), "firsthop-bpf-"));
   try {
-    const object = join(folder, "ownership.o");
+    const object = join(folder, "program.o");
     // -g is left out: debugging data would name the folder, and no program here needs it.
     const args = ["-target", "bpfel", "-mcpu=v3", "-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding"];
-    execFileSync(process.env.BPF_CLANG ?? "clang", [...args, "-c", SOURCE, "-o", object], {
+    execFileSync(process.env.BPF_CLANG ?? "clang", [...args, "-c", source, "-o", object], {
       cwd: FOLDER,
       stdio: ["ignore", "inherit", "inherit"],
     });
@@ -60,7 +74,7 @@ function readSections(elf) {
 }
 
 /** Instructions as 64-bit words, and where each map stands in them. */
-function readProgram(sections, name) {
+function readProgram(sections, name, known) {
   const index = sections.findIndex((section) => section.name === name);
   const { data } = sections[index];
   const symbols = sections.find((section) => section.name === ".symtab").data;
@@ -71,7 +85,7 @@ function readProgram(sections, name) {
     for (let at = 0; at < entries.length; at += 16) {
       const instruction = Number(entries.readBigUInt64LE(at)) / 8;
       const type = entries.readUInt32LE(at + 8);
-      const map = MAPS.indexOf(text(strings, symbols.readUInt32LE(entries.readUInt32LE(at + 12) * 24)));
+      const map = known.indexOf(text(strings, symbols.readUInt32LE(entries.readUInt32LE(at + 12) * 24)));
       if (type !== R_BPF_64_64 || map < 0 || Number(words[instruction] & 0xffn) !== LOAD_IMMEDIATE_64)
         throw new Error(`${name}: instruction ${instruction} needs what the loader can't give`);
       uses.push({ instruction, map });
@@ -89,9 +103,10 @@ const rows = (items, perRow) =>
     (_, row) => `  ${items.slice(row * perRow, (row + 1) * perRow).join(", ")},`,
   ).join("\n");
 
-function render(sections) {
-  const parts = Object.entries(PROGRAMS).map(([section, name]) => {
-    const { words, uses } = readProgram(sections, section);
+function render({ source, namespace, programs, maps: known }) {
+  const sections = readSections(compile(source));
+  const parts = Object.entries(programs).map(([section, name]) => {
+    const { words, uses } = readProgram(sections, section, known);
     const code = rows(
       words.map((word) => `0x${word.toString(16).padStart(16, "0")}`),
       5,
@@ -102,28 +117,28 @@ function render(sections) {
     );
     return `inline constexpr uint64_t ${name}Code[] = {\n${code}\n};\ninline constexpr MapUse ${name}Maps[] = {\n${maps}\n};\n`;
   });
-  return `// GENERATED from ${SOURCE} by \`npm run bpf\`; \`npm run bpf:check\` compares. Do not edit.
+  return `// GENERATED from ${source} by \`npm run bpf\`; \`npm run bpf:check\` compares. Do not edit.
 #pragma once
 #include <cstdint>
 
-namespace firsthop::bpf {
+#include "map_use.h"
 
-// Before loading, the map's file descriptor goes into the immediate of this instruction.
-struct MapUse {
-  uint16_t instruction;
-  uint8_t map;
-};
-inline constexpr const char* kMapNames[] = {${MAPS.map((name) => `"${name}"`).join(", ")}};
+namespace ${namespace} {
+
+inline constexpr const char* kMapNames[] = {${known.map((name) => `"${name}"`).join(", ")}};
 
 ${parts.join("\n")}
-}  // namespace firsthop::bpf
+}  // namespace ${namespace}
 `;
 }
 
-const generated = render(readSections(compile()));
-if (!process.argv.includes("--check")) {
-  writeFileSync(OUTPUT, generated);
-} else if (readFileSync(OUTPUT, "utf8") !== generated) {
-  console.error(`native/bpf/ownership_program.h is not what ${SOURCE} compiles to: run \`npm run bpf\``);
-  process.exitCode = 1;
+for (const one of SOURCES) {
+  const generated = render(one);
+  const output = join(FOLDER, one.output);
+  if (!process.argv.includes("--check")) {
+    writeFileSync(output, generated);
+  } else if (readFileSync(output, "utf8") !== generated) {
+    console.error(`native/bpf/${one.output} is not what ${one.source} compiles to: run \`npm run bpf\``);
+    process.exitCode = 1;
+  }
 }

@@ -1,18 +1,7 @@
 // What the BPF programs and the daemon share: the layout of the lease table and of the maps' keys. Included by both,
 // so it holds plain types only. All numbers are in host order, but for addresses.
 #pragma once
-#ifdef __bpf__
-typedef unsigned char fh_u8;
-typedef unsigned short fh_u16;
-typedef unsigned int fh_u32;
-typedef unsigned long long fh_u64;
-#else
-#include <stdint.h>
-typedef uint8_t fh_u8;
-typedef uint16_t fh_u16;
-typedef uint32_t fh_u32;
-typedef uint64_t fh_u64;
-#endif
+#include "plain_types.h"
 
 enum { FH_ABI = 1, FH_SLOTS = 8192 };
 

@@ -2,13 +2,10 @@
 #pragma once
 #include <cstdint>
 
+#include "map_use.h"
+
 namespace firsthop::bpf {
 
-// Before loading, the map's file descriptor goes into the immediate of this instruction.
-struct MapUse {
-  uint16_t instruction;
-  uint8_t map;
-};
 inline constexpr const char* kMapNames[] = {"fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"};
 
 inline constexpr uint64_t kXdpCode[] = {

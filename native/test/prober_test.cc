@@ -1,11 +1,13 @@
 // What probes are made of, against whatever comes in; and the prober on the loopback interface of a network namespace
 // of its own. The latter needs root; 77 tells ctest that it was skipped.
+#include <linux/capability.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -254,6 +256,25 @@ void takesCommandsFromAnyThread() {
   CHECK(prober.counters(last)->answered.load() > 0);
 }
 
+// Without the right to load programs, answers are read from the socket. The last test: nobody gets rights back.
+void hearsWithoutRights() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sockets[2] = {};
+  sockets[0].effective = sockets[0].permitted = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN;
+  CHECK(::syscall(SYS_capset, &header, sockets) == 0);
+  Listener listener;
+  Prober prober(listener.options());
+  CHECK(prober.start() == 0);
+  const uint32_t target = prober.add(loopback(3));
+  listener.waitFor(prober, [](const ProbeReport& one) { return one.verdict == ProbeVerdict::kUp; });
+  const auto counters = prober.counters(target);
+  const int64_t until_ns = Prober::nowNs() + 5'000'000'000;
+  while (counters->answered < 10 && Prober::nowNs() < until_ns) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(counters->answered >= 10 && counters->errors == 0);
+}
+
 }  // namespace
 
 int main() {
@@ -268,5 +289,6 @@ int main() {
   TEST(followsAnInterface);
   TEST(noDescriptorIsNoFailure);
   TEST(takesCommandsFromAnyThread);
+  TEST(hearsWithoutRights);
   return 0;
 }
