@@ -3,6 +3,7 @@ import { reportTraffic } from "../../src/lab/statistics.js";
 import type { CutKind, Lab } from "../../src/lab/topology.js";
 import { startTraffic, type Traffic } from "../../src/lab/traffic.js";
 import { eventually } from "../../src/lab/wait.js";
+import { InStep } from "../lib/in-step.js";
 import { namespacesRemoved } from "../lib/kernel-rest.js";
 import type { Metric } from "../lib/model.js";
 import { ACTIVE_PRIORITY, type Subject, startSubjectPair } from "../lib/subjects.js";
@@ -77,7 +78,10 @@ interface Plan {
   readonly sessions: number;
   /** Up to which share of the suite's time. */
   readonly share: number;
-  /** All subjects at once, each in a lab of its own: first they are cut off, then, in other labs, killed and stopped. */
+  /**
+   * All subjects at once, each in a lab of its own: first they are cut off, then, in other labs, killed and stopped.
+   * They fail together, and come back when all were measured: who starts a daemon disturbs nobody's take-over.
+   */
   readonly together: boolean;
 }
 
@@ -93,8 +97,8 @@ const timesOf = (silent: number, others: number): Plan["times"] => ({
 
 const QUICK_SECONDS = 110;
 const QUICK: readonly Plan[] = [
-  { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.35, together: false },
-  { intervalMs: 100, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.78, together: false },
+  { intervalMs: 10, rate: 20_000, times: EACH, sessions: 1, share: 0.32, together: false },
+  { intervalMs: 100, rate: 20_000, times: WITHOUT_LINE, sessions: 1, share: 0.65, together: false },
   { intervalMs: 1000, rate: 4_000, times: WITHOUT_LINE, sessions: 1, share: 1, together: true },
 ];
 
@@ -140,6 +144,8 @@ interface Session {
   readonly traffic: Traffic;
   active: Speaker;
   readonly backup: Speaker;
+  /** Waits for the others that are measured at the same time. */
+  readonly step: () => Promise<void>;
 }
 
 export const failover: Suite = {
@@ -219,8 +225,16 @@ async function sessions(
     for (const [at, half] of PARTS.entries()) {
       const part = failuresOf(plan, half);
       const untilMs = performance.now() + context.leftMs(plan.share) / (PARTS.length - at);
+      const together = new InStep();
+      const begun = all.map((own) => ({ own, ...together.join() }));
       await Promise.all(
-        all.map((own) => session(context, plan, own, { failures: wanted(own, part), part, untilMs })),
+        begun.map(async ({ own, step, leave }) => {
+          try {
+            await session(context, plan, own, { failures: wanted(own, part), part, untilMs, step });
+          } finally {
+            leave();
+          }
+        }),
       );
     }
     return;
@@ -229,7 +243,7 @@ async function sessions(
   for (const [at, own] of all.entries()) {
     // Each has an equal part of the time that is left.
     const untilMs = performance.now() + context.leftMs(plan.share) / (all.length - at);
-    await session(context, plan, own, { failures: wanted(own, part), part, untilMs });
+    await session(context, plan, own, { failures: wanted(own, part), part, untilMs, step: async () => {} });
   }
 }
 
@@ -239,6 +253,7 @@ interface Wanted {
   /** What a quick session repeats then, and until when. */
   readonly part: readonly Failure[];
   readonly untilMs: number;
+  readonly step: () => Promise<void>;
 }
 
 async function session(context: SuiteContext, plan: Plan, own: Progress, made: Wanted): Promise<void> {
@@ -254,7 +269,7 @@ async function session(context: SuiteContext, plan: Plan, own: Progress, made: W
       const traffic = startTraffic(lab, { rate: plan.rate, capacitySeconds: SESSION_SECONDS });
       try {
         await eventually("packets flow", 5000, () => traffic.carriedBy(lab.routers[0]!.upstreamMac) > 0);
-        await disturbances({ context, lab, subject, plan, traffic, ...pair }, own, made);
+        await disturbances({ context, lab, subject, plan, traffic, step: made.step, ...pair }, own, made);
       } finally {
         await traffic.stop();
       }
@@ -311,13 +326,18 @@ const MAKE: Readonly<Record<Failure, (session: Session) => Promise<void>>> = {
 
 async function cut(session: Session, kind: CutKind): Promise<void> {
   const { lab, active } = session;
+  await session.step();
   const takeover = await takeOver(session, () => lab.cut(active.router, "both", kind));
+  await session.step();
   recordTakeover(session, `${kind} cut`, takeover);
   await comeBack(session, `${kind} cut`, () => lab.restore(active.router, "both", kind));
 }
 
 async function fail(session: Session, failure: Failure, disturb: () => Promise<void>): Promise<void> {
-  recordTakeover(session, failure, await takeOver(session, disturb));
+  await session.step();
+  const takeover = await takeOver(session, disturb);
+  await session.step();
+  recordTakeover(session, failure, takeover);
   await comeBack(session, failure, async () => {
     session.active = await session.subject.start(session.lab, session.active.router, {
       priority: ACTIVE_PRIORITY,
