@@ -126,17 +126,20 @@ export const addressWithLength = text(
   },
 );
 
+/** The kernel takes a percent sign for the place of a number. */
 function interfaceFlaw(value: string): string | null {
   const fits =
-    /^[^\s/:]+$/.test(value) &&
+    /^[^\s/:%]+$/.test(value) &&
     value !== "." &&
     value !== ".." &&
     new TextEncoder().encode(value).length <= 15;
-  return fits ? null : `'${value}' is no interface name: 1 to 15 characters without slash, colon or space`;
+  return fits
+    ? null
+    : `'${value}' is no interface name: 1 to 15 characters without slash, colon, percent sign or space`;
 }
 
 function interfaceField(flaw: (value: string) => string | null) {
-  return text("interface", "the name of an interface", flaw, "^[^\\s/:]{1,15}$");
+  return text("interface", "the name of an interface", flaw, "^[^\\s/:%]{1,15}$");
 }
 
 export const interfaceName = interfaceField(interfaceFlaw);

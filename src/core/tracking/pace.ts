@@ -21,3 +21,11 @@ export function nextCheckUs(dueUs: number, intervalUs: number, nowUs: number): n
 export function checkDeadlineUs(dueUs: number, timeoutUs: number, nowUs: number): number {
   return Math.max(dueUs + timeoutUs, nowUs + timeoutUs - toleratedUs(timeoutUs));
 }
+
+/**
+ * How much longer to listen for an answer that is missing so long after its deadline; 0: it has failed. Who was away can't
+ * judge how long others were silent.
+ */
+export function sparedUs(lateUs: number, timeoutUs: number): number {
+  return lateUs > toleratedUs(timeoutUs) ? Math.min(lateUs, timeoutUs) : 0;
+}

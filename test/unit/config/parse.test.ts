@@ -235,6 +235,12 @@ const MISTAKES: readonly Mistake[] = [
     /no interface name/,
   ],
   [
+    "an interface name with a percent sign",
+    router("interface: eth%d/1", "vrid: 10", "addresses: [192.0.2.1]"),
+    "2:16",
+    /no interface name/,
+  ],
+  [
     "a long interface name",
     router("interface: abcdefghijklmnop", "vrid: 10", "addresses: [192.0.2.1]"),
     "2:16",

@@ -1,5 +1,5 @@
 /** What trackers try on this machine. Everything that is under way is known here, and ended by `close`. */
-import { toleratedUs } from "../../../core/tracking/pace.js";
+import { sparedUs } from "../../../core/tracking/pace.js";
 import type { TrackResult, Untried } from "../../../core/tracking/verdict.js";
 import type { ProbeRequest, ProbeRun, Probes, ProbeTime } from "../../driver.js";
 import type { Alarms } from "../alarms.js";
@@ -78,17 +78,12 @@ function limited(
 ): ProbeRun {
   const abort = new AbortController();
   const late = new Promise<TrackResult | Untried>((resolve) => {
-    let spared = false;
+    const fail = (): void => resolve(tooLate);
     const judge = (): void => {
       const nowUs = alarms.now();
-      const lateUs = nowUs - deadlineUs;
-      // Who was away can't judge how long others were silent: it listens for as long again.
-      if (lateUs > toleratedUs(timeoutUs) && !spared) {
-        spared = true;
-        cancel = alarms.set(nowUs + Math.min(lateUs, timeoutUs), judge);
-        return;
-      }
-      resolve(tooLate);
+      const moreUs = sparedUs(nowUs - deadlineUs, timeoutUs);
+      if (moreUs === 0) fail();
+      else cancel = alarms.set(nowUs + moreUs, fail);
     };
     let cancel = alarms.set(deadlineUs, judge);
     abort.signal.addEventListener("abort", () => {

@@ -1,6 +1,6 @@
 /** Checks keep their grid, and their time counts from it. */
 import { describe, expect, it } from "vitest";
-import { checkDeadlineUs, nextCheckUs } from "../../../../src/core/tracking/index.js";
+import { checkDeadlineUs, nextCheckUs, sparedUs } from "../../../../src/core/tracking/index.js";
 
 describe("the next check", () => {
   it("is due an interval after the one before was, however late that ended", () => {
@@ -33,5 +33,14 @@ describe("a check's time", () => {
       dueUs = nextCheckUs(dueUs, intervalUs, deadlineUs + latenessUs);
     }
     expect(dueUs).toBe(1_000_000 + 100 * intervalUs);
+  });
+});
+
+describe("a missing answer", () => {
+  it("is a failure in time, and is waited for again as long as nobody listened, but not for longer than before", () => {
+    expect(sparedUs(0, 80_000)).toBe(0);
+    expect(sparedUs(10_000, 80_000)).toBe(0);
+    expect(sparedUs(10_001, 80_000)).toBe(10_001);
+    expect(sparedUs(500_000, 80_000)).toBe(80_000);
   });
 });
