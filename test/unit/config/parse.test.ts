@@ -236,7 +236,7 @@ const MISTAKES: readonly Mistake[] = [
   ],
   [
     "an interface name with a percent sign",
-    router("interface: eth%d/1", "vrid: 10", "addresses: [192.0.2.1]"),
+    router("interface: eth%d", "vrid: 10", "addresses: [192.0.2.1]"),
     "2:16",
     /no interface name/,
   ],
