@@ -150,10 +150,16 @@ export class AutomatonSession<State, Event, Step> {
     return true;
   }
 
-  /** Operations where the engine is. They are left out when it made a transition not read yet, or awaits a program. */
-  amend(operations: readonly Operation[], atUs: number): void {
-    if (this.#frozen || this.#posture === null) return;
-    this.#heartbeat.load(this.id, null, { posture: this.#posture, operations, baseUs: atUs }, this.#epoch);
+  /** Operations where the engine is. False when it made a transition not read yet. */
+  amend(operations: readonly Operation[], atUs: number): boolean {
+    // Where a new program is due anyway, what the engine is in has no name.
+    if (this.#posture === null) return true;
+    return this.#heartbeat.load(
+      this.id,
+      null,
+      { posture: this.#posture, operations, baseUs: atUs },
+      this.#epoch,
+    );
   }
 
   /** A new program, in the state that `operations` lead to. False when the engine made a transition not read yet. */

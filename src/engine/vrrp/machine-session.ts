@@ -148,7 +148,7 @@ export class MachineSession {
   dispatch(event: VrrpEvent, atUs: number): void {
     if (event.type === "advertisement" && this.#automaton.deferred >= DEFERRED_MAX) return;
     this.#automaton.attempt(() => {
-      if (event.type === "priority") this.#keepSilent();
+      if (event.type === "priority" && !this.#keepSilent()) return false;
       const before = this.#state;
       const foreseen = this.#foreseen(event);
       const made = foreseen?.made ?? step(this.#owner.settings(), before, event);
@@ -166,12 +166,12 @@ export class MachineSession {
 
   /**
    * Backups wait for three intervals from when they last heard the priority that holds no more: not once again, while
-   * the program with the new one is made, which takes milliseconds.
+   * the program with the new one is made, which takes milliseconds. False when the engine is ahead of us.
    */
-  #keepSilent(): void {
-    if (this.#state.name !== "active" || this.#state.resigning) return;
+  #keepSilent(): boolean {
+    if (this.#state.name !== "active" || this.#state.resigning) return true;
     const { intervalUs } = this.#owner.settings();
-    this.#automaton.amend([{ op: "arm", timer: ADVER, afterUs: intervalUs }], this.#heartbeat.now());
+    return this.#automaton.amend([{ op: "arm", timer: ADVER, afterUs: intervalUs }], this.#heartbeat.now());
   }
 
   /** The same state with other frames: settings, checksum forms or addresses changed. */

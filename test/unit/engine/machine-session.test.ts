@@ -61,7 +61,8 @@ interface Loaded {
   readonly operations: readonly Operation[];
 }
 
-function session(plans: () => VrrpPlan | null) {
+/** `refuses`: the engine made a transition that was not read yet. */
+function session(plans: () => VrrpPlan | null, refuses: () => boolean = () => false) {
   const armed: number[] = [];
   const loads: Loaded[] = [];
   const heartbeat = {
@@ -72,7 +73,7 @@ function session(plans: () => VrrpPlan | null) {
     load: (...[, program, { operations }]: Parameters<Heartbeat["load"]>) => {
       loads.push({ compiled: program !== null, operations });
       for (const one of operations) if (one.op === "arm" && one.timer === DOWN) armed.push(one.afterUs);
-      return true;
+      return !refuses();
     },
   } as unknown as Heartbeat;
   const machine = new MachineSession(heartbeat, {
@@ -163,6 +164,20 @@ describe("another priority", () => {
     expect(loads.map(arms)[0]).toEqual([
       { op: "arm", timer: VRRP_TIMERS.indexOf("adver"), afterUs: INTERVAL_US },
     ]);
+  });
+
+  it("is put off when the engine is ahead, before anything is made in vain", () => {
+    let ahead = false;
+    const { machine, loads } = session(
+      () => plan,
+      () => ahead,
+    );
+    machine.start(NOW_US);
+    machine.dispatch({ type: "takeOver" }, NOW_US);
+    loads.length = 0;
+    ahead = true;
+    machine.dispatch({ type: "priority" }, NOW_US);
+    expect(loads.map(({ compiled }) => compiled)).toEqual([false]);
   });
 
   it("leaves a Backup's timers as they are", () => {
