@@ -2,11 +2,8 @@
 // and a kernel that has rings (5.8); 77 tells ctest that it was skipped.
 #include <arpa/inet.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,6 +16,7 @@
 
 #include "check.h"
 #include "echo_ring.h"
+#include "own_namespace.h"
 
 using namespace firsthop;
 
@@ -27,15 +25,6 @@ namespace {
 constexpr uint16_t kIdentifier = 0x1234;
 constexpr uint32_t kSecret = 0xcafebabe;
 constexpr int kSoonMs = 5000;
-
-bool openNamespace() {
-  if (::unshare(CLONE_NEWNET) != 0) return false;
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
-  ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP;
-  return ::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0;
-}
 
 UniqueFd rawSocket(bool ipv6) {
   UniqueFd fd(::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_NONBLOCK,

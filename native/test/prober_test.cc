@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "check.h"
+#include "own_namespace.h"
 #include "prober.h"
 
 using namespace firsthop;
@@ -112,15 +113,6 @@ void saysThatThereIsNoThread() {
   CHECK(error == EAGAIN || error == ENOMEM);
   CHECK(pthread_setattr_default_np(&usual) == 0 && pthread_attr_destroy(&huge) == 0);
   prober.stop();
-}
-
-bool openNamespace() {
-  if (::unshare(CLONE_NEWNET) != 0) return false;
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
-  ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP;
-  return ::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0;
 }
 
 void raiseLoopback(bool up) {
