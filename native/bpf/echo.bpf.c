@@ -1,5 +1,5 @@
-// Answers to the prober's echo requests: a filter of its raw sockets notes each in a ring that the prober's memory is,
-// and keeps it from the socket. Reading the socket would cost a sixth of what a probe costs. Where the ring is full, the
+// Answers to the prober's echo requests: a filter of its raw sockets notes each in a ring in memory that the prober
+// shares, and keeps it from the socket. Reading the socket would cost a sixth of what a probe costs. Where the ring is full, the
 // socket gets the answer after all.
 //
 // Compiled by scripts/generate-bpf.mjs into echo_program.h. Little-endian processors only.

@@ -143,7 +143,7 @@ export class AutomatonSession<State, Event, Step> {
   }
 
   /** Carries out a foreseen transition. False when the engine made one that we have not read yet. */
-  enter({ next, operations }: Transition, atUs: number): boolean {
+  enter({ next, operations }: Pick<Transition, "next" | "operations">, atUs: number): boolean {
     const entry = { posture: next, operations, baseUs: atUs };
     if (!this.#heartbeat.load(this.id, null, entry, this.#epoch)) return false;
     this.#posture = next;
@@ -153,13 +153,7 @@ export class AutomatonSession<State, Event, Step> {
   /** Operations where the engine is. False when it made a transition not read yet. */
   amend(operations: readonly Operation[], atUs: number): boolean {
     // Where a new program is due anyway, what the engine is in has no name.
-    if (this.#posture === null) return true;
-    return this.#heartbeat.load(
-      this.id,
-      null,
-      { posture: this.#posture, operations, baseUs: atUs },
-      this.#epoch,
-    );
+    return this.#posture === null || this.enter({ next: this.#posture, operations }, atUs);
   }
 
   /** A new program, in the state that `operations` lead to. False when the engine made a transition not read yet. */
