@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -26,7 +25,6 @@ constexpr size_t kRecordHeader = 8;
 constexpr uint32_t kBusy = 1u << 31;
 constexpr uint32_t kDiscarded = 1u << 30;
 constexpr int kAttachProgram = 50;  // SO_ATTACH_BPF
-enum Symbol : uint8_t { kEchoes, kIdentity };
 
 size_t pageOctets() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
 
@@ -35,31 +33,17 @@ uint64_t identityOf(uint16_t identifier, uint32_t secret) {
   return htons(identifier) | static_cast<uint64_t>(htonl(secret)) << 32;
 }
 
-// The program with what belongs in the places of its symbols.
-template <size_t Size, size_t Uses>
-std::vector<uint64_t> link(const uint64_t (&code)[Size], const bpf::MapUse (&uses)[Uses], int ring, uint64_t identity) {
-  constexpr uint64_t kMapByFd = 1;
-  std::vector<uint64_t> words(std::begin(code), std::end(code));
-  for (const auto& use : uses) {
-    const bool isRing = use.map == kEchoes;
-    const uint64_t value = isRing ? static_cast<uint64_t>(ring) : identity;
-    uint64_t* load = &words[use.instruction];
-    load[0] = (load[0] & 0xfff) | (isRing ? kMapByFd << 12 : 0) | (value & 0xffffffff) << 32;
-    load[1] = (load[1] & 0xffffffff) | (isRing ? 0 : value >> 32 << 32);
-  }
-  return words;
-}
-
 }  // namespace
 
 int EchoRing::open(int socket, bool ipv6, uint16_t identifier, uint32_t secret) {
   close();
   UniqueFd ring;
-  const bpf::MapOptions options{bpf::MapType::kRing, 0, 0, kRingOctets, 0, bpf::echo::kMapNames[kEchoes]};
+  const bpf::MapOptions options{bpf::MapType::kRing, 0, 0, kRingOctets, 0, bpf::echo::kSymbolNames[0]};
   if (const Failure failure = bpf::createMap(options, ring)) return failure.error;
-  const uint64_t identity = identityOf(identifier, secret);
-  const auto code = ipv6 ? link(bpf::echo::kEcho6Code, bpf::echo::kEcho6Maps, ring.get(), identity)
-                         : link(bpf::echo::kEcho4Code, bpf::echo::kEcho4Maps, ring.get(), identity);
+  const std::vector<bpf::Symbol> symbols = {bpf::Symbol::map(ring.get()),
+                                            bpf::Symbol::number(identityOf(identifier, secret))};
+  const auto code = ipv6 ? bpf::link(bpf::echo::kEcho6Code, bpf::echo::kEcho6Uses, symbols)
+                         : bpf::link(bpf::echo::kEcho4Code, bpf::echo::kEcho4Uses, symbols);
   UniqueFd program;
   if (const Failure failure =
           bpf::loadProgram(bpf::ProgramType::kSocketFilter, ipv6 ? "fh_echo6" : "fh_echo4", code, program))

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <iterator>
 
 #include "bpf/ownership_program.h"
 
@@ -60,25 +59,6 @@ uint32_t possibleProcessors() {
   return highest + 1;
 }
 
-// Word for word of the instructions, with each map's descriptor in its place.
-template <size_t Size, size_t Uses>
-std::vector<uint64_t> link(const uint64_t (&code)[Size], const bpf::MapUse (&uses)[Uses], const UniqueFd* maps,
-                           size_t hintIndex) {
-  // linux/bpf.h: the source register of a 64-bit load says what its immediate is.
-  constexpr uint64_t mapByFd = 1;
-  constexpr uint64_t mapMemoryByFd = 2;
-  std::vector<uint64_t> words(std::begin(code), std::end(code));
-  for (const auto& use : uses) {
-    const bool memory = use.map == hintIndex;
-    uint64_t& word = words[use.instruction];
-    const uint64_t offset = word >> 32;
-    word = (word & 0xfff) | (memory ? mapMemoryByFd : mapByFd) << 12;
-    word |= static_cast<uint64_t>(static_cast<uint32_t>(maps[use.map].get())) << 32;
-    if (memory) words[use.instruction + 1] = (words[use.instruction + 1] & 0xffffffff) | offset << 32;
-  }
-  return words;
-}
-
 }  // namespace
 
 uint32_t Ownership::hashOf(const fh_group_key& key) {
@@ -106,12 +86,12 @@ Failure Ownership::open(uint32_t token, std::shared_ptr<Ownership>& made) {
 
 Failure Ownership::createMaps() {
   const bpf::MapOptions options[kMaps] = {
-      {bpf::MapType::kArray, 4, sizeof(fh_lease), FH_SLOTS, bpf::kMmapable, bpf::kMapNames[kLeases]},
-      {bpf::MapType::kHash, sizeof(fh_group_key), 4, FH_SLOTS, 0, bpf::kMapNames[kGroups]},
+      {bpf::MapType::kArray, 4, sizeof(fh_lease), FH_SLOTS, bpf::kMmapable, bpf::kSymbolNames[kLeases]},
+      {bpf::MapType::kHash, sizeof(fh_group_key), 4, FH_SLOTS, 0, bpf::kSymbolNames[kGroups]},
       {bpf::MapType::kHash, sizeof(fh_address_key), 4, kMaxAddresses, bpf::kNoPreallocation,
-       bpf::kMapNames[kAddresses]},
-      {bpf::MapType::kPerCpuArray, 4, sizeof(fh_counters), FH_SLOTS, 0, bpf::kMapNames[kCounters]},
-      {bpf::MapType::kArray, 4, kHintOctets, 1, bpf::kMmapable, bpf::kMapNames[kHints]},
+       bpf::kSymbolNames[kAddresses]},
+      {bpf::MapType::kPerCpuArray, 4, sizeof(fh_counters), FH_SLOTS, 0, bpf::kSymbolNames[kCounters]},
+      {bpf::MapType::kArray, 4, kHintOctets, 1, bpf::kMmapable, bpf::kSymbolNames[kHints]},
   };
   for (size_t map = 0; map < kMaps; ++map)
     if (Failure failure = bpf::createMap(options[map], maps_[map])) return failure;
@@ -133,16 +113,20 @@ Failure Ownership::mapMemory() {
 // The verifier takes some milliseconds for each, and of the two ways in most daemons use one.
 Failure Ownership::load(Program program) {
   using bpf::ProgramType;
-  const auto into = [&](UniqueFd& fd, ProgramType type, const char* name, const auto& code, const auto& maps) {
-    return fd.valid() ? Failure{} : bpf::loadProgram(type, name, link(code, maps, maps_.data(), kHints), fd);
+  const auto into = [&](UniqueFd& fd, ProgramType type, const char* name, const auto& code, const auto& uses) {
+    if (fd.valid()) return Failure{};
+    std::vector<bpf::Symbol> symbols;
+    for (size_t map = 0; map < kMaps; ++map)
+      symbols.push_back(map == kHints ? bpf::Symbol::memory(maps_[map].get()) : bpf::Symbol::map(maps_[map].get()));
+    return bpf::loadProgram(type, name, bpf::link(code, uses, symbols), fd);
   };
   switch (program) {
     case Program::kXdp:
-      return into(xdp_, ProgramType::kXdp, "fh_xdp", bpf::kXdpCode, bpf::kXdpMaps);
+      return into(xdp_, ProgramType::kXdp, "fh_xdp", bpf::kXdpCode, bpf::kXdpUses);
     case Program::kIngress:
-      return into(ingress_, ProgramType::kSchedCls, "fh_ingress", bpf::kIngressCode, bpf::kIngressMaps);
+      return into(ingress_, ProgramType::kSchedCls, "fh_ingress", bpf::kIngressCode, bpf::kIngressUses);
     case Program::kEgress:
-      return into(egress_, ProgramType::kSchedCls, "fh_egress", bpf::kEgressCode, bpf::kEgressMaps);
+      return into(egress_, ProgramType::kSchedCls, "fh_egress", bpf::kEgressCode, bpf::kEgressUses);
     default:
       return {};
   }

@@ -23,7 +23,7 @@ Failure tableOf(uint32_t programId, bpf::MapInfo& table, UniqueFd& fd) {
     UniqueFd map;
     bpf::MapInfo candidate;
     if (bpf::mapById(id, map) != 0 || bpf::mapInfo(map.get(), candidate) != 0) continue;
-    if (candidate.name != bpf::kMapNames[0]) continue;
+    if (candidate.name != bpf::kSymbolNames[0]) continue;
     table = candidate;
     fd = std::move(map);
     return {};
@@ -102,13 +102,13 @@ Failure Ownership::openMaps(const FoundOwnership& found) {
       bpf::MapInfo detail;
       if (bpf::mapById(id, map) != 0 || bpf::mapInfo(map.get(), detail) != 0) continue;
       for (size_t index = 0; index < kMaps; ++index)
-        if (detail.name == bpf::kMapNames[index] && !maps_[index].valid()) maps_[index] = std::move(map);
+        if (detail.name == bpf::kSymbolNames[index] && !maps_[index].valid()) maps_[index] = std::move(map);
     }
   }
   // A guard alone knows no addresses; what was attached in part can be cleared, not adopted.
   for (size_t index = 0; index < kMaps; ++index)
     if (!maps_[index].valid() && index != kAddresses)
-      return Failure::of(ENOENT, std::string("BPF map ") + bpf::kMapNames[index]);
+      return Failure::of(ENOENT, std::string("BPF map ") + bpf::kSymbolNames[index]);
   return {};
 }
 

@@ -1,6 +1,6 @@
 /**
  * Compiles the programs of native/bpf with clang and writes a header for each source: the instructions of each program
- * and the places where the loader puts maps in. The results are committed, so that nobody needs clang to install.
+ * and the places where the loader puts something in. The results are committed, so that nobody needs clang to install.
  * `--check` writes nothing and fails when a committed file is another one.
  */
 import { execFileSync } from "node:child_process";
@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "../native/bpf");
 /**
- * What becomes of each source. `programs`: section of each, and what it is called in C++. `maps`: what the loader puts in,
- * by number.
+ * What becomes of each source. `programs`: section of each, and what it is called in C++. `symbols`: what the loader
+ * puts something in the place of, by number.
  */
 const SOURCES = [
   {
@@ -20,14 +20,14 @@ const SOURCES = [
     output: "ownership_program.h",
     namespace: "firsthop::bpf",
     programs: { fh_xdp: "kXdp", fh_ingress: "kIngress", fh_egress: "kEgress" },
-    maps: ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"],
+    symbols: ["fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"],
   },
   {
     source: "echo.bpf.c",
     output: "echo_program.h",
     namespace: "firsthop::bpf::echo",
     programs: { fh_echo4: "kEcho4", fh_echo6: "kEcho6" },
-    maps: ["fh_echoes", "fh_identity"],
+    symbols: ["fh_echoes", "fh_identity"],
   },
 ];
 
@@ -73,7 +73,7 @@ function readSections(elf) {
   return sections.map((section) => ({ ...section, name: text(names, section.nameAt) }));
 }
 
-/** Instructions as 64-bit words, and where each map stands in them. */
+/** Instructions as 64-bit words, and where each symbol stands in them. */
 function readProgram(sections, name, known) {
   const index = sections.findIndex((section) => section.name === name);
   const { data } = sections[index];
@@ -85,10 +85,10 @@ function readProgram(sections, name, known) {
     for (let at = 0; at < entries.length; at += 16) {
       const instruction = Number(entries.readBigUInt64LE(at)) / 8;
       const type = entries.readUInt32LE(at + 8);
-      const map = known.indexOf(text(strings, symbols.readUInt32LE(entries.readUInt32LE(at + 12) * 24)));
-      if (type !== R_BPF_64_64 || map < 0 || Number(words[instruction] & 0xffn) !== LOAD_IMMEDIATE_64)
+      const symbol = known.indexOf(text(strings, symbols.readUInt32LE(entries.readUInt32LE(at + 12) * 24)));
+      if (type !== R_BPF_64_64 || symbol < 0 || Number(words[instruction] & 0xffn) !== LOAD_IMMEDIATE_64)
         throw new Error(`${name}: instruction ${instruction} needs what the loader can't give`);
-      uses.push({ instruction, map });
+      uses.push({ instruction, symbol });
     }
   }
   // What calls another function of this file would need a loader that links.
@@ -103,7 +103,7 @@ const rows = (items, perRow) =>
     (_, row) => `  ${items.slice(row * perRow, (row + 1) * perRow).join(", ")},`,
   ).join("\n");
 
-function render({ source, namespace, programs, maps: known }) {
+function render({ source, namespace, programs, symbols: known }) {
   const sections = readSections(compile(source));
   const parts = Object.entries(programs).map(([section, name]) => {
     const { words, uses } = readProgram(sections, section, known);
@@ -111,21 +111,21 @@ function render({ source, namespace, programs, maps: known }) {
       words.map((word) => `0x${word.toString(16).padStart(16, "0")}`),
       5,
     );
-    const maps = rows(
-      uses.map(({ instruction, map }) => `{${instruction}, ${map}}`),
+    const places = rows(
+      uses.map(({ instruction, symbol }) => `{${instruction}, ${symbol}}`),
       10,
     );
-    return `inline constexpr uint64_t ${name}Code[] = {\n${code}\n};\ninline constexpr MapUse ${name}Maps[] = {\n${maps}\n};\n`;
+    return `inline constexpr uint64_t ${name}Code[] = {\n${code}\n};\ninline constexpr SymbolUse ${name}Uses[] = {\n${places}\n};\n`;
   });
   return `// GENERATED from ${source} by \`npm run bpf\`; \`npm run bpf:check\` compares. Do not edit.
 #pragma once
 #include <cstdint>
 
-#include "map_use.h"
+#include "symbols.h"
 
 namespace ${namespace} {
 
-inline constexpr const char* kMapNames[] = {${known.map((name) => `"${name}"`).join(", ")}};
+inline constexpr const char* kSymbolNames[] = {${known.map((name) => `"${name}"`).join(", ")}};
 
 ${parts.join("\n")}
 }  // namespace ${namespace}

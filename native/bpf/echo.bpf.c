@@ -4,23 +4,11 @@
 //
 // Compiled by scripts/generate-bpf.mjs into echo_program.h. Little-endian processors only.
 #include "echo_abi.h"
-
-#define SECTION(name) __attribute__((section(name), used))
-#define INLINE static inline __attribute__((always_inline))
+#include "kernel_calls.h"
 
 struct __sk_buff;
-static fh_u64 (*const clockNs)(void) = (void*)5;                                                          // bpf_ktime_get_ns
-static long (*const load)(const void* skb, fh_u32 at, void* to, fh_u32 length) = (void*)26;              // bpf_skb_load_bytes
-// bpf_skb_load_bytes_relative
-static long (*const loadRelative)(const void* skb, fh_u32 at, void* to, fh_u32 length, fh_u32 start) = (void*)68;
-static void* (*const reserve)(void* ring, fh_u64 size, fh_u64 flags) = (void*)131;                        // bpf_ringbuf_reserve
-static void (*const submit)(void* record, fh_u64 flags) = (void*)132;                                    // bpf_ringbuf_submit
-
-// Symbols that the loader puts something in the place of: the ring's descriptor, and as a number the octets 4 to 11 of
-// each answer that is this prober's: identifier, any sequence number, secret.
-struct symbol {
-  int unused;
-};
+// Symbols that the loader puts something in the place of: the ring, and as a number the octets 4 to 11 of each answer
+// that is this prober's: identifier, any sequence number, secret.
 struct symbol fh_echoes SECTION("maps");
 struct symbol fh_identity SECTION("maps");
 

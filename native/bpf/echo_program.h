@@ -2,11 +2,11 @@
 #pragma once
 #include <cstdint>
 
-#include "map_use.h"
+#include "symbols.h"
 
 namespace firsthop::bpf::echo {
 
-inline constexpr const char* kMapNames[] = {"fh_echoes", "fh_identity"};
+inline constexpr const char* kSymbolNames[] = {"fh_echoes", "fh_identity"};
 
 inline constexpr uint64_t kEcho4Code[] = {
   0x00000000000017bf, 0x00000000000006b4, 0x000000000000a3bf, 0xffffffec00000307, 0x00000000000002b4,
@@ -32,7 +32,7 @@ inline constexpr uint64_t kEcho4Code[] = {
   0x0000000000146763, 0x000000000020977b, 0x00000000000071bf, 0x00000000000002b7, 0x0000008400000085,
   0x00000000000060bc, 0x0000000000000095,
 };
-inline constexpr MapUse kEcho4Maps[] = {
+inline constexpr SymbolUse kEcho4Uses[] = {
   {35, 1}, {84, 0},
 };
 
@@ -49,7 +49,7 @@ inline constexpr uint64_t kEcho6Code[] = {
   0x0000000000146763, 0x00000000ffd8a179, 0x000000000018177b, 0x00000000ffe0a179, 0x000000000020177b,
   0x00000000000071bf, 0x00000000000002b7, 0x0000008400000085, 0x00000000000060bc, 0x0000000000000095,
 };
-inline constexpr MapUse kEcho6Maps[] = {
+inline constexpr SymbolUse kEcho6Uses[] = {
   {19, 1}, {31, 0},
 };
 

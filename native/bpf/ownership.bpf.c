@@ -4,10 +4,9 @@
 //
 // Compiled by scripts/generate-bpf.mjs into ownership_program.h. Everything is inlined, and there is no data but the
 // maps; what the kernel must offer is listed in docs/kernel.md. Little-endian processors only.
+#include "kernel_calls.h"
 #include "ownership_abi.h"
 
-#define SECTION(name) __attribute__((section(name), used))
-#define INLINE static inline __attribute__((always_inline))
 #define READ_ONCE(x) (*(const volatile __typeof__(x)*)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x)*)&(x) = (value))
 #define BE16(x) ((fh_u16)((((x)&0xff) << 8) | (((x) >> 8) & 0xff)))
@@ -23,22 +22,11 @@ struct tc_context {
   fh_u32 ifindex, tc_index, cb[5], hash, tc_classid, data, data_end;
 };
 
-static void* (*const lookup)(void* map, const void* key) = (void*)1;  // bpf_map_lookup_elem
-static fh_u64 (*const clockNs)(void) = (void*)5;                      // bpf_ktime_get_ns
-static int (*const pullData)(void* skb, fh_u32 length) = (void*)39;   // bpf_skb_pull_data
-static fh_u64 (*const jiffies)(void) = (void*)118;                    // bpf_jiffies64
-// bpf_skb_load_bytes_relative
-static long (*const loadRelative)(const void* skb, fh_u32 at, void* to, fh_u32 length, fh_u32 start) = (void*)68;
-static fh_u64 (*const coarseClockNs)(void) = (void*)160;              // bpf_ktime_get_coarse_ns
-
 // The maps: symbols that the loader puts file descriptors in the place of. The hints are their map's memory itself.
-struct map {
-  int unused;
-};
-struct map fh_leases SECTION("maps");
-struct map fh_groups SECTION("maps");
-struct map fh_addresses SECTION("maps");
-struct map fh_counters SECTION("maps");
+struct symbol fh_leases SECTION("maps");
+struct symbol fh_groups SECTION("maps");
+struct symbol fh_addresses SECTION("maps");
+struct symbol fh_counters SECTION("maps");
 fh_u16 fh_hints[FH_HINTS] SECTION("maps");
 
 enum { XDP_DROP = 1, XDP_PASS = 2 };

@@ -2,11 +2,11 @@
 #pragma once
 #include <cstdint>
 
-#include "map_use.h"
+#include "symbols.h"
 
 namespace firsthop::bpf {
 
-inline constexpr const char* kMapNames[] = {"fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"};
+inline constexpr const char* kSymbolNames[] = {"fh_leases", "fh_groups", "fh_addresses", "fh_counters", "fh_hints"};
 
 inline constexpr uint64_t kXdpCode[] = {
   0x0000000000001361, 0x00000000000c1261, 0x0000000000041461, 0x00000000000001b4, 0x00000000ffda1a6b,
@@ -121,7 +121,7 @@ inline constexpr uint64_t kXdpCode[] = {
   0x00000001ffcf0156, 0x00000000000001b4, 0x00000000ffe01a63, 0x000000000000a2bf, 0xffffffe000000207,
   0x0000000000000118, 0x0000000000000000, 0x0000000100000085, 0x00000000ffc70015, 0x00000000ffe20005,
 };
-inline constexpr MapUse kXdpMaps[] = {
+inline constexpr SymbolUse kXdpUses[] = {
   {90, 4}, {100, 1}, {108, 0}, {145, 2}, {155, 0}, {163, 3}, {273, 4}, {282, 1}, {290, 0}, {335, 2},
   {345, 0}, {353, 3}, {381, 3}, {463, 4}, {472, 1}, {480, 0}, {521, 0}, {550, 0},
 };
@@ -278,7 +278,7 @@ inline constexpr uint64_t kIngressCode[] = {
   0x000000000000a2bf, 0xffffffe000000207, 0x0000000000000118, 0x0000000000000000, 0x0000000100000085,
   0x00000000feed0015, 0x00000001000001b7, 0x00000000000810db, 0x00000000feea0005,
 };
-inline constexpr MapUse kIngressMaps[] = {
+inline constexpr SymbolUse kIngressUses[] = {
   {203, 4}, {210, 1}, {219, 0}, {253, 4}, {263, 1}, {271, 0}, {311, 2}, {321, 0}, {329, 3}, {442, 4},
   {453, 1}, {461, 0}, {507, 2}, {517, 0}, {525, 3}, {558, 3}, {639, 4}, {648, 1}, {657, 0}, {709, 0},
   {742, 0},
@@ -334,7 +334,7 @@ inline constexpr uint64_t kEgressCode[] = {
   0x000000000000101f, 0x00000000000100c5, 0x000000000002902d, 0x000000000020877b, 0x00000000ffe10005,
   0x0000000000187179, 0x0000000100000107, 0x000000000018177b, 0x00000002000006b4, 0x00000000ffdc0005,
 };
-inline constexpr MapUse kEgressMaps[] = {
+inline constexpr SymbolUse kEgressUses[] = {
   {177, 4}, {185, 1}, {193, 0}, {209, 3},
 };
 
