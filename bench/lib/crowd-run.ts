@@ -3,7 +3,7 @@ import { instrumentNowUs, type SeenAdvert } from "../../src/lab/traffic.js";
 import { pause } from "../../src/lab/wait.js";
 import type { Crowd } from "../testbed/crowd.js";
 import type { CrowdSize } from "../testbed/field.js";
-import { extremes, WATCH_LAG_MS, type Watch } from "./crowd-watch.js";
+import { extremes, type Watch } from "./crowd-watch.js";
 import type { Subject } from "./subjects.js";
 
 export interface CrowdPlan extends CrowdSize {
@@ -58,7 +58,8 @@ export async function complete(plan: CrowdPlan, watch: Watch, crowd: Crowd, all 
   const isComplete = async (): Promise<boolean> => {
     if (!crowd.running()) throw new Error(`it ended: ${log()}`);
     const [mark, beginUs, before] = [watch.mark(), instrumentNowUs(), heard];
-    await pause(LOOK_MS + WATCH_LAG_MS);
+    await pause(LOOK_MS);
+    await watch.caughtUp();
     const since = watch.since(mark).filter(({ atUs }) => atUs >= beginUs && atUs < beginUs + 1000 * LOOK_MS);
     heard = since.length;
     const now = new Set(extremes(since).keys());

@@ -14,14 +14,7 @@ import {
   spentIn,
   whyTooMany,
 } from "../lib/crowd-run.js";
-import {
-  deviations,
-  extremes,
-  thinByRank,
-  WATCH_LAG_MS,
-  type Watch,
-  watchField,
-} from "../lib/crowd-watch.js";
+import { deviations, extremes, thinByRank, type Watch, watchField } from "../lib/crowd-watch.js";
 import { compileFloor, startFloor } from "../lib/floor.js";
 import { FLOOR_SUBJECT as FLOOR, type Metric } from "../lib/model.js";
 import type { Wake } from "../lib/noise.js";
@@ -253,8 +246,8 @@ async function crowdRun(context: SuiteContext, subject: Subject, plan: CrowdPlan
   try {
     field = await openField(plan.interfaces);
     const [one, two] = field.nodes;
-    const atTwo = watchField(field, two, roomFor(plan));
-    const atOne = watchField(field, one, roomFor(plan));
+    const atTwo = watchField(field, two, plan.count, roomFor(plan));
+    const atOne = watchField(field, one, plan.count, roomFor(plan));
     watches.push(atOne, atTwo);
     const prepare = (node: typeof one, priority: number): Promise<PreparedCrowd> =>
       prepareCrowd(subject, field!, node, { members, priority, intervalMs });
@@ -265,6 +258,7 @@ async function crowdRun(context: SuiteContext, subject: Subject, plan: CrowdPlan
     const rest = await atRest(plan, atOne, backup);
     lap("Backup");
     const crowds = { active, backup, atOne, atTwo };
+    for (const watch of watches) watch.forgive();
     const measured = await measure(plan, crowds);
     const markRest = atOne.mark();
     if (rest.remark) await pause(restMs(plan));
@@ -313,7 +307,7 @@ async function measure(plan: CrowdPlan, { active, backup, atTwo }: Crowds): Prom
   const mark = atTwo.mark();
   const times = await slicesOf(plan, [active, backup]);
   const memoryMb = residentMb(active.processes());
-  await pause(WATCH_LAG_MS);
+  await atTwo.caughtUp();
   const adverts = atTwo.since(mark);
   return {
     mark,
@@ -404,7 +398,7 @@ async function killAll(
     if (successors === 0) return false;
     return successors >= plan.count || performance.now() - grownMs > NOBODY_MORE_MS;
   }).catch(() => {}); // What is missing is counted below.
-  await pause(WATCH_LAG_MS);
+  await atTwo.caughtUp();
   const last = extremes(atTwo.since(marks.active));
   const first = extremes(heard());
   const overMs = [...first].flatMap(([key, times]) => {
@@ -436,7 +430,7 @@ async function floorMeasure(
   path: string,
 ): Promise<void> {
   const [one, two] = field.nodes;
-  const watch = watchField(field, two, roomFor(plan));
+  const watch = watchField(field, two, plan.count, roomFor(plan));
   try {
     const receiver = startFloor(two, path, ["receive"]);
     const each = String(Math.round(plan.count / plan.interfaces));
@@ -445,9 +439,10 @@ async function floorMeasure(
       ...field.interfaces,
     ]);
     await complete(plan, watch, sender, Math.min(plan.count, MOST_VRIDS * plan.interfaces));
+    watch.forgive();
     const mark = watch.mark();
     const times = await slicesOf(plan, [sender, receiver]);
-    await pause(WATCH_LAG_MS);
+    await watch.caughtUp();
     watch.loss();
     for (const { perMillion } of spentIn(plan, times, watch.since(mark))) {
       context.record("sent", titleOf(plan), FLOOR, perMillion[0]!);

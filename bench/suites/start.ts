@@ -79,7 +79,7 @@ async function startRun(context: SuiteContext, own: Start): Promise<void> {
   try {
     field = await openField(1);
     const [node, other] = field.nodes;
-    const seen = watchField(field, other, count * 1000);
+    const seen = watchField(field, other, count, count * 1000);
     watch = seen;
     const options = { members, priority: BACKUP_PRIORITY, intervalMs: INTERVAL_MS };
     const prepared = await prepareCrowd(subject, field, node, options);
