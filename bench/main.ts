@@ -16,7 +16,15 @@ import { judgePromises } from "./lib/promises.js";
 import { activityLine, buildReport, promiseLine, type Report } from "./lib/report.js";
 import { BEFORE, firsthopSubject, peerSubjects, type Subject } from "./lib/subjects.js";
 import { runSuite, type Suite } from "./lib/suite.js";
-import { hardEnd, type RunClock, type TimeFrame, timeFrame, UNBOUNDED } from "./lib/time.js";
+import {
+  hardEnd,
+  LAST_WORDS_MS,
+  PATIENCE_MS,
+  type RunClock,
+  type TimeFrame,
+  timeFrame,
+  UNBOUNDED,
+} from "./lib/time.js";
 import { inOneLine } from "./lib/words.js";
 import { SUITES } from "./suites/index.js";
 
@@ -199,9 +207,6 @@ function commandBeganMs(): number {
   return beforeMs > 0 && beforeMs < LONGEST_BUILD_MS ? -beforeMs : 0;
 }
 
-/** How long what was begun before the end of a quick run may still last. */
-const LAST_WORDS_MS = 15_000;
-
 /** Runs them in turn. @returns the names of those for which a quick run's time did not suffice. */
 async function runSuites(
   suites: readonly Suite[],
@@ -213,7 +218,7 @@ async function runSuites(
   const bounded = quick && !subjects.some(({ id }) => id === BEFORE);
   const declared = suites.map((suite) => suite.quickSeconds);
   const clock: RunClock = { beganMs: performance.now(), commandBeganMs: commandBeganMs() };
-  const lastMs = bounded ? hardEnd(clock) + LAST_WORDS_MS : Number.POSITIVE_INFINITY;
+  const lastMs = bounded ? hardEnd(clock) + PATIENCE_MS + LAST_WORDS_MS : Number.POSITIVE_INFINITY;
   const alarm = bounded ? alarmAt(lastMs) : null;
   for (const [at, suite] of suites.entries()) {
     if (performance.now() > lastMs) return suites.slice(at).map(({ name }) => name);

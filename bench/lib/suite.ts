@@ -6,7 +6,7 @@ import { watchActivity } from "./machine.js";
 import type { Gap, Metric, Series, SuiteResult } from "./model.js";
 import type { EndOfWatch, Wake } from "./noise.js";
 import { BEFORE, type Subject } from "./subjects.js";
-import type { TimeFrame } from "./time.js";
+import { PATIENCE_MS, type TimeFrame } from "./time.js";
 import { inOneLine } from "./words.js";
 
 export interface SuiteContext {
@@ -26,7 +26,7 @@ export interface SuiteContext {
    * before each measurement.
    */
   leavesOut(condition: string, subject: string): boolean;
-  /** Whether a quick run's time is over as a whole: nothing is waited for any more. */
+  /** Whether a quick run's time is over for what was begun in it, too: nothing is waited for any more. */
   isOver(): boolean;
   /** Two revisions are compared: everything is done often enough for that. */
   readonly compares: boolean;
@@ -112,7 +112,7 @@ export async function runSuite(suite: Suite, settings: SuiteSettings): Promise<S
     ...timing,
     subjects: settings.subjects,
     leavesOut: (condition, subject) => {
-      if (!timing.isOver()) return false;
+      if (performance.now() < settings.time.hardEndMs) return false;
       if (!gaps.some((gap) => gap.reason === OUT_OF_TIME)) settings.progress("no time is left for the rest");
       gaps.push({ suite: suite.name, condition, subject, reason: OUT_OF_TIME });
       return true;
@@ -193,7 +193,7 @@ function timingOf({ quick, subjects, time }: SuiteSettings): Timing {
       longestMs = Math.max(longestMs, performance.now() - beganMs);
     }
   }
-  const isOver = (): boolean => performance.now() >= time.hardEndMs;
+  const isOver = (): boolean => performance.now() >= time.hardEndMs + PATIENCE_MS;
   return { startedMs, compares, leftMs, rounds, isOver };
 }
 

@@ -4,6 +4,10 @@
 const KEPT_SHARE = 0.5;
 /** A quick run ends within ten minutes, the build of a fresh clone included: no measurement begins after this. */
 const WHOLE_RUN_MS = 555_000;
+/** What was begun before is waited for so long, at most. */
+export const PATIENCE_MS = 25_000;
+/** And may say within this what it has. */
+export const LAST_WORDS_MS = 8000;
 
 /** Milliseconds on the clock of `performance.now()`. */
 export interface TimeFrame {
@@ -25,7 +29,7 @@ export interface RunClock {
   readonly commandBeganMs: number;
 }
 
-/** When a quick run must have measured what it measures. */
+/** When a quick run must have begun what it measures. */
 export const hardEnd = ({ commandBeganMs }: RunClock): number => commandBeganMs + WHOLE_RUN_MS;
 
 /**

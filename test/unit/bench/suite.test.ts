@@ -2,7 +2,14 @@
 import { describe, expect, it } from "vitest";
 import type { Metric } from "../../../bench/lib/model.js";
 import { inTurn, runSuite, type Suite } from "../../../bench/lib/suite.js";
-import { hardEnd, type TimeFrame, timeFrame, UNBOUNDED } from "../../../bench/lib/time.js";
+import {
+  hardEnd,
+  LAST_WORDS_MS,
+  PATIENCE_MS,
+  type TimeFrame,
+  timeFrame,
+  UNBOUNDED,
+} from "../../../bench/lib/time.js";
 import { SUITES } from "../../../bench/suites/index.js";
 
 const METRIC: Metric = {
@@ -138,6 +145,7 @@ describe("the time of a quick run", () => {
     const declared = SUITES.map(({ quickSeconds }) => quickSeconds);
     const built = { beganMs: 0, commandBeganMs: -100_000 };
     expect(hardEnd(built)).toBe(455_000);
+    expect(hardEnd(built) + PATIENCE_MS + LAST_WORDS_MS).toBeLessThan(490_000);
     for (const at of declared.keys()) {
       expect(timeFrame(declared, at, built).hardEndMs).toBeLessThanOrEqual(455_000);
     }
