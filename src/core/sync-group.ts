@@ -109,6 +109,38 @@ export function stepGroup(
   return next.state.role === "active" ? next : startWanting(settings, next, members);
 }
 
+/**
+ * Where a group is whose members somebody else moved: where they are. Those that are not where the others are have as long
+ * as after any move; what failed before stays known.
+ */
+export function groupAsFound(
+  settings: GroupSettings,
+  before: GroupState,
+  members: readonly MemberView[],
+): GroupStep {
+  if (settings.mode === "any") return { state: INITIAL_GROUP, effects: CANCEL };
+  const active = members.filter((one) => one.standing === "active");
+  const leader = active.find((one) => !one.resigning) ?? active[0];
+  if (!leader) {
+    const { blocked, objections, held } = before;
+    const state = { ...INITIAL_GROUP, blocked, objections, held };
+    const hold: GroupEffect = { effect: "arm", timer: "hold", afterUs: pauseUs(settings, objections) };
+    return { state, effects: held ? [...CANCEL, hold] : CANCEL };
+  }
+  if (active.length === members.length)
+    return { state: { ...INITIAL_GROUP, role: "active" }, effects: CANCEL };
+  const settle: GroupEffect = {
+    effect: "arm",
+    timer: "settle",
+    afterUs: settings.settleUs + SETTLE_MARGIN_US,
+  };
+  const { blocked, objections } = before;
+  return {
+    state: { ...INITIAL_GROUP, role: "active", leader: leader.name, blocked, objections },
+    effects: [...CANCEL, settle],
+  };
+}
+
 const CANCEL: readonly GroupEffect[] = GROUP_TIMERS.map((timer) => ({ effect: "cancel", timer }));
 
 /** What each member is told now: to stay out, or to wait. */

@@ -1,12 +1,12 @@
 /** Sync groups at run time: what members do goes to the group's machine (core/sync-group.ts), what it says to them. */
 import type { SyncGroupConfig } from "../config/index.js";
 import {
-  GROUP_TIMERS,
   type GroupEffect,
   type GroupEvent,
   type GroupSettings,
   type GroupState,
   type GroupTimer,
+  groupAsFound,
   INITIAL_GROUP,
   type MemberView,
   ordersOf,
@@ -114,11 +114,10 @@ export class SyncGroups {
       if (!this.#members(group).some((one) => unit.includes(one.name))) continue;
       group.inCharge = inCharge;
       if (inCharge) continue;
-      // Where its members are now is where the group is.
-      for (const timer of GROUP_TIMERS) this.#disarm(group, timer);
       const views = this.#viewsOf(group);
-      const active = views.some((view) => view.standing === "active");
-      group.state = { ...INITIAL_GROUP, role: active ? "active" : "backup" };
+      const { state, effects } = groupAsFound(this.#settings(group), group.state, views);
+      group.state = state;
+      for (const effect of effects) this.#carryOut(group, effect);
       for (const view of views) group.views.set(view.name, view);
       this.#reconsider(group);
     }

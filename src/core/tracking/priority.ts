@@ -23,14 +23,16 @@ export interface Tracking {
   readonly byValue: boolean;
   /** Its first result has been waited for long enough by those whom it only weighs. */
   readonly overdue?: boolean;
+  /** What the tracker of this name said of its former target. */
+  readonly former?: Tracking | null;
 }
 
 export type TrackEffect =
   /** Added to the priority; 0 for nothing. */
   | { readonly effect: "weight"; readonly delta: number }
   | { readonly effect: "forbids" }
-  /** Nothing is known yet, and the router may not start before. */
-  | { readonly effect: "waits" };
+  /** Nothing is known yet, and the router may not start before. To one that runs the former target's weight goes on. */
+  | { readonly effect: "waits"; readonly delta: number };
 
 const FORBIDDEN_FROM = -254;
 const DELTA_MAX = 253;
@@ -40,9 +42,12 @@ const weighs = (delta: number): TrackEffect => ({ effect: "weight", delta });
 export function trackEffect(tracked: Tracked, tracking: Tracking): TrackEffect {
   const { weight, reverse } = tracked;
   const sign = reverse ? -1 : 1;
-  // A router that starts with a priority which the first result lowers would take over, and give back at once.
-  if (tracking.verdict === "unknown")
-    return weight !== 0 && tracking.overdue ? weighs(0) : { effect: "waits" };
+  // A router that starts, or goes on, with a priority which the first result lowers would take over, and give back at once.
+  if (tracking.verdict === "unknown") {
+    if (weight !== 0 && tracking.overdue) return weighs(0);
+    const before = tracking.former ? trackEffect(tracked, tracking.former) : null;
+    return { effect: "waits", delta: before?.effect === "weight" ? before.delta : 0 };
+  }
   if (tracking.byValue) return valueEffect(tracked, tracking.value ?? 0);
   const up = tracking.verdict === "up";
   if (weight === 0) return up === reverse ? { effect: "forbids" } : weighs(0);
@@ -65,5 +70,5 @@ export function effectivePriority(base: number, effects: readonly TrackEffect[])
 
 /** The sum of the weights that count now, before clamping. */
 export function trackedDelta(effects: readonly TrackEffect[]): number {
-  return effects.reduce((sum, one) => sum + (one.effect === "weight" ? one.delta : 0), 0);
+  return effects.reduce((sum, one) => sum + (one.effect === "forbids" ? 0 : one.delta), 0);
 }

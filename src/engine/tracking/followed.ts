@@ -48,8 +48,10 @@ export class Followed {
     return this.#list.flatMap(({ tracked, verdict, evidence, effect }) => {
       const what = `${tracked.tracker} is ${verdict} (${evidence})`;
       if (effect.effect === "forbids") return [`${what}: forbids Active`];
-      if (effect.effect === "waits") return [`${tracked.tracker} has no result yet: a start waits for it`];
-      return effect.delta === 0 ? [] : [`${what}: ${effect.delta > 0 ? "+" : ""}${effect.delta}`];
+      const delta = `${effect.delta > 0 ? "+" : ""}${effect.delta}`;
+      if (effect.effect === "weight") return effect.delta === 0 ? [] : [`${what}: ${delta}`];
+      const goesOn = effect.delta === 0 ? "" : `, ${delta} as for its former target until then`;
+      return [`${tracked.tracker} has no result yet: a start waits for it${goesOn}`];
     });
   }
 
@@ -60,7 +62,7 @@ export class Followed {
       weight: tracked.weight,
       reverse: tracked.reverse,
       effect: effect.effect,
-      delta: effect.effect === "weight" ? effect.delta : 0,
+      delta: effect.effect === "forbids" ? 0 : effect.delta,
     }));
   }
 

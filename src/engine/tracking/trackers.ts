@@ -1,6 +1,6 @@
 /** All trackers of a router: each runs once, whoever tracks it. */
 import type { TrackerConfig } from "../../config/index.js";
-import { type Tracked, trackEffect } from "../../core/tracking/index.js";
+import { type Tracked, type Tracking, trackEffect } from "../../core/tracking/index.js";
 import type { TrackStatus } from "../status.js";
 import { Followed } from "./followed.js";
 import type { TrackingServices } from "./kind.js";
@@ -22,6 +22,8 @@ export class Trackers {
   readonly #to: TrackersHost;
   #untriedToldUs = Number.NEGATIVE_INFINITY;
   readonly #trackers = new Map<string, Tracker>();
+  /** What was known of another target, by the name of the tracker that has a new one. */
+  readonly #former = new Map<string, Tracking>();
   #cancelNews: (() => void) | null = null;
 
   constructor(services: TrackingServices, host: TrackersHost) {
@@ -39,6 +41,7 @@ export class Trackers {
       if (wanted.has(name)) continue;
       tracker.end();
       this.#trackers.delete(name);
+      this.#former.delete(name);
     }
     const begun: Tracker[] = [];
     for (const config of configs) {
@@ -47,6 +50,10 @@ export class Trackers {
       before?.end();
       const sameThing =
         before?.config.target === config.target && before.config.spec.kind === config.spec.kind;
+      if (before && !sameThing && before.state.verdict !== "unknown") {
+        const { state, byValue } = before;
+        this.#former.set(config.name, { verdict: state.verdict, value: state.value, byValue });
+      }
       const record = inherited.find(({ name }) => name === config.name) ?? null;
       const tracker = new Tracker(config, this.#host(), sameThing ? before : record);
       this.#trackers.set(config.name, tracker);
@@ -66,7 +73,8 @@ export class Trackers {
           evidence: "",
         };
         const { byValue = false, overdue = false } = tracker ?? {};
-        const effect = trackEffect(tracked, { verdict, value, byValue, overdue });
+        const former = this.#former.get(tracked.tracker) ?? null;
+        const effect = trackEffect(tracked, { verdict, value, byValue, overdue, former });
         return { tracked, verdict, evidence, effect };
       }),
     );

@@ -151,7 +151,7 @@ export class MachineSession {
       if (event.type === "priority" && !this.#keepSilent()) return false;
       const before = this.#state;
       const foreseen = this.#foreseen(event);
-      const made = foreseen?.made ?? step(this.#owner.settings(), before, event);
+      const made = foreseen?.made ?? this.#placed(step(this.#owner.settings(), before, event));
       const loaded = foreseen
         ? this.#automaton.enter(foreseen.transition, atUs)
         : this.#load(before, made, atUs);
@@ -174,8 +174,20 @@ export class MachineSession {
     return this.#automaton.amend([{ op: "arm", timer: ADVER, afterUs: intervalUs }], this.#heartbeat.now());
   }
 
+  /** Where nothing stands on the interface any more there is nothing to hand over, and no timer that would end it. */
+  #placed(made: VrrpStep): VrrpStep {
+    const { state } = made;
+    const lost = state.name === "initialize" && state.handingOver && this.#owner.plan() === null;
+    return lost ? { ...made, state: INITIAL_STATE } : made;
+  }
+
   /** The same state with other frames: settings, checksum forms or addresses changed. */
   reload(): void {
+    const { state } = this;
+    if (state.name === "initialize" && state.handingOver && this.#owner.plan() === null) {
+      this.dispatch({ type: "shutdown", handOver: false }, this.#heartbeat.now());
+      return;
+    }
     this.#automaton.attempt(() => {
       if (this.#state.name === "initialize" && !this.#state.handingOver) return true;
       const unchanged: VrrpStep = { state: this.#state, effects: [], reason: null };

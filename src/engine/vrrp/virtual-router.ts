@@ -237,10 +237,18 @@ export class VirtualRouter {
     if (!same) this.#inForce.outdate();
     this.#settingsChanged(before, orders.priority === null ? "reset by command" : "set by command");
     if (!same && before === this.#inForce.priority()) this.#machine.reload();
-    // Its Active_Down_Timer passed while it had to wait, and nothing else would bring it up.
+    this.#takeWhatItWants();
+  }
+
+  /**
+   * Its Active_Down_Timer passed while it had to wait, and nothing else would bring it up. The engine may tell so only
+   * when nobody holds it back any more.
+   */
+  #takeWhatItWants(): void {
     const { state } = this;
-    if (sooner.waits && !orders.waits && orders.groupFault === null && state.name === "backup" && state.wants)
-      this.takeOver("nobody advertises, and no sync group holds it back any more");
+    const { waits, groupFault } = this.#orders;
+    if (state.name !== "backup" || !state.wants || waits || groupFault !== null || this.#suspended) return;
+    this.takeOver("nobody advertises, and no sync group holds it back any more");
   }
 
   #settingsChanged(before: number, why: string): void {
@@ -426,6 +434,7 @@ export class VirtualRouter {
     if (this.state.name !== "initialize") this.#standing.tellExchange();
     this.#evaluate();
     this.#succession.update();
+    this.#takeWhatItWants();
   }
 
   dispose(): void {
@@ -517,6 +526,7 @@ export class VirtualRouter {
       const { reason, state: after } = made;
       this.#host.moved(this, { before, after, reason, atUs: this.#steppedAtUs });
     }
+    this.#takeWhatItWants();
     if (made.state.name !== "initialize" || made.state.handingOver) return;
     const waiters = this.#handOverWaiters;
     this.#handOverWaiters = [];

@@ -15,7 +15,7 @@ const byValue = (weight: number, reverse: boolean, value: number): TrackEffect =
   trackEffect({ tracker: "f", weight, reverse }, { verdict: "up", value, byValue: true });
 const adds = (delta: number): TrackEffect => ({ effect: "weight", delta });
 const FORBIDS: TrackEffect = { effect: "forbids" };
-const WAITS: TrackEffect = { effect: "waits" };
+const WAITS: TrackEffect = { effect: "waits", delta: 0 };
 
 describe("a tracker with two states", () => {
   const rows: readonly [
