@@ -18,10 +18,11 @@ namespace firsthop {
 
 namespace {
 
-// Some five thousand answers; a power of two, and whole pages of any size that kernels have.
+// A power of two, and whole pages of any size that kernels have.
 constexpr size_t kRingOctets = 1 << 18;
 // linux/bpf.h: what stands before each record.
 constexpr size_t kRecordHeader = 8;
+static_assert(EchoRing::kCapacity == kRingOctets / (kRecordHeader + sizeof(fh_echo)));
 constexpr uint32_t kBusy = 1u << 31;
 constexpr uint32_t kDiscarded = 1u << 30;
 constexpr int kAttachProgram = 50;  // SO_ATTACH_BPF
@@ -86,7 +87,8 @@ size_t EchoRing::take(Noted* into, size_t most) {
   unsigned long at = __atomic_load_n(consumed_, __ATOMIC_RELAXED);
   const unsigned long end = __atomic_load_n(produced_, __ATOMIC_ACQUIRE);
   size_t taken = 0;
-  while (at < end && taken < most) {
+  // Positions only grow, and begin again behind the largest number.
+  while (at != end && taken < most) {
     const uint8_t* record = records + (at & (kRingOctets - 1));
     const uint32_t length = __atomic_load_n(reinterpret_cast<const uint32_t*>(record), __ATOMIC_ACQUIRE);
     if ((length & kBusy) != 0) break;

@@ -16,6 +16,9 @@ class EchoRing {
     int64_t at_ns;  // monotonic
   };
 
+  // The most that wait in it; further answers come to the socket.
+  static constexpr size_t kCapacity = 5461;
+
   EchoRing() = default;
   ~EchoRing() { close(); }
   EchoRing(const EchoRing&) = delete;

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -12,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -21,6 +23,8 @@ namespace {
 
 // A thousand answers that wait for a thread without a processor.
 constexpr int kReceiveBuffer = 8 << 20;
+// What a message takes of it: the kernel counts its own structures, which alone are larger.
+constexpr size_t kLeastPerMessage = 512;
 // Probes to hosts that don't answer ARP wait in the kernel on this socket's account, up to 208 KB a host: they must
 // not keep those to the others from leaving. It is a limit, no memory that is set aside.
 constexpr int kSendBuffer = 256 << 20;
@@ -95,23 +99,34 @@ int ProbePort::sourceError(const ProbeAddress& source) {
 void ProbePort::closeAll() {
   for (UniqueFd& one : sockets_) one.reset();
   for (EchoRing& one : rings_) one.close();
+  for (bool& one : ring_tried_) one = false;
 }
 
 // ---- sockets ------------------------------------------------------------------------------------------------------
 
 int ProbePort::open(Channel channel) {
   UniqueFd& socket = sockets_[static_cast<size_t>(channel)];
-  if (socket.valid()) return 0;
-  UniqueFd opened;
-  int error = 0;
-  switch (channel) {
-    case Channel::kEcho4: error = openEcho(false, opened); break;
-    case Channel::kEcho6: error = openEcho(true, opened); break;
-    case Channel::kArp: error = openArp(opened); break;
-    case Channel::kNd: error = openNd(opened); break;
+  if (!socket.valid()) {
+    UniqueFd opened;
+    int error = 0;
+    switch (channel) {
+      case Channel::kEcho4: error = openEcho(false, opened); break;
+      case Channel::kEcho6: error = openEcho(true, opened); break;
+      case Channel::kArp: error = openArp(opened); break;
+      case Channel::kNd: error = openNd(opened); break;
+    }
+    if (error != 0) return error;
+    socket = std::move(opened);
   }
-  if (error == 0) socket = std::move(opened);
-  return error;
+  if (channel == Channel::kEcho4 || channel == Channel::kEcho6) openRing(channel == Channel::kEcho6);
+  return 0;
+}
+
+// In the place of the socket's filter, where this machine lets us and there are more answers than one call reads.
+void ProbePort::openRing(bool ipv6) {
+  if (ring_tried_[ipv6] || echo_targets[ipv6] <= ProbeBatch::kReceive) return;
+  ring_tried_[ipv6] = true;
+  ring(ipv6).open(fd(ipv6 ? Channel::kEcho6 : Channel::kEcho4), ipv6, identifier_, secret_);
 }
 
 bool ProbePort::bindToInterface(int fd) const {
@@ -158,8 +173,6 @@ int ProbePort::openEcho(bool ipv6, UniqueFd& into) {
   }
   setBuffers(fd.get());
   if (!bindToInterface(fd.get())) return errno;
-  // In the place of the filter, where this machine lets us: it costs less than to read the socket.
-  ring(ipv6).open(fd.get(), ipv6, identifier_, secret_);
   into = std::move(fd);
   return 0;
 }
@@ -291,7 +304,15 @@ size_t ProbeBatch::receive(int fd) {
   }
 }
 
-bool ProbeBatch::get(size_t index, ProbePort::Channel channel, int64_t offset_ns, ProbePort::Received* into) {
+size_t ProbeBatch::mostWaiting(int fd) {
+  std::array<uint32_t, SK_MEMINFO_VARS> taken{};
+  socklen_t size = sizeof(taken);
+  // The kernel doubles what was asked for.
+  if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, taken.data(), &size) != 0) return 2 * kReceiveBuffer / kLeastPerMessage;
+  return taken[SK_MEMINFO_RMEM_ALLOC] / kLeastPerMessage;
+}
+
+bool ProbeBatch::get(size_t index, ProbePort::Channel channel, ProbePort::Received* into) {
   msghdr& header = messages_[index].msg_hdr;
   if ((header.msg_flags & MSG_TRUNC) != 0) return false;
   *into = {channel, octets_[index], messages_[index].msg_len, {}, 0, 0};
@@ -299,7 +320,7 @@ bool ProbeBatch::get(size_t index, ProbePort::Channel channel, int64_t offset_ns
     if (one->cmsg_level == SOL_SOCKET && one->cmsg_type == SCM_TIMESTAMPNS) {
       timespec stamp;
       std::memcpy(&stamp, CMSG_DATA(one), sizeof(stamp));
-      into->at_ns = stamp.tv_sec * 1'000'000'000LL + stamp.tv_nsec + offset_ns;
+      into->stamp_ns = stamp.tv_sec * 1'000'000'000LL + stamp.tv_nsec;
     } else if (one->cmsg_level == IPPROTO_IPV6 && one->cmsg_type == IPV6_HOPLIMIT) {
       std::memcpy(&into->hop_limit, CMSG_DATA(one), sizeof(into->hop_limit));
     }

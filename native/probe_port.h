@@ -48,7 +48,7 @@ class ProbePort {
     size_t length;
     ProbeAddress from;  // Echo6 and Nd
     int hop_limit;      // Nd
-    int64_t at_ns;      // monotonic
+    int64_t stamp_ns;   // wall clock; 0: none
   };
 
   ProbePort(std::string name, uint16_t identifier, uint32_t secret)
@@ -67,7 +67,8 @@ class ProbePort {
   // Opens a channel; 0 or an errno.
   int open(Channel channel);
   int fd(Channel channel) const { return sockets_[static_cast<size_t>(channel)].get(); }
-  // Where answers to echo requests come in first; they come to the sockets alone where its fd is -1.
+  // Where answers to echo requests come in first; they come to the sockets alone where its fd is -1. A ring is a quarter
+  // of a megabyte of the kernel's memory: ports with few targets have none.
   EchoRing& ring(bool ipv6) { return rings_[ipv6 ? 1 : 0]; }
 
   // Whether an IPv4 source is on this machine (0, EADDRNOTAVAIL, or why that can't be asked): for a socket that brings its own headers the kernel
@@ -81,11 +82,14 @@ class ProbePort {
   std::unordered_multimap<ProbeAddress, uint32_t, ProbeAddressHash> asked;
   uint32_t targets = 0;
   uint32_t outstanding = 0;
+  // Those of echoes: IPv4, IPv6.
+  uint32_t echo_targets[2] = {};
 
  private:
   int openEcho(bool ipv6, UniqueFd& into);
   int openArp(UniqueFd& into);
   int openNd(UniqueFd& into);
+  void openRing(bool ipv6);
   bool bindToInterface(int fd) const;
   void closeAll();
 
@@ -101,6 +105,7 @@ class ProbePort {
   std::unordered_map<ProbeAddress, int, ProbeAddressHash> sources_;
   UniqueFd sockets_[kChannels];
   EchoRing rings_[2];
+  bool ring_tried_[2] = {};
 };
 
 class ProbeBatch {
@@ -114,8 +119,10 @@ class ProbeBatch {
   ProbeBatch();
   // The number of messages taken, at most kReceive; 0 also for an error, which the port's next check explains.
   size_t receive(int fd);
-  // `offset_ns`: monotonic minus wall clock. Nothing for what was cut off.
-  bool get(size_t index, ProbePort::Channel channel, int64_t offset_ns, ProbePort::Received* into);
+  // Nothing for what was cut off.
+  bool get(size_t index, ProbePort::Channel channel, ProbePort::Received* into);
+  // No more messages than this wait in a socket now.
+  static size_t mostWaiting(int fd);
 
   mmsghdr send_messages[kSend] = {};
   iovec send_parts[kSend] = {};

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -25,14 +24,6 @@ constexpr int64_t kPatienceNs = 20 * kMs;
 constexpr int64_t kPauseNs = 2 * kMs;
 constexpr int64_t kPortCheckedNs = 1000 * kMs;
 constexpr int64_t kFailedPortCheckedNs = 20 * kMs;
-// What one wake-up reads of one socket, a flood or not.
-constexpr int kBatchesAtOnce = 32;
-
-int64_t clockNs(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 // Whether it is this machine that lacks something.
 bool isShortage(int error) {
@@ -95,6 +86,7 @@ ProberStatistics Prober::statistics() const {
 // ---- the thread ---------------------------------------------------------------------------------------------------
 
 void Prober::run() {
+  stamps_.look(realtimeToMonotonic(), nowNs());
   while (execute()) {
     const int64_t now_ns = nowNs();
     if (refresh_) {
@@ -150,7 +142,8 @@ void Prober::enlist(ProbeCommand& command) {
   }
   target.port = port.get();
   port->targets++;
-  if (target.settings.kind != ProbeKind::kIcmp) port->asked.emplace(target.settings.address, target.slot);
+  if (target.settings.kind == ProbeKind::kIcmp) port->echo_targets[target.settings.address.ipv6]++;
+  else port->asked.emplace(target.settings.address, target.slot);
   target.planFirst(enlisted_++, nowNs());
   table_.push(target);
 }
@@ -160,7 +153,9 @@ void Prober::dismiss(uint32_t id) {
   if (!target) return;
   ProbePort& port = *target->port;
   if (target->outstanding) port.outstanding--;
-  if (target->settings.kind != ProbeKind::kIcmp) {
+  if (target->settings.kind == ProbeKind::kIcmp) {
+    port.echo_targets[target->settings.address.ipv6]--;
+  } else {
     const auto [from, to] = port.asked.equal_range(target->settings.address);
     for (auto at = from; at != to; ++at) {
       if (at->second != target->slot) continue;
@@ -212,46 +207,56 @@ void Prober::listen() {
   if (any) listened_ns_ = nowNs();
 }
 
+// Reads on until all that was there when the round began has been read, for deadlines are judged next; and no further,
+// because a flood must keep nobody from sending. A ring holds no more than it can.
 void Prober::drain(ProbePort& port, EchoRing& ring) {
   std::array<EchoRing::Noted, ProbeBatch::kReceive> noted;
-  for (int round = 0; round < kBatchesAtOnce; round++) {
-    const size_t count = ring.take(noted.data(), noted.size());
+  for (size_t left = EchoRing::kCapacity; left > 0;) {
+    const size_t asked = std::min(left, noted.size());
+    const size_t count = ring.take(noted.data(), asked);
     hearEchoes(port, noted.data(), count);
-    if (count < noted.size()) return;
+    if (count < asked) return;
+    left -= count;
   }
 }
 
+// Likewise. To leave deadlines unjudged where reading was cut off would let anybody on the link hide a failure.
 void Prober::drain(ProbePort& port, ProbePort::Channel channel) {
   const int fd = port.fd(channel);
   if (fd < 0) return;
-  for (int round = 0; round < kBatchesAtOnce; round++) {
-    const size_t count = batch_.receive(fd);
-    if (count == 0) return;
-    const int64_t now_ns = nowNs();
-    const int64_t offset_ns = now_ns - clockNs(CLOCK_REALTIME);
-    std::array<EchoRing::Noted, ProbeBatch::kReceive> echoes;
-    size_t echoed = 0;
-    for (size_t i = 0; i < count; i++) {
-      ProbePort::Received received{};
-      if (!batch_.get(i, channel, offset_ns, &received)) {
-        increment(foreign_);
-        continue;
-      }
-      // A wall clock that was set in between makes stamps of it worthless, and later than now nothing was.
-      if (received.at_ns > now_ns || received.at_ns < now_ns - 60'000 * kMs) received.at_ns = now_ns;
-      if (const auto answer = echoOf(received)) {
-        echoes[echoed++] = {*answer, received.at_ns};
-      } else {
-        hearLink(port, received);
-      }
-    }
-    hearEchoes(port, echoes.data(), echoed);
-    if (count < ProbeBatch::kReceive) return;
+  size_t count = batch_.receive(fd);
+  size_t left = count == ProbeBatch::kReceive ? ProbeBatch::mostWaiting(fd) : 0;
+  for (;;) {
+    if (count > 0) hearBatch(port, channel, count);
+    if (count < ProbeBatch::kReceive || left == 0) return;
+    count = batch_.receive(fd);
+    left -= std::min(left, count);
   }
 }
 
+void Prober::hearBatch(ProbePort& port, ProbePort::Channel channel, size_t count) {
+  const int64_t now_ns = nowNs();
+  stamps_.look(realtimeToMonotonic(), now_ns);
+  std::array<EchoRing::Noted, ProbeBatch::kReceive> echoes;
+  size_t echoed = 0;
+  for (size_t i = 0; i < count; i++) {
+    ProbePort::Received received{};
+    if (!batch_.get(i, channel, &received)) {
+      increment(foreign_);
+      continue;
+    }
+    const int64_t at_ns = stamps_.atNs(received.stamp_ns, now_ns);
+    if (const auto answer = echoOf(received)) {
+      echoes[echoed++] = {*answer, at_ns};
+    } else {
+      hearLink(port, received, at_ns);
+    }
+  }
+  hearEchoes(port, echoes.data(), echoed);
+}
+
 // Answers to ARP and ND, and what is none at all.
-void Prober::hearLink(ProbePort& port, const ProbePort::Received& received) {
+void Prober::hearLink(ProbePort& port, const ProbePort::Received& received, int64_t at_ns) {
   switch (received.channel) {
     case ProbePort::Channel::kEcho4:
     case ProbePort::Channel::kEcho6:
@@ -259,7 +264,7 @@ void Prober::hearLink(ProbePort& port, const ProbePort::Received& received) {
     case ProbePort::Channel::kArp:
       if (const auto answer = readArpAnswer(received.octets, received.length)) {
         if (answer->targetMac == port.mac() && answer->senderMac != port.mac()) {
-          hearNeighbour(port, answer->sender, &answer->senderMac, received.at_ns);
+          hearNeighbour(port, answer->sender, &answer->senderMac, at_ns);
           return;
         }
       }
@@ -268,7 +273,7 @@ void Prober::hearLink(ProbePort& port, const ProbePort::Received& received) {
       // Nobody off the link can send with this hop limit (RFC 4861 section 7.1.2).
       if (received.hop_limit == 255) {
         if (const auto answer = readAdvertisement(received.octets, received.length)) {
-          hearNeighbour(port, answer->target, answer->mac ? &*answer->mac : nullptr, received.at_ns);
+          hearNeighbour(port, answer->target, answer->mac ? &*answer->mac : nullptr, at_ns);
           return;
         }
       }
@@ -292,7 +297,8 @@ void Prober::hearEcho(ProbePort& port, const EchoAnswer& answer, int64_t at_ns) 
   } else if (!target->outstanding || answer.identity.nonce != target->nonce || at_ns > target->deadline_ns) {
     increment(target->counters->late);
   } else {
-    answered(*target, at_ns);
+    // Its nonce says that it is later than the request, whatever the clocks say.
+    answered(*target, std::max(at_ns, target->sent_ns));
   }
 }
 
@@ -301,6 +307,8 @@ void Prober::hearNeighbour(ProbePort& port, const ProbeAddress& address, const M
   if (from == to) increment(foreign_);
   for (auto at = from; at != to; ++at) {
     ProbeTarget& target = *table_.at(at->second);
+    // Such an answer has no nonce. What came before the request was sent, and waited because nobody listened between two
+    // probes, answers an earlier one, or none at all: only its time tells.
     if (!target.outstanding || at_ns > target.deadline_ns || at_ns < target.sent_ns) {
       increment(target.counters->late);
       continue;
@@ -316,8 +324,7 @@ void Prober::hearNeighbour(ProbePort& port, const ProbeAddress& address, const M
 void Prober::answered(ProbeTarget& target, int64_t at_ns) {
   target.outstanding = false;
   target.port->outstanding--;
-  const int64_t round_trip_ns = std::max<int64_t>(at_ns - target.sent_ns, 0);
-  target.counters->round_trip_ns.store(round_trip_ns, std::memory_order_relaxed);
+  target.counters->round_trip_ns.store(at_ns - target.sent_ns, std::memory_order_relaxed);
   target.counters->answered_at_ns.store(at_ns, std::memory_order_relaxed);
   increment(target.counters->answered);
   judge(target, ProbeOutcome::kAnswered, 0, at_ns);

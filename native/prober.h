@@ -22,6 +22,7 @@
 #include "probe_table.h"
 #include "probe_target.h"
 #include "util/joined_thread.h"
+#include "util/stamp_clock.h"
 
 namespace firsthop {
 
@@ -80,7 +81,8 @@ class Prober {
   void listen();
   void drain(ProbePort& port, EchoRing& ring);
   void drain(ProbePort& port, ProbePort::Channel channel);
-  void hearLink(ProbePort& port, const ProbePort::Received& received);
+  void hearBatch(ProbePort& port, ProbePort::Channel channel, size_t count);
+  void hearLink(ProbePort& port, const ProbePort::Received& received, int64_t at_ns);
   void hearEchoes(ProbePort& port, const EchoRing::Noted* echoes, size_t count);
   void hearEcho(ProbePort& port, const EchoAnswer& answer, int64_t at_ns);
   void hearNeighbour(ProbePort& port, const ProbeAddress& address, const MacOctets* mac, int64_t at_ns);
@@ -105,6 +107,7 @@ class Prober {
   std::map<std::string, std::unique_ptr<ProbePort>> ports_;
   std::map<ProbePort*, std::vector<uint32_t>> to_send_;
   ProbeBatch batch_;
+  StampClock stamps_;
   NeighbourWatch neighbours_;
   int64_t looked_ns_ = 0;
   uint64_t enlisted_ = 0;

@@ -12,12 +12,13 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <cerrno>
 #include <cstring>
 #include <future>
 #include <memory>
+
+#include "util/stamp_clock.h"
 
 namespace firsthop {
 
@@ -30,29 +31,6 @@ constexpr uint32_t kBlockSize = 1 << 16;
 constexpr uint32_t kBlockCount = 64;
 constexpr uint32_t kFrameSize = 1 << 11;
 constexpr int kPollMs = 100;
-
-int64_t clockNs(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-// What to add to a CLOCK_REALTIME stamp to have a CLOCK_MONOTONIC one. The closest of three readings, because the
-// thread may lose its processor between the two clocks.
-int64_t realtimeToMonotonic() {
-  int64_t best = 0;
-  int64_t bestSpan = INT64_MAX;
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    const int64_t before = clockNs(CLOCK_MONOTONIC);
-    const int64_t wall = clockNs(CLOCK_REALTIME);
-    const int64_t span = clockNs(CLOCK_MONOTONIC) - before;
-    if (span < bestSpan) {
-      bestSpan = span;
-      best = before + span / 2 - wall;
-    }
-  }
-  return best;
-}
 
 Failure enterNamespace(const std::string& path) {
   if (path.empty()) return {};

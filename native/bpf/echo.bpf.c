@@ -53,18 +53,18 @@ INLINE int note(const struct echo* echo, const fh_u64* source) {
   return TO_NOBODY;
 }
 
-// Sees the datagram, before anyone checked the message's checksum. One with options, or longer than the request was,
-// is none that a host sends in answer; the socket and whoever reads it know better what to do.
+// Sees the datagram, before anyone checked the message's checksum. An answer with options, or longer than the request
+// was, is none that a host sends; the socket and whoever reads it know better what to do. What is not ours wakes nobody.
 SECTION("fh_echo4")
 int echo4(struct __sk_buff* skb) {
   fh_u8 header[IPV4_HEADER];
   union message message;
   if (load(skb, 0, header, sizeof header) != 0 || header[0] >> 4 != 4) return TO_NOBODY;
-  if (header[0] != 0x45) return TO_SOCKET;
-  if (load(skb, IPV4_HEADER, &message, sizeof message) != 0) return TO_NOBODY;
+  const fh_u32 headerLength = (header[0] & 15) * 4;
+  if (headerLength < IPV4_HEADER || load(skb, headerLength, &message, sizeof message) != 0) return TO_NOBODY;
   const struct echo* echo = &message.echo;
   if (echo->type != REPLY4 || !isOurs(echo)) return TO_NOBODY;
-  if ((header[2] << 8 | header[3]) != IPV4_HEADER + ECHO) return TO_SOCKET;
+  if (headerLength != IPV4_HEADER || (header[2] << 8 | header[3]) != IPV4_HEADER + ECHO) return TO_SOCKET;
   fh_u32 sum = 0;
 #pragma unroll
   for (int at = 0; at < ECHO / 2; ++at) sum += message.words[at];

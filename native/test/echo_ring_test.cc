@@ -62,6 +62,11 @@ std::vector<uint8_t> answerTo(bool ipv6, const EchoIdentity& identity, size_t sp
 class Sender {
  public:
   explicit Sender(bool ipv6) : ipv6_(ipv6), socket_(rawSocket(ipv6)) {}
+  // From now on each datagram has four octets of IP options.
+  void addOptions() const {
+    const uint8_t nothing[4] = {1, 1, 1, 0};
+    CHECK(::setsockopt(socket_.get(), IPPROTO_IP, IP_OPTIONS, nothing, sizeof nothing) == 0);
+  }
   void send(const std::vector<uint8_t>& message) const {
     sockaddr_in6 to6{};
     to6.sin6_family = AF_INET6;
@@ -139,6 +144,26 @@ void leavesToTheSocketWhatIsOdd() {
   CHECK(readable(noting.socket.get(), kSoonMs));
   std::array<EchoRing::Noted, 4> noted;
   CHECK(noting.ring.take(noted.data(), noted.size()) == 0 && readAll(noting.socket.get()) == 1);
+  const Sender sender(false);
+  sender.addOptions();
+  sender.send(answerTo(false, {kSecret, 1, 2}));
+  CHECK(readable(noting.socket.get(), kSoonMs));
+  CHECK(noting.ring.take(noted.data(), noted.size()) == 0 && readAll(noting.socket.get()) == 1);
+}
+
+// Anybody may send datagrams with options, and they are not to fill the socket.
+void leavesOutWhatHasOptionsAndIsNoAnswer() {
+  Noting noting(false);
+  const Sender sender(false);
+  sender.addOptions();
+  const EchoIdentity identity{kSecret, 1, 2};
+  for (const size_t at : {0, 4, 5, 8, 9, 10, 11}) sender.send(answerTo(false, identity, at));
+  sender.send(answerTo(false, {kSecret ^ 1, 1, 2}));
+  sender.send({0, 0, 0xff, 0xff});
+  // Came in after all of them.
+  Sender(false).send(answerTo(false, {kSecret, 99, 0}));
+  CHECK(readable(noting.ring.fd(), kSoonMs));
+  CHECK(readAll(noting.socket.get()) == 0);
 }
 
 void losesNothingWhenItIsFull(bool ipv6) {
@@ -147,7 +172,7 @@ void losesNothingWhenItIsFull(bool ipv6) {
   const Sender sender(ipv6);
   for (uint32_t slot = 0; slot < kAnswers; slot++) sender.send(answerTo(ipv6, {kSecret, slot, slot}));
   const size_t unnoted = readAll(noting.socket.get());
-  CHECK(unnoted > 0 && unnoted < kAnswers);
+  CHECK(unnoted == kAnswers - EchoRing::kCapacity);
   std::array<EchoRing::Noted, 100> noted;
   uint32_t next = 0;
   while (const size_t count = noting.ring.take(noted.data(), noted.size()))
@@ -205,6 +230,7 @@ int main() {
   TEST(notesAnswers6);
   TEST(leavesOutWhatIsNoAnswer);
   TEST(leavesToTheSocketWhatIsOdd);
+  TEST(leavesOutWhatHasOptionsAndIsNoAnswer);
   TEST(losesNothingWhenItIsFull4);
   TEST(losesNothingWhenItIsFull6);
   TEST(opensAgain);

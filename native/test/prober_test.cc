@@ -2,6 +2,7 @@
 // of its own. The latter needs root; 77 tells ctest that it was skipped.
 #include <linux/capability.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -15,6 +16,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -101,6 +103,35 @@ void keepsToItsGridFromTheBootOn() {
   CHECK(target.due_ns == 110 * kSecond);
   target.planNext(300 * kSecond);
   CHECK(target.due_ns == 350 * kSecond && target.counters->skipped == 3);
+}
+
+// Moments by the clock that nobody sets; a stamp is one plus what the wall clock is ahead.
+void findsTheMomentBehindAStamp() {
+  constexpr int64_t kS = 1'000'000'000;
+  const auto look = [](StampClock& clock, int64_t ahead_ns, int64_t now_ns) { clock.look(-ahead_ns, now_ns); };
+  for (const int64_t step_ns : {-3600 * kS, -10 * kS, 10 * kS, 3600 * kS}) {
+    StampClock clock;
+    look(clock, 5000 * kS, 100 * kS);
+    look(clock, 5000 * kS + 300, 200 * kS);
+    CHECK(clock.atNs(5000 * kS + 199 * kS, 200 * kS) == 199 * kS - 300);
+    // Set at 299.5 s, found at 300 s: one stamp is of before, the other of after.
+    look(clock, 5000 * kS + step_ns, 300 * kS);
+    const int64_t before_ns = clock.atNs(5000 * kS + 299 * kS, 300 * kS);
+    CHECK(before_ns <= 299 * kS && before_ns > 299 * kS - 1000);
+    CHECK(clock.atNs(5000 * kS + step_ns + 2998 * kS / 10, 300 * kS) == 2998 * kS / 10);
+    // A batch later the same is so.
+    look(clock, 5000 * kS + step_ns - 300, 300 * kS + 1000);
+    const int64_t again_ns = clock.atNs(5000 * kS + 299 * kS, 300 * kS + 1000);
+    CHECK(again_ns <= 299 * kS && again_ns > 299 * kS - 1000);
+    look(clock, 5000 * kS + step_ns, 400 * kS);
+    CHECK(clock.atNs(5000 * kS + step_ns + 399 * kS, 400 * kS) == 399 * kS);
+  }
+  StampClock clock;
+  look(clock, 5000 * kS, 100 * kS);
+  CHECK(clock.atNs(0, 100 * kS) == 100 * kS);
+  CHECK(clock.atNs(5000 * kS + 101 * kS, 100 * kS) == 100 * kS);
+  // What waited for minutes, because nobody listened, did not come in just now.
+  CHECK(clock.atNs(5000 * kS + 100 * kS, 400 * kS) == 100 * kS);
 }
 
 void saysThatThereIsNoThread() {
@@ -216,6 +247,115 @@ void noDescriptorIsNoFailure() {
   });
 }
 
+// A prober whose thread stands still whenever it has news, until it is let on.
+class Gate {
+ public:
+  Prober::Options options() {
+    Prober::Options made;
+    made.wake = [this] {
+      std::unique_lock<std::mutex> lock(mutex_);
+      stands_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return open_ || passes_ > 0; });
+      if (!open_) passes_--;
+      stands_ = false;
+    };
+    return made;
+  }
+  void awaitStanding() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    CHECK(changed_.wait_for(lock, std::chrono::seconds(10), [this] { return stands_ && passes_ == 0; }));
+  }
+  void letOn(bool forever) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (forever) open_ = true;
+    else passes_++;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stands_ = false;
+  bool open_ = false;
+  int passes_ = 0;
+};
+
+// An answer that the kernel has is no timeout, however many others there are.
+void judgesNobodyUnheard() {
+  constexpr uint32_t kTargets = 7000;
+  Gate gate;
+  Prober prober(gate.options());
+  CHECK(prober.start() == 0);
+  prober.add(loopback(1, ""));
+  gate.awaitStanding();
+  std::vector<std::shared_ptr<const ProbeCounters>> counters;
+  for (uint32_t i = 0; i < kTargets; i++) {
+    ProbeSettings settings = loopback(1, "");
+    settings.address.octets[1] = static_cast<uint8_t>(1 + i / 250);
+    settings.address.octets[2] = static_cast<uint8_t>(1 + i % 250);
+    settings.interval_ns = settings.timeout_ns = 1'000'000'000;
+    settings.fall = settings.rise = 1;
+    counters.push_back(prober.counters(prober.add(settings)));
+  }
+  gate.letOn(false);
+  // With the first answers it stands again, and all others come due; with theirs it stands until their deadlines passed.
+  for (const bool last : {false, true}) {
+    gate.awaitStanding();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    gate.letOn(last);
+  }
+  const int64_t until_ns = Prober::nowNs() + 10'000'000'000;
+  uint64_t timeouts = 0;
+  for (const auto& one : counters) {
+    while (one->answered < 2 && Prober::nowNs() < until_ns) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    CHECK(one->answered >= 2);
+    timeouts += one->timeouts;
+  }
+  CHECK(timeouts == 0);
+}
+
+size_t countRings() {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) == "anon_inode:bpf-map") count++;
+  }
+  return count;
+}
+
+// Thousands of ports with few targets each take no memory for rings.
+void opensARingForManyTargetsOnly() {
+  const UniqueFd socket(::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+  if (EchoRing probing; probing.open(socket.get(), false, 1, 1) != 0) {
+    std::fprintf(stderr, "skipped: this kernel has no BPF rings\n");
+    return;
+  }
+  const size_t before = countRings();
+  Listener listener;
+  Prober prober(listener.options());
+  CHECK(prober.start() == 0);
+  const auto add = [&] {
+    const uint32_t target = prober.add(loopback(4));
+    listener.waitFor(prober, [&](const ProbeReport& one) {
+      return one.target == target && one.verdict == ProbeVerdict::kUp;
+    });
+    return prober.counters(target);
+  };
+  const auto first = add();
+  for (int more = 0; more < 3; more++) add();
+  CHECK(countRings() == before);
+  for (int more = 0; more < 80; more++) prober.add(loopback(4));
+  add();
+  CHECK(countRings() == before + 1);
+  const uint64_t answered = first->answered;
+  const int64_t until_ns = Prober::nowNs() + 5'000'000'000;
+  while (first->answered < answered + 3 && Prober::nowNs() < until_ns) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(first->answered >= answered + 3 && first->errors == 0);
+}
+
 // Targets come and go from several threads while others ask.
 void takesCommandsFromAnyThread() {
   Listener listener;
@@ -265,6 +405,8 @@ void hearsWithoutRights() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   CHECK(counters->answered >= 10 && counters->errors == 0);
+  prober.stop();
+  judgesNobodyUnheard();
 }
 
 }  // namespace
@@ -273,6 +415,7 @@ int main() {
   TEST(readsWhatItWrote);
   TEST(survivesEverythingElse);
   TEST(keepsToItsGridFromTheBootOn);
+  TEST(findsTheMomentBehindAStamp);
   TEST(saysThatThereIsNoThread);
   if (!openNamespace()) {
     std::fprintf(stderr, "skipped: a network namespace needs root\n");
@@ -280,6 +423,8 @@ int main() {
   }
   TEST(followsAnInterface);
   TEST(noDescriptorIsNoFailure);
+  TEST(opensARingForManyTargetsOnly);
+  TEST(judgesNobodyUnheard);
   TEST(takesCommandsFromAnyThread);
   TEST(hearsWithoutRights);
   return 0;
