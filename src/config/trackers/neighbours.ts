@@ -35,7 +35,7 @@ export const neighboursKind = trackerKind({
   keys: {
     neighbours: interfaceName.optional().meta({
       description:
-        "Kind: enough of the neighbours that were seen on this interface answer. Own, virtual and masked addresses are left out.",
+        "Kind: the interface works, and enough of the neighbours that were seen on it answer. Own, virtual and masked addresses are left out.",
       examples: ["eth0"],
     }),
     mode: oneOf(["polling", "trigger"], {
@@ -46,7 +46,8 @@ export const neighboursKind = trackerKind({
     threshold: threshold.optional(),
     age: duration(
       {
-        description: "neighbours: who neither showed nor answered for so long is forgotten. Default 5m.",
+        description:
+          "neighbours: who neither showed nor answered for so long is forgotten, unless all are silent. 20s to 24h, default 5m.",
         examples: ["1h"],
       },
       { minUs: 20_000_000, maxUs: 86_400_000_000 },

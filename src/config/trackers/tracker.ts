@@ -77,11 +77,11 @@ const checkKeys = {
 const commonKeys = {
   ...weightKeys,
   upDelay: duration(
-    { description: "How long it must have worked again before it is up.", examples: ["5s"] },
+    { description: "How long it must have worked again before it is up, at most 1h.", examples: ["5s"] },
     DELAY,
   ).optional(),
   downDelay: duration(
-    { description: "How long it must have failed before it is down.", examples: ["200ms"] },
+    { description: "How long it must have failed before it is down, at most 1h.", examples: ["200ms"] },
     DELAY,
   ).optional(),
   damping: z
@@ -89,7 +89,10 @@ const commonKeys = {
       flaps: integer(1, 100, { description: "So many falls ...", examples: [3] }),
       within: duration({ description: "... within this time ...", examples: ["1m"] }, DELAY),
       hold: duration(
-        { description: "... and it is up again only after it worked for so long.", examples: ["5m"] },
+        {
+          description: "... and it is up again only after it worked for so long. Then they are counted anew.",
+          examples: ["5m"],
+        },
         DELAY,
       ),
     })

@@ -1,7 +1,6 @@
 /** interface: up is a link that is set up and whose line works. */
-import type { TrackResult } from "../../../core/tracking/verdict.js";
-import type { NetworkCache } from "../../lan/network.js";
 import type { SpecOf, TrackerKind } from "../kind.js";
+import { linkResult } from "../link.js";
 
 export const interfaceKind: TrackerKind<SpecOf<"interface">> = {
   byNews: true,
@@ -11,12 +10,3 @@ export const interfaceKind: TrackerKind<SpecOf<"interface">> = {
     return { networkChanged: look, stop: () => {} };
   },
 };
-
-function linkResult(network: NetworkCache, name: string): TrackResult {
-  const link = network.linkByName(name);
-  if (!link) return { up: false, evidence: `${name} does not exist` };
-  if (!link.adminUp) return { up: false, evidence: `${name} is administratively down` };
-  return link.carrier
-    ? { up: true, evidence: `${name} is up` }
-    : { up: false, evidence: `${name} has no carrier` };
-}

@@ -1,11 +1,13 @@
 /**
  * neighbours: up is a link where enough of those that were seen answer. Who shows is asked from then on, by ARP and
- * neighbour solicitation (polling) or by ICMP echo (trigger), until he neither showed nor answered for `ageUs`.
+ * neighbour solicitation (polling) or by ICMP echo (trigger), until he neither showed nor answered for `ageUs`, and others
+ * do answer: where all are silent it is the link that died, and to forget them would make it well.
  */
 import { compareAddresses, familyOf } from "../../../core/address.js";
 import { enoughAnswer, isVirtualRouterMac, type Verdict } from "../../../core/tracking/index.js";
 import type { Probing, Sighting } from "../../../driver/driver.js";
 import type { MaskedTarget, RunningWatch, SpecOf, TrackerKind, Watch } from "../kind.js";
+import { linkResult } from "../link.js";
 
 type Neighbours = SpecOf<"neighbours">;
 
@@ -181,7 +183,10 @@ class NeighbourhoodWatch implements RunningWatch {
     const { driver, heartbeat, spec } = this.#watch;
     return driver.setTimer(Math.min(spec.ageUs / 4, SWEEP_MAX_US), () => {
       const sinceUs = heartbeat.now() - spec.ageUs;
+      const { asked, silent } = this.#answers();
+      const allSilent = asked.length === silent.length;
       for (const one of [...this.#neighbours.values()]) {
+        if (allSilent && one.verdict === "down") continue;
         const answeredUs = one.probing?.counts().answeredAtUs ?? 0;
         if (Math.max(one.shownUs, answeredUs) < sinceUs) this.#forget(one);
       }
@@ -204,11 +209,17 @@ class NeighbourhoodWatch implements RunningWatch {
     if (this.#settled) this.#watch.tell(this.#result());
   }
 
-  #result(): { readonly up: boolean; readonly evidence: string } {
-    const { spec } = this.#watch;
+  #answers(): { readonly asked: readonly Neighbour[]; readonly silent: readonly Neighbour[] } {
     const asked = [...this.#neighbours.values()].filter((one) => one.verdict !== "unknown");
-    const silent = asked.filter((one) => one.verdict === "down").map((one) => one.address);
-    silent.sort(inOrder);
+    return { asked, silent: asked.filter((one) => one.verdict === "down") };
+  }
+
+  #result(): { readonly up: boolean; readonly evidence: string } {
+    const { spec, network } = this.#watch;
+    const link = linkResult(network, spec.interface);
+    if (!link.up) return link;
+    const { asked, silent: whoIsSilent } = this.#answers();
+    const silent = whoIsSilent.map((one) => one.address).sort(inOrder);
     const answering = asked.length - silent.length;
     const named = silent.slice(0, NAMED_MAX).join(", ") + (silent.length > NAMED_MAX ? " …" : "");
     const parts = [
