@@ -1,6 +1,7 @@
 /** `firsthop events`: what happens, one line each, with the reason. */
 import { Command } from "commander";
-import type { RouterEvent, RouterHappening } from "../engine/status.js";
+import type { ControlClient } from "../control/client.js";
+import type { RouterEvent, RouterHappening, RouterStatus } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import { socketOption, withDaemon } from "./daemon.js";
 import { color, complain, paintState, paintVerdict, print } from "./output.js";
@@ -34,8 +35,9 @@ export function eventsCommand(): Command {
         if (name === undefined || concerns(event, name))
           print(options.json ? JSON.stringify(event) : eventLine(event));
       };
-      await withDaemon(options.socket, (client) =>
-        client.request(
+      await withDaemon(options.socket, async (client) => {
+        if (name !== undefined) await complainOfUnknown(client, name);
+        await client.request(
           "events",
           {
             history: options.history === true || !options.follow,
@@ -44,12 +46,21 @@ export function eventsCommand(): Command {
           },
           {
             onEvent: show,
-            onDropped: (count) => complain(`${count} events were left out: this reader was too slow`),
+            onDropped: (count) =>
+              complain(`${count} events are missing: no longer remembered, or read too slowly`),
             timeoutMs: options.follow ? null : 5000,
           },
-        ),
-      );
+        );
+      });
     });
+}
+
+/** It may be configured later, or have been earlier: no error. */
+async function complainOfUnknown(client: ControlClient, name: string): Promise<void> {
+  const { virtualRouters, tracks, syncGroups } = (await client.request("status")) as RouterStatus;
+  const named = [virtualRouters, tracks, syncGroups].flatMap((some) => some.map((one) => one.name));
+  if (named.includes(name) || virtualRouters.some((one) => one.interface === name)) return;
+  complain(`nothing is called ${name} now; there is ${named.join(", ") || "none"}`);
 }
 
 function sequenceOf(text: string): number {

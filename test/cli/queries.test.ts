@@ -51,6 +51,10 @@ describe.runIf(IS_ROOT)(`of a running daemon${WHY}`, () => {
     // A number of the daemon before this one.
     const anew = await list("--since", String(all.at(-1)!.sequence + 1000));
     expect(anew.slice(0, all.length)).toEqual(all);
+    const unknown = await ask("events", "nosuch", "--no-follow");
+    expect(unknown).toMatchObject({ code: 0, stdout: "" });
+    expect(unknown.stderr).toMatch(/nothing is called nosuch now; there is lan0\/10/);
+    expect((await ask("events", "lan0", "--no-follow")).stderr).toBe("");
     const wrong = await ask("events", "--since", "yesterday");
     expect(wrong.code).not.toBe(0);
     expect(wrong.stderr).toMatch(ONE_LINE);

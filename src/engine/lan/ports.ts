@@ -52,6 +52,7 @@ export class Ports {
     const known = this.#lan.get(link.name);
     if (known && known.ifindex === link.ifindex && known.key === key) return known.port;
     if (known) this.#replaceLan(link.name, known, link.ifindex);
+    this.#dropFormerName(link);
     const port = this.#open({
       kind: "packet",
       ifindex: link.ifindex,
@@ -100,6 +101,12 @@ export class Ports {
       this.#datagram.delete(key);
       if (port !== undefined) this.#host.heartbeat.closePort(port);
     }
+  }
+
+  /** An interface that has another name now: nobody asks for the port of its former one any more. */
+  #dropFormerName({ name, ifindex }: LinkInfo): void {
+    for (const [other, one] of [...this.#lan])
+      if (other !== name && one.ifindex === ifindex) this.dropLan(other);
   }
 
   dropLan(interfaceName: string): void {

@@ -24,7 +24,7 @@ function counting() {
   return { ports, open: () => [...open.values()].sort() };
 }
 
-const link = (ifindex: number): LinkInfo => ({ name: "lan0", ifindex }) as LinkInfo;
+const link = (ifindex: number, name = "lan0"): LinkInfo => ({ name, ifindex }) as LinkInfo;
 
 describe("an interface that comes back with another number", () => {
   it("leaves no socket of the old one", () => {
@@ -39,6 +39,20 @@ describe("an interface that comes back with another number", () => {
     ports.dropStale("lan0", 7);
     expect(open()).toHaveLength(3);
     ports.dropStale("lan0", undefined);
+    expect(open()).toEqual([]);
+  });
+});
+
+describe("an interface that gets other names", () => {
+  it("has one socket, whatever it was called", () => {
+    const { ports, open } = counting();
+    for (const name of ["lan0", "ww1", "lan0", "ww2"]) {
+      const port = ports.lan(link(5, name));
+      ports.datagram("ipv4", 5);
+      expect(open()).toEqual(["ipv4/5", "lan/5"]);
+      expect(ports.interfaceOf(port!)).toBe(name);
+    }
+    ports.dropStale("ww2", undefined);
     expect(open()).toEqual([]);
   });
 });
