@@ -18,8 +18,9 @@ namespace firsthop {
 
 namespace {
 
-// A power of two, and whole pages of any size that kernels have.
-constexpr size_t kRingOctets = 1 << 18;
+// Of each interface with such targets: more would be in the way of machines with thousands. A power of two, and whole
+// pages of any size that kernels have.
+constexpr size_t kRingOctets = 1 << 16;
 // linux/bpf.h: what stands before each record.
 constexpr size_t kRecordHeader = 8;
 static_assert(EchoRing::kCapacity == kRingOctets / (kRecordHeader + sizeof(fh_echo)));

@@ -17,7 +17,7 @@ class EchoRing {
   };
 
   // The most that wait in it; further answers come to the socket.
-  static constexpr size_t kCapacity = 5461;
+  static constexpr size_t kCapacity = 1365;
 
   EchoRing() = default;
   ~EchoRing() { close(); }

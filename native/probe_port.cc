@@ -99,34 +99,23 @@ int ProbePort::sourceError(const ProbeAddress& source) {
 void ProbePort::closeAll() {
   for (UniqueFd& one : sockets_) one.reset();
   for (EchoRing& one : rings_) one.close();
-  for (bool& one : ring_tried_) one = false;
 }
 
 // ---- sockets ------------------------------------------------------------------------------------------------------
 
 int ProbePort::open(Channel channel) {
   UniqueFd& socket = sockets_[static_cast<size_t>(channel)];
-  if (!socket.valid()) {
-    UniqueFd opened;
-    int error = 0;
-    switch (channel) {
-      case Channel::kEcho4: error = openEcho(false, opened); break;
-      case Channel::kEcho6: error = openEcho(true, opened); break;
-      case Channel::kArp: error = openArp(opened); break;
-      case Channel::kNd: error = openNd(opened); break;
-    }
-    if (error != 0) return error;
-    socket = std::move(opened);
+  if (socket.valid()) return 0;
+  UniqueFd opened;
+  int error = 0;
+  switch (channel) {
+    case Channel::kEcho4: error = openEcho(false, opened); break;
+    case Channel::kEcho6: error = openEcho(true, opened); break;
+    case Channel::kArp: error = openArp(opened); break;
+    case Channel::kNd: error = openNd(opened); break;
   }
-  if (channel == Channel::kEcho4 || channel == Channel::kEcho6) openRing(channel == Channel::kEcho6);
-  return 0;
-}
-
-// In the place of the socket's filter, where this machine lets us and there are more answers than one call reads.
-void ProbePort::openRing(bool ipv6) {
-  if (ring_tried_[ipv6] || echo_targets[ipv6] <= ProbeBatch::kReceive) return;
-  ring_tried_[ipv6] = true;
-  ring(ipv6).open(fd(ipv6 ? Channel::kEcho6 : Channel::kEcho4), ipv6, identifier_, secret_);
+  if (error == 0) socket = std::move(opened);
+  return error;
 }
 
 bool ProbePort::bindToInterface(int fd) const {
@@ -173,6 +162,8 @@ int ProbePort::openEcho(bool ipv6, UniqueFd& into) {
   }
   setBuffers(fd.get());
   if (!bindToInterface(fd.get())) return errno;
+  // In the place of the filter, where this machine lets us: it costs less than to read the socket.
+  ring(ipv6).open(fd.get(), ipv6, identifier_, secret_);
   into = std::move(fd);
   return 0;
 }

@@ -67,8 +67,7 @@ class ProbePort {
   // Opens a channel; 0 or an errno.
   int open(Channel channel);
   int fd(Channel channel) const { return sockets_[static_cast<size_t>(channel)].get(); }
-  // Where answers to echo requests come in first; they come to the sockets alone where its fd is -1. A ring is a quarter
-  // of a megabyte of the kernel's memory: ports with few targets have none.
+  // Where answers to echo requests come in first; they come to the sockets alone where its fd is -1.
   EchoRing& ring(bool ipv6) { return rings_[ipv6 ? 1 : 0]; }
 
   // Whether an IPv4 source is on this machine (0, EADDRNOTAVAIL, or why that can't be asked): for a socket that brings its own headers the kernel
@@ -82,14 +81,11 @@ class ProbePort {
   std::unordered_multimap<ProbeAddress, uint32_t, ProbeAddressHash> asked;
   uint32_t targets = 0;
   uint32_t outstanding = 0;
-  // Those of echoes: IPv4, IPv6.
-  uint32_t echo_targets[2] = {};
 
  private:
   int openEcho(bool ipv6, UniqueFd& into);
   int openArp(UniqueFd& into);
   int openNd(UniqueFd& into);
-  void openRing(bool ipv6);
   bool bindToInterface(int fd) const;
   void closeAll();
 
@@ -105,7 +101,6 @@ class ProbePort {
   std::unordered_map<ProbeAddress, int, ProbeAddressHash> sources_;
   UniqueFd sockets_[kChannels];
   EchoRing rings_[2];
-  bool ring_tried_[2] = {};
 };
 
 class ProbeBatch {

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -86,6 +87,10 @@ ProberStatistics Prober::statistics() const {
 // ---- the thread ---------------------------------------------------------------------------------------------------
 
 void Prober::run() {
+  // The kernel begins to stamp a moment after it was asked to; until then a stamp says when the socket was read.
+  const UniqueFd stamping(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  if (stamping.valid()) ::setsockopt(stamping.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
   stamps_.look(realtimeToMonotonic(), nowNs());
   while (execute()) {
     const int64_t now_ns = nowNs();
@@ -142,8 +147,7 @@ void Prober::enlist(ProbeCommand& command) {
   }
   target.port = port.get();
   port->targets++;
-  if (target.settings.kind == ProbeKind::kIcmp) port->echo_targets[target.settings.address.ipv6]++;
-  else port->asked.emplace(target.settings.address, target.slot);
+  if (target.settings.kind != ProbeKind::kIcmp) port->asked.emplace(target.settings.address, target.slot);
   target.planFirst(enlisted_++, nowNs());
   table_.push(target);
 }
@@ -153,9 +157,7 @@ void Prober::dismiss(uint32_t id) {
   if (!target) return;
   ProbePort& port = *target->port;
   if (target->outstanding) port.outstanding--;
-  if (target->settings.kind == ProbeKind::kIcmp) {
-    port.echo_targets[target->settings.address.ipv6]--;
-  } else {
+  if (target->settings.kind != ProbeKind::kIcmp) {
     const auto [from, to] = port.asked.equal_range(target->settings.address);
     for (auto at = from; at != to; ++at) {
       if (at->second != target->slot) continue;

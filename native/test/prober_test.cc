@@ -16,7 +16,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
-#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -315,47 +314,6 @@ void judgesNobodyUnheard() {
   CHECK(timeouts == 0);
 }
 
-size_t countRings() {
-  size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;
-    if (std::filesystem::read_symlink(entry.path(), gone) == "anon_inode:bpf-map") count++;
-  }
-  return count;
-}
-
-// Thousands of ports with few targets each take no memory for rings.
-void opensARingForManyTargetsOnly() {
-  const UniqueFd socket(::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
-  if (EchoRing probing; probing.open(socket.get(), false, 1, 1) != 0) {
-    std::fprintf(stderr, "skipped: this kernel has no BPF rings\n");
-    return;
-  }
-  const size_t before = countRings();
-  Listener listener;
-  Prober prober(listener.options());
-  CHECK(prober.start() == 0);
-  const auto add = [&] {
-    const uint32_t target = prober.add(loopback(4));
-    listener.waitFor(prober, [&](const ProbeReport& one) {
-      return one.target == target && one.verdict == ProbeVerdict::kUp;
-    });
-    return prober.counters(target);
-  };
-  const auto first = add();
-  for (int more = 0; more < 3; more++) add();
-  CHECK(countRings() == before);
-  for (int more = 0; more < 80; more++) prober.add(loopback(4));
-  add();
-  CHECK(countRings() == before + 1);
-  const uint64_t answered = first->answered;
-  const int64_t until_ns = Prober::nowNs() + 5'000'000'000;
-  while (first->answered < answered + 3 && Prober::nowNs() < until_ns) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  CHECK(first->answered >= answered + 3 && first->errors == 0);
-}
-
 // Targets come and go from several threads while others ask.
 void takesCommandsFromAnyThread() {
   Listener listener;
@@ -423,7 +381,6 @@ int main() {
   }
   TEST(followsAnInterface);
   TEST(noDescriptorIsNoFailure);
-  TEST(opensARingForManyTargetsOnly);
   TEST(judgesNobodyUnheard);
   TEST(takesCommandsFromAnyThread);
   TEST(hearsWithoutRights);
