@@ -4,7 +4,7 @@ import type { ControlClient } from "../control/client.js";
 import type { RouterEvent, RouterHappening, RouterStatus } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import { socketOption, withDaemon } from "./daemon.js";
-import { color, complain, paintState, paintVerdict, print } from "./output.js";
+import { color, complain, listed, paintState, paintVerdict, print } from "./output.js";
 
 interface EventsOptions {
   readonly json?: true;
@@ -60,7 +60,7 @@ async function complainOfUnknown(client: ControlClient, name: string): Promise<v
   const { virtualRouters, tracks, syncGroups } = (await client.request("status")) as RouterStatus;
   const named = [virtualRouters, tracks, syncGroups].flatMap((some) => some.map((one) => one.name));
   if (named.includes(name) || virtualRouters.some((one) => one.interface === name)) return;
-  complain(`nothing is called ${name} now; there is ${named.join(", ") || "none"}`);
+  complain(`nothing is called ${name} now; there is ${listed(named) || "none"}`);
 }
 
 function sequenceOf(text: string): number {

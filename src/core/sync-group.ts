@@ -124,24 +124,30 @@ export function groupAsFound(
   if (!leader) {
     const { blocked, objections, held } = before;
     const state = { ...INITIAL_GROUP, blocked, objections, held };
-    const hold: GroupEffect = { effect: "arm", timer: "hold", afterUs: pauseUs(settings, objections) };
-    return { state, effects: held ? [...CANCEL, hold] : CANCEL };
+    return { state, effects: held ? [...CANCEL, armHold(settings, objections)] : CANCEL };
   }
   if (active.length === members.length)
     return { state: { ...INITIAL_GROUP, role: "active" }, effects: CANCEL };
-  const settle: GroupEffect = {
-    effect: "arm",
-    timer: "settle",
-    afterUs: settings.settleUs + SETTLE_MARGIN_US,
-  };
   const { blocked, objections } = before;
   return {
     state: { ...INITIAL_GROUP, role: "active", leader: leader.name, blocked, objections },
-    effects: [...CANCEL, settle],
+    effects: [...CANCEL, armSettle(settings)],
   };
 }
 
 const CANCEL: readonly GroupEffect[] = GROUP_TIMERS.map((timer) => ({ effect: "cancel", timer }));
+
+const armSettle = ({ settleUs }: GroupSettings): GroupEffect => ({
+  effect: "arm",
+  timer: "settle",
+  afterUs: settleUs + SETTLE_MARGIN_US,
+});
+
+const armHold = (settings: GroupSettings, objections: number): GroupEffect => ({
+  effect: "arm",
+  timer: "hold",
+  afterUs: pauseUs(settings, objections),
+});
 
 /** What each member is told now: to stay out, or to wait. */
 export function ordersOf(
@@ -221,7 +227,7 @@ function startWanting(
           one.name === leader.name ? "all of its sync group can" : `${leader.name} became Active`;
         return { effect: "takeOver", member: one.name, because };
       }),
-      { effect: "arm", timer: "settle", afterUs: settings.settleUs + SETTLE_MARGIN_US },
+      armSettle(settings),
     ],
   };
 }
@@ -248,7 +254,7 @@ function stepActive(
     state: { ...state, leader },
     effects: [
       { effect: "takeOver", member: mover.name, because: "its sync group is Active" },
-      { effect: "arm", timer: "settle", afterUs: settings.settleUs + SETTLE_MARGIN_US },
+      armSettle(settings),
     ],
   };
 }
@@ -275,7 +281,7 @@ function giveWay(
         .filter((one) => one.standing === "active" && !one.resigning)
         .map((one): GroupEffect => ({ effect: "resign", member: one.name, because })),
       { effect: "cancel", timer: "settle" },
-      ...(failed ? [{ effect: "arm", timer: "hold", afterUs: pauseUs(settings, objections) } as const] : []),
+      ...(failed ? [armHold(settings, objections)] : []),
     ],
   };
 }

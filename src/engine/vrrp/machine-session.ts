@@ -175,16 +175,17 @@ export class MachineSession {
   }
 
   /** Where nothing stands on the interface any more there is nothing to hand over, and no timer that would end it. */
+  #cannotHandOver(state: VrrpState): boolean {
+    return state.name === "initialize" && state.handingOver && this.#owner.plan() === null;
+  }
+
   #placed(made: VrrpStep): VrrpStep {
-    const { state } = made;
-    const lost = state.name === "initialize" && state.handingOver && this.#owner.plan() === null;
-    return lost ? { ...made, state: INITIAL_STATE } : made;
+    return this.#cannotHandOver(made.state) ? { ...made, state: INITIAL_STATE } : made;
   }
 
   /** The same state with other frames: settings, checksum forms or addresses changed. */
   reload(): void {
-    const { state } = this;
-    if (state.name === "initialize" && state.handingOver && this.#owner.plan() === null) {
+    if (this.#cannotHandOver(this.#state)) {
       this.dispatch({ type: "shutdown", handOver: false }, this.#heartbeat.now());
       return;
     }

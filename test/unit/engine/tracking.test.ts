@@ -2,74 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { render } from "../../../src/cli/show.js";
 import { type ConfigInput, defineConfig } from "../../../src/config/index.js";
-import { SimulatedMachine, SimulatedSegment, SimulatedWorld } from "../../../src/driver/simulated/index.js";
-import { Router } from "../../../src/engine/router.js";
-import type { RouterEvent, VirtualRouterStatus } from "../../../src/engine/status.js";
-
-type Change = Partial<ConfigInput> & { readonly router?: Partial<ConfigInput["virtualRouters"][number]> };
-
-interface One {
-  readonly machine: SimulatedMachine;
-  readonly router: Router;
-  readonly events: RouterEvent[];
-  status(): VirtualRouterStatus;
-}
-
-class Stage {
-  readonly world: SimulatedWorld;
-  readonly lan: SimulatedSegment;
-  readonly upstream: SimulatedSegment;
-  #count = 0;
-
-  constructor(seed = 7) {
-    this.world = new SimulatedWorld(seed);
-    this.lan = new SimulatedSegment(this.world);
-    this.upstream = new SimulatedSegment(this.world);
-  }
-
-  static config({ router, ...rest }: Change): ReturnType<typeof defineConfig> {
-    const virtualRouter = {
-      interface: "lan0",
-      vrid: 10,
-      addresses: ["192.0.2.1/24"],
-      advertisementInterval: "100ms",
-      ...router,
-    };
-    return defineConfig({ virtualRouters: [virtualRouter], ...rest });
-  }
-
-  async open(change: Change, prepare: (machine: SimulatedMachine) => void = () => {}): Promise<One> {
-    const index = ++this.#count;
-    const machine = new SimulatedMachine(this.world, `r${index}`);
-    prepare(machine);
-    machine.addInterface("lan0", this.lan, { addresses: [`192.0.2.${index + 1}/24`] });
-    machine.addInterface("wan0", this.upstream, { addresses: [`203.0.113.${index + 1}/24`] });
-    const events: RouterEvent[] = [];
-    const router = await this.world.settle(
-      Router.open(Stage.config(change), {
-        driver: machine.openDriver(),
-        onEvent: (event) => events.push(event),
-      }),
-    );
-    return {
-      machine,
-      router,
-      events,
-      status: () => router.status().virtualRouters[0] as VirtualRouterStatus,
-    };
-  }
-
-  /** Microseconds until it is so. */
-  async until(what: () => boolean): Promise<number> {
-    const fromUs = this.world.nowUs;
-    while (!what() && this.world.nowUs - fromUs < 10_000_000) await this.world.runFor(1000);
-    return this.world.nowUs - fromUs;
-  }
-
-  run(ms: number): Promise<void> {
-    return this.world.runFor(ms * 1000);
-  }
-}
+import type { SimulatedMachine } from "../../../src/driver/simulated/index.js";
+import { type Change, type One, Stage } from "./tracking-stage.js";
 
 /** FIRSTHOP_TRACKING_SEEDS looks further. */
 const SEEDS = Number(process.env.FIRSTHOP_TRACKING_SEEDS ?? 5);
@@ -568,57 +502,5 @@ describe("a route", () => {
       state: "down",
       evidence: "the route to 0.0.0.0/0 has no next hop that works",
     });
-  });
-});
-
-describe("a tracker of neighbours", () => {
-  const HOSTS = ["203.0.113.101", "203.0.113.102", "203.0.113.103"];
-
-  async function watched(age: string) {
-    const stage = new Stage();
-    const silent = new Set<string>();
-    const trackers = [{ name: "up", neighbours: "wan0", interval: "200ms" as const, age }];
-    const one = await stage.open({ trackers, router: { track: ["up"] } }, (machine) => {
-      machine.echoScript = ({ address }) => (silent.has(address) ? null : 1000);
-    });
-    await stage.run(2000);
-    for (const [at, host] of HOSTS.entries())
-      one.machine.showNeighbour("wan0", host, `02:00:00:00:00:0${at}`);
-    await stage.run(2000);
-    const shown = () => {
-      const [{ state, evidence } = { state: "none", evidence: "" }] = one.router.status().tracks as readonly {
-        state: string;
-        evidence: string;
-      }[];
-      return `${state}: ${evidence}`;
-    };
-    expect(shown()).toBe("up: 3 of 3 neighbours on wan0 answer");
-    return { stage, silent, one, shown };
-  }
-
-  it("does not come up because those who are all silent are forgotten", async () => {
-    const { stage, silent, one, shown } = await watched("20s");
-    for (const host of HOSTS) silent.add(host);
-    await stage.run(120_000);
-    expect(shown()).toBe(`down: 0 of 3 neighbours on wan0 answer; silent: ${HOSTS.join(", ")}`);
-    expect(one.status().state).toBe("fault");
-    // One that answers again shows that the link works: the others have gone.
-    silent.delete(HOSTS[1]!);
-    await stage.run(15_000);
-    expect(shown()).toBe("up: 1 of 1 neighbours on wan0 answer");
-    expect(one.status().state).toBe("active");
-  });
-
-  it("is down where its interface has no line, whoever was known there", async () => {
-    const { stage, one, shown } = await watched("5m");
-    one.machine.cable("wan0")!.carrier = false;
-    await stage.run(100);
-    expect(shown()).toBe("down: wan0 has no carrier");
-    one.machine.cable("wan0")!.carrier = true;
-    await stage.run(2000);
-    expect(shown()).toBe("up: 3 of 3 neighbours on wan0 answer");
-    one.machine.removeInterface("wan0");
-    await stage.run(100);
-    expect(shown()).toBe("down: wan0 does not exist");
   });
 });
