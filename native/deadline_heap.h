@@ -18,6 +18,8 @@ struct Timer {
   int64_t deadline_ns = kNever;
   // The moment that the deadline counts from.
   int64_t base_ns = 0;
+  // How much a beat comes after its schedule, since it was late once; less than its period.
+  int64_t behind_ns = 0;
   Session* session = nullptr;
   uint32_t position = kOutside;
   uint8_t index = 0;

@@ -30,6 +30,14 @@ constexpr int64_t kPaceNs = 20'000'000;
 constexpr int64_t kWatchNs = 250'000;
 // How long the kernel lane stays awake for what follows from it.
 constexpr int64_t kLaneAwakeNs = 250'000;
+// A beat that was late moves those after it, as RFC 9568's Adver_Timer does, which runs from when an advertisement left:
+// else each stall made two wrong intervals, a long one and then a short one. What is below this part of the period is
+// the noise of waking up, and moves nothing: a schedule that drifted would make that last.
+constexpr int64_t kPunctualPart = 64;
+constexpr int64_t kPunctualMostNs = 1'000'000;
+// They go back to their schedule by this part of the period at a time: thousands of beats that are spread over the
+// period must not stay together because of a stall that they shared.
+constexpr int64_t kReturnPart = 256;
 // What one transition sets off by signals, and those by theirs: programs that signal each other in a circle are stopped.
 constexpr size_t kSignalsAtOnce = 4096;
 
@@ -41,6 +49,18 @@ int64_t slackOf(const Transition& transition, int timer) {
     return one.jitter_ns > 0 ? 0 : std::min(one.after_ns / kSlackPart, kSlackMaxNs);
   }
   return kSlackNs;
+}
+
+// The moment that a beat's next period counts from.
+int64_t nextPeriodFrom(Timer& timer, int64_t period_ns, int64_t deadline_ns, int64_t now_ns) {
+  const int64_t late_ns = now_ns - deadline_ns;
+  if (late_ns > std::min(period_ns / kPunctualPart, kPunctualMostNs)) {
+    timer.behind_ns = (timer.behind_ns + late_ns) % period_ns;
+    return now_ns;
+  }
+  const int64_t return_ns = std::min(timer.behind_ns, period_ns / kReturnPart);
+  timer.behind_ns -= return_ns;
+  return deadline_ns - return_ns;
 }
 
 }  // namespace
@@ -306,16 +326,20 @@ void Heartbeat::carryOut(Session& session, const std::vector<Operation>& operati
 void Heartbeat::armTimer(Session& session, const Operation& operation, const Moment& moment) {
   Timer& timer = session.timers[operation.slot];
   const int64_t after_ns = operation.after_ns - draw(operation.jitter_ns);
+  const bool periodic = moment.cause == Moment::Cause::Timer && operation.slot == moment.timer && after_ns > 0;
+  const bool beat = periodic && operation.jitter_ns == 0;
   int64_t base_ns = moment.base_ns;
   int64_t least_ns = 0;
   switch (moment.cause) {
     case Moment::Cause::Timer:
-      if (base_ns + after_ns <= moment.now_ns) {
-        // More than a whole period late: what was missed is not made up for in a burst.
-        if (operation.slot == moment.timer && after_ns > 0) {
-          timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / after_ns);
-        }
-        // Never due again within the same wake-up, so that no program keeps the thread in it.
+      if (periodic && base_ns < moment.now_ns) {
+        timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / after_ns);
+      }
+      if (beat) {
+        base_ns = nextPeriodFrom(timer, after_ns, base_ns, moment.now_ns);
+      } else if (base_ns + after_ns <= moment.now_ns) {
+        // What was missed is not made up for in a burst. And nothing is due again within the same wake-up, so that no
+        // program keeps the thread in it.
         base_ns = moment.now_ns + (after_ns > 0 ? 0 : 1);
       }
       break;
@@ -332,6 +356,7 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
     case Moment::Cause::GaveWay:
       break;
   }
+  if (!beat) timer.behind_ns = 0;
   timer.base_ns = base_ns;
   timer.extended = false;
   arm(timer, std::max(base_ns + after_ns, least_ns));

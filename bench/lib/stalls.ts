@@ -43,7 +43,7 @@ export interface Listened {
 export function attribute(times: readonly number[], wakes: readonly Wake[], listened: Listened): Attributed {
   const { intervalMs, leastMs, apartUs } = listened;
   const restMs: number[] = [];
-  let [late, shared, sharedBefore] = [0, 0, false];
+  let [late, shared] = [0, 0];
   for (let at = 1; at < times.length; at++) {
     const dueUs = times[at - 1]! + 1000 * intervalMs;
     const cameUs = times[at]!;
@@ -51,16 +51,15 @@ export function attribute(times: readonly number[], wakes: readonly Wake[], list
     const isShared = isLate && sleptToo({ dueUs, cameUs }, wakes, apartUs);
     late += Number(isLate);
     shared += Number(isShared);
-    // Who came late is early the next time, by as much.
-    if (!isShared && !sharedBefore) restMs.push(Math.abs(cameUs - dueUs) / 1000);
-    sharedBefore = isShared;
+    if (!isShared) restMs.push(Math.abs(cameUs - dueUs) / 1000);
   }
   return { late, shared, restMs };
 }
 
 /**
  * The p99.9 of gaps between advertisements, ms, that a loop on one processor would leave which is late only as long as its
- * sleeper was: a stall of L ms moves both gaps beside each deadline in it, by anything from 0 to L. One for each processor.
+ * sleeper was, and moves its schedule then, as firsthop does: a stall of L ms makes the gap before each deadline in it longer
+ * by anything from 0 to L. One for each processor.
  * @param wakes Of one stretch of time, of all processors. @param seconds Its length.
  */
 export function stallTailsMs(wakes: readonly Wake[], seconds: number): number[] {
@@ -73,7 +72,7 @@ export function stallTailsMs(wakes: readonly Wake[], seconds: number): number[] 
 
 const TAIL_SHARE = 0.001;
 
-/** The lateness that the share of all gaps exceeds: sum over stalls of 2 (L - v) = share x the whole time. */
+/** The lateness that the share of all gaps exceeds: sum over stalls of (L - v) = share x the whole time. */
 function tailOf(lateMs: readonly number[], seconds: number): number {
   const sorted = [...lateMs].sort((a, b) => b - a);
   const wholeMs = TAIL_SHARE * 1000 * seconds;
@@ -81,7 +80,7 @@ function tailOf(lateMs: readonly number[], seconds: number): number {
   for (const [at, stallMs] of sorted.entries()) {
     sumMs += stallMs;
     // With the `at + 1` longest stalls alone; right if that is not less than the next one.
-    const tailMs = (2 * sumMs - wholeMs) / (2 * (at + 1));
+    const tailMs = (sumMs - wholeMs) / (at + 1);
     if (tailMs >= (sorted[at + 1] ?? 0)) return Math.max(0, tailMs);
   }
   return 0;

@@ -108,7 +108,7 @@ const METRICS: readonly Metric[] = [
     compare: false,
     note:
       "The p99.9 of the gaps of a loop that is late only as long as a sleeper was: a sample for each processor. A stall " +
-      "moves the gaps of all that were due in it, so a single one of 25 ms in 2.5 s makes 23.8.",
+      "makes a gap of each that was due in it longer, so a single one of 25 ms in 2.5 s makes 22.5.",
     plot: false,
   },
   {

@@ -367,14 +367,14 @@ const deviationsOf = (times: readonly number[]): number[] =>
 
 /**
  * Of a thousand advertisements that the interval asks for from `beginUs` to `endUs`, those that did not come at `times`.
- * What a single one is early or late by moves no other out of the time.
+ * What a single one is early or late by moves no other out of the time, and what it moves those after it by is no absence.
  */
 export function missingOf(times: readonly number[], beginUs: number, endUs: number): number {
   const [first, last] = [times[0], times.at(-1)];
   if (first === undefined || last === undefined) return 1000;
   const before = Math.max(0, Math.round((first - beginUs) / INTERVAL_US) - 1);
   const after = Math.max(0, Math.round((endUs - last) / INTERVAL_US) - 1);
-  const between = Math.round((last - first) / INTERVAL_US) + 1;
+  const between = Math.floor((last - first) / INTERVAL_US) + 1;
   const missing = Math.max(0, between - times.length) + before + after;
   return (1000 * missing) / (before + between + after);
 }

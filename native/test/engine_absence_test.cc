@@ -159,6 +159,46 @@ void aLoadDoesNotHideThatTheThreadWasAway() {
   CHECK(report.session == session && report.at_ns >= from_ns + 75 * kMs);
 }
 
+// One stall makes one wrong interval: the beat after a late one comes a period after it.
+void theBeatAfterALateOneComesAPeriodLater() {
+  cpu_set_t before;
+  CHECK(sched_getaffinity(0, sizeof(before), &before) == 0);
+  int processor = 0;
+  while (!CPU_ISSET(static_cast<size_t>(processor), &before)) processor++;
+  cpu_set_t others = before;
+  CPU_CLR(static_cast<size_t>(processor), &others);
+  Listener listener;
+  Heartbeat engine(listener.options(10'000 * kMs));
+  // One processor: no stand-in.
+  const cpu_set_t one = onlyOn(processor);
+  CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
+  CHECK(engine.start() == 0);
+  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+  if (!hasTwoProcessors(engine, before)) return;
+  CHECK(sched_setaffinity(0, sizeof(others), &others) == 0);
+  const Pair ports(engine);
+  const Table table;
+  const uint32_t session = engine.createSession();
+  CHECK(engine.bindLease(session, table.place()));
+  CHECK(engine.load(session, leased(ports.a, 40 * kMs), 0, {lease(true), arm(0, 40 * kMs)}, Heartbeat::nowNs(), 0) ==
+        Heartbeat::LoadResult::Loaded);
+  // Each beat renews the lease when it leaves.
+  const auto next = [&table](fh_u64 last) {
+    while (table.renewed() == last) std::this_thread::sleep_for(milliseconds(1));
+    return table.renewed();
+  };
+  const fh_u64 first = next(table.renewed());
+  {
+    const Hog hog(processor);
+    while (Heartbeat::nowNs() < static_cast<int64_t>(first) + 60 * kMs) std::this_thread::sleep_for(milliseconds(1));
+  }
+  const fh_u64 late = next(first);
+  CHECK(late >= first + 60 * kMs);
+  CHECK(next(late) >= late + 39 * kMs);
+  CHECK(engine.timing().skipped_periods == 0 || late >= first + 80 * kMs);
+  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+}
+
 // While frames come in by the thousands the thread hears of nothing but the end of a pause. Who takes its turn meanwhile
 // must not do away with the pause.
 void aPauseEndsThoughTheStandInTookTheTurn() {
@@ -250,6 +290,7 @@ int main() {
   TEST(anEntryFromThePastLeavesWhatALaterFrameArmed);
   TEST(anEntryFromTheFutureIsOneOfNow);
   TEST(aLoadDoesNotHideThatTheThreadWasAway);
+  TEST(theBeatAfterALateOneComesAPeriodLater);
   TEST(aPauseEndsThoughTheStandInTookTheTurn);
   TEST(aThreadThatIsKeptFromRunningIsStoodInFor);
   return 0;

@@ -99,11 +99,13 @@ export function reloadText(change: {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly changed: readonly string[];
+  readonly settings: readonly string[];
 }): string {
   const parts = [
     ...(change.added.length > 0 ? [`added ${change.added.join(", ")}`] : []),
     ...(change.removed.length > 0 ? [`removed ${change.removed.join(", ")}`] : []),
     ...(change.changed.length > 0 ? [`changed ${change.changed.join(", ")}`] : []),
+    ...(change.settings.length > 0 ? [`other settings: ${change.settings.join(", ")}`] : []),
   ];
-  return parts.length > 0 ? parts.join("; ") : "no virtual router changed";
+  return parts.length > 0 ? parts.join("; ") : "nothing changed";
 }

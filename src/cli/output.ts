@@ -2,6 +2,7 @@
 import { writeSync } from "node:fs";
 import pc from "picocolors";
 import { FirsthopError } from "../errors.js";
+import { SHORTAGE_ADVICE } from "../shortage-advice.js";
 
 /** The answer is yes; the answer is no, or it failed; the question was wrong. */
 export const EXIT = { ok: 0, no: 1, usage: 2 } as const;
@@ -50,7 +51,9 @@ export function exitCodeOf(error: unknown): number {
 
 export function messageOf(error: unknown): string {
   if (error instanceof FirsthopError) return error.message;
-  return error instanceof Error ? `unexpected: ${error.message} (please report this)` : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const advice = SHORTAGE_ADVICE[(error as NodeJS.ErrnoException).code ?? ""];
+  return advice ? `${error.message}: ${advice}` : `unexpected: ${error.message} (please report this)`;
 }
 
 const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");

@@ -35,13 +35,16 @@ export const LIVE: ReadonlySet<keyof VirtualRouterConfig> = new Set([
   "bfd",
 ]);
 
-/** What a daemon is started with. By the names that they have in the file. */
-export const AT_START: ReadonlyMap<keyof Config, string> = new Map([
-  ["ownership", "ownership"],
-  ["controlTimeoutUs", "controlTimeout"],
-  ["control", "control"],
-  ["log", "log"],
+/** What a daemon is started with. */
+export const AT_START: ReadonlySet<keyof Config> = new Set([
+  "ownership",
+  "controlTimeoutUs",
+  "control",
+  "log",
 ]);
+
+/** What a key is called in the file, which writes times with their units. */
+export const keyInFile = (key: string): string => key.replace(/Us$/, "");
 
 export function diffConfig(old: Config, next: Config): ConfigDiff {
   const before = new Map(old.virtualRouters.map((one) => [one.name, one]));

@@ -1,5 +1,5 @@
 /** docs/configuration.md, from the schema: each key with its values, default and meaning. */
-import { AT_START, LIVE } from "./diff.js";
+import { AT_START, keyInFile, LIVE } from "./diff.js";
 import { configJsonSchema } from "./json-schema.js";
 
 interface Property {
@@ -58,10 +58,10 @@ export function configurationPage(): string {
     ...sections("Top level", "", schema),
     "## What a reload changes",
     "",
-    `${named([...LIVE].map((key) => key.replace(/Us$/, "")))} are taken over by a running`,
+    `${named([...LIVE].map(keyInFile))} are taken over by a running`,
     "virtual router; but `priority` not to or from 255. Any other change makes it leave (priority 0) and start again; a",
     "virtual router that did not change notices nothing. Trackers, sync groups, the mask table and `ownershipLimit` are",
-    `taken over as well; ${named(AT_START.values())} are in force from the next start on, or from an exchange`,
+    `taken over as well; ${named([...AT_START].map(keyInFile))} are in force from the next start on, or from an exchange`,
     "of processes (`run --handover`). A file with a problem changes nothing at all.",
     "",
   ].join("\n");

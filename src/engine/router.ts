@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Config, VirtualRouterConfig } from "../config/index.js";
-import { AT_START, diffConfig } from "../config/index.js";
+import { AT_START, diffConfig, keyInFile } from "../config/index.js";
 import { unpackOctets } from "../core/octets.js";
 import type { Driver, Heartbeat, HeartbeatReport, Kernel, KernelNews } from "../driver/driver.js";
 import { FirsthopError } from "../errors.js";
@@ -46,6 +46,8 @@ export interface ReloadResult {
   readonly removed: readonly string[];
   readonly changed: readonly string[];
   readonly unchanged: readonly string[];
+  /** Other sections of the configuration that differ, by their keys in the file. */
+  readonly settings: readonly string[];
 }
 
 /** Commands that still wait when the router leaves are run for so long. */
@@ -305,9 +307,10 @@ export class Router {
       removed: diff.removed.map((one) => one.name),
       changed: diff.changed.map((change) => change.name),
       unchanged: diff.unchanged.map((one) => one.name),
+      settings: diff.settings.map(keyInFile),
     };
     this.#chronicle.tell({ type: "reload", at: this.#chronicle.at(), ...result });
-    const later = diff.settings.flatMap((key) => AT_START.get(key) ?? []);
+    const later = diff.settings.filter((key) => AT_START.has(key)).map(keyInFile);
     if (later.length > 0)
       this.#chronicle.notice(
         "warning",

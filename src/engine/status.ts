@@ -265,6 +265,8 @@ export type RouterHappening =
       readonly added: readonly string[];
       readonly removed: readonly string[];
       readonly changed: readonly string[];
+      /** Other sections of the configuration that differ, by their keys in the file. */
+      readonly settings: readonly string[];
     };
 
 /** What became of an order to one virtual router. */

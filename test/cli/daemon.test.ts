@@ -170,6 +170,7 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
       removed: ["lan0/20"],
       changed: [],
       unchanged: ["lan0/10"],
+      settings: [],
     });
     const inputs = (await ask("recorder")).stdout.trim().split("\n");
     expect(inputs.map((line) => JSON.parse(line).name)).toContain("lan0/20");

@@ -111,7 +111,9 @@ describe.runIf(IS_ROOT)(`on Linux${WHY}`, () => {
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain("stateChange lan0/10 backup active\n");
-    expect(stdout).toContain('{"added":["lan0/20"],"removed":[],"changed":[],"unchanged":["lan0/10"]}\n');
+    expect(stdout).toContain(
+      '{"added":["lan0/20"],"removed":[],"changed":[],"unchanged":["lan0/10"],"settings":[]}\n',
+    );
     expect(stdout).toContain("active true true\n");
     expect((await execute("ip", ["-n", namespace, "-o", "link"])).stdout.trim().split("\n")).toHaveLength(3);
   });

@@ -31,10 +31,14 @@ describe("time", () => {
       return seen.length > 100 && seen;
     });
     expect(median(deviations(times, 10_000))).toBeLessThan(500);
-    const { skippedPeriods } = await bench.call("timing");
-    // The schedule does not drift: the last beat is a whole number of periods behind the first.
-    const periods = Math.round((times.at(-1)! - times[0]!) / 10_000);
-    if (skippedPeriods === 0) expect(periods).toBe(times.length - 1);
+    // The noise of waking up adds nothing up. What came later than that moves the schedule, by as much.
+    const timing = await bench.call("timing");
+    const driftUs = times.at(-1)! - times[0]! - (times.length - 1) * 10_000;
+    const movedUs = timing.latenessCounts.reduce((sum, count, index) => {
+      const mostUs = timing.latenessBoundsUs[index] ?? timing.latenessMaxUs;
+      return mostUs > 100 ? sum + count * mostUs : sum;
+    }, 0);
+    expect(Math.abs(driftUs)).toBeLessThan(1_000 + movedUs);
     const counters = await bench.call("portCounters", port);
     expect(counters.sent).toBeGreaterThan(100);
     expect(counters.sendErrors).toBe(0);

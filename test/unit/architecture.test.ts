@@ -46,7 +46,7 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
   { folder: "driver/simulated/", allowed: /^(driver|core)\/|^errors\.js$|^node:crypto$/ },
   {
     folder: "driver/linux/",
-    allowed: /^(driver|core)\/|^(errors|native|make-directory|root-advice)\.js$|^node:/,
+    allowed: /^(driver|core)\/|^(errors|native|make-directory|root-advice|shortage-advice)\.js$|^node:/,
     types: /^native\//,
   },
   { folder: "control/", allowed: /^control\/|^(errors|make-directory|root-advice)\.js$|^node:/ },

@@ -2,6 +2,7 @@
 import { getSystemErrorName } from "node:util";
 import { type ErrorCode, FirsthopError } from "../../errors.js";
 import { unlessRoot } from "../../root-advice.js";
+import { SHORTAGE_ADVICE } from "../../shortage-advice.js";
 
 /** "EEXIST" of 17. */
 export function errnoName(errno: number): string {
@@ -32,10 +33,9 @@ const ADVICE: { readonly [errno: string]: string } = {
   ENOTDIR: "something that is no directory is in the way",
   EADDRINUSE: "something else uses the MAC address",
   EBUSY: "something else uses the interface or the MAC address",
+  ...SHORTAGE_ADVICE,
   EOPNOTSUPP: "this kernel lacks what is needed (CONFIG_MACVLAN, `modprobe macvlan`)",
 };
-
-const SHORTAGES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
 
 /** Errors of undoing that mean that it is undone already. */
 export const ALREADY_GONE: ReadonlySet<string> = new Set([
@@ -48,7 +48,8 @@ export const ALREADY_GONE: ReadonlySet<string> = new Set([
 
 /** Whether something failed because this process or machine has too few descriptors, processes or octets of memory. */
 export function isShortage(error: unknown): boolean {
-  return SHORTAGES.has((error as { code?: unknown } | null)?.code);
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && Object.hasOwn(SHORTAGE_ADVICE, code);
 }
 
 /** "could not <what>: <errno>: <the kernel's words>; <advice>" as a FirsthopError. */

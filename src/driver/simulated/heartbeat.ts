@@ -38,7 +38,8 @@ import { Port } from "./port.js";
 import { Punctuality } from "./punctuality.js";
 import { ReportQueue } from "./report-queue.js";
 import { believes, frameToSend } from "./seal.js";
-import { decides, NEVER, type Session, slackOf, timerTransition, transitionOn } from "./session.js";
+import { NEVER, type Session, timerTransition, transitionOn } from "./session.js";
+import { arm, type Moment, slackOf } from "./timers.js";
 
 /** What the engine runs on. */
 export interface HeartbeatHost {
@@ -66,14 +67,6 @@ export interface HeartbeatHost {
 const RENEWALS_PER_TIMEOUT = 8;
 
 /** What operations are carried out for: what their times count from, and what made them due. */
-interface Moment {
-  readonly cause: "timer" | "frame" | "control" | "entry" | "gaveWay";
-  readonly baseUs: number;
-  readonly nowUs: number;
-  /** The timer that passed. */
-  readonly timer?: number;
-}
-
 /** What a test may want to know of a session. */
 export interface SessionView {
   readonly session: SessionId;
@@ -146,10 +139,12 @@ export class SimulatedHeartbeat implements Heartbeat {
     const deadlines = new Array<number>(MAX_TIMERS).fill(NEVER);
     const counters = new Float64Array(MAX_COUNTERS);
     const bases = new Array<number>(MAX_TIMERS).fill(0);
+    const behindUs = new Array<number>(MAX_TIMERS).fill(0);
     this.#sessions.set(id, {
       id,
       deadlines,
       bases,
+      behindUs,
       counters,
       epoch: 0,
       posture: 0,
@@ -452,7 +447,7 @@ export class SimulatedHeartbeat implements Heartbeat {
           if (one.open) session.lease?.set(true, this.now());
           break;
         case "arm":
-          this.#armTimer(session, one.timer, one.afterUs - this.#drawUs(one.jitterUs ?? 0), moment);
+          this.#punctuality.skipped(arm(session, one, this.#drawUs(one.jitterUs ?? 0), moment));
           break;
         case "cancel":
           session.deadlines[one.timer] = NEVER;
@@ -481,27 +476,6 @@ export class SimulatedHeartbeat implements Heartbeat {
 
   #drawUs(belowUs: number): number {
     return belowUs === 0 ? 0 : Math.floor(this.#host.drawFraction() * belowUs);
-  }
-
-  #armTimer(session: Session, timer: number, afterUs: number, moment: Moment): void {
-    let { baseUs } = moment;
-    let leastUs = 0;
-    if (moment.cause === "timer" && baseUs + afterUs <= moment.nowUs) {
-      // More than a whole period late: what was missed is not made up for in a burst.
-      if (timer === moment.timer && afterUs > 0) {
-        this.#punctuality.skipped(Math.floor((moment.nowUs - baseUs) / afterUs));
-      }
-      baseUs = moment.nowUs + (afterUs > 0 ? 0 : 1);
-    }
-    if (moment.cause === "entry") {
-      // JavaScript speaks of a moment that is past: what armed the timer since then is better informed, and what
-      // decides over a role listens for as long as JavaScript took.
-      if (session.deadlines[timer] !== NEVER && (session.bases[timer] as number) > baseUs) return;
-      if (decides(session, timer)) leastUs = moment.nowUs + Math.min(moment.nowUs - baseUs, afterUs);
-      if (baseUs + afterUs < moment.nowUs) baseUs = moment.nowUs;
-    }
-    session.bases[timer] = baseUs;
-    session.deadlines[timer] = Math.max(baseUs + afterUs, leastUs);
   }
 
   // ---- JavaScript's side --------------------------------------------------------------------------------

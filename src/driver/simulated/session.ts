@@ -1,19 +1,16 @@
 /** A session of the simulated heartbeat engine, and what its program says about it. */
-import type { HeartbeatProgram, Transition, Trigger } from "../../core/automaton.js";
+import type { HeartbeatProgram, Trigger } from "../../core/automaton.js";
 import type { SessionId } from "../driver.js";
 import type { SimulatedLease } from "./lease.js";
 
 export const NEVER = Number.POSITIVE_INFINITY;
-/** How early unreported timers may be carried out together with another one, as in the native engine. */
-const SLACK_US = 60;
-const SLACK_MAX_US = 1_000;
-const SLACK_PART = 16;
-
 export interface Session {
   readonly id: SessionId;
   readonly deadlines: number[];
   /** The moment that each deadline counts from. */
   readonly bases: number[];
+  /** How much a beat comes after its schedule, since it was late once. */
+  readonly behindUs: number[];
   readonly counters: Float64Array;
   epoch: number;
   posture: number;
@@ -39,14 +36,4 @@ export function decides(session: Session, timer: number): boolean {
   return (
     session.program?.postures[session.posture]?.transitions[timerTransition(session, timer)]?.report ?? false
   );
-}
-
-/** A timer that re-arms itself may be early by a part of its period, which the next deadline makes up for. */
-export function slackOf(transition: Transition, timer: number): number {
-  for (const one of transition.operations) {
-    if (one.op !== "arm" || one.timer !== timer) continue;
-    // Jitter has its bounds, which being early would break.
-    return one.jitterUs ? 0 : Math.min(one.afterUs / SLACK_PART, SLACK_MAX_US);
-  }
-  return SLACK_US;
 }

@@ -27,13 +27,19 @@ describe("sleptToo", () => {
 
 describe("attribute", () => {
   const listened = { intervalMs: 10, leastMs: 0.5, apartUs: 200 };
-  const everyTenMs = (late: Readonly<Record<number, number>>): number[] =>
-    Array.from({ length: 20 }, (_, at) => 10_000 * at + 1000 * (late[at] ?? 0));
+  // One that is late or early moves those after it.
+  const everyTenMs = (late: Readonly<Record<number, number>>): number[] => {
+    let movedUs = 0;
+    return Array.from({ length: 20 }, (_, at) => {
+      movedUs += 1000 * (late[at] ?? 0);
+      return 10_000 * at + movedUs;
+    });
+  };
 
-  it("leaves out what a shared stall made of both gaps beside it, and nothing else", () => {
+  it("leaves out what a shared stall made of the gap before it ended, and nothing else", () => {
     const found = attribute(everyTenMs({ 5: 3, 12: 2 }), [wake(50.2, 2.8)], listened);
-    expect([found.late, found.shared, found.restMs.length]).toEqual([2, 1, 17]);
-    expect(found.restMs.filter((ms) => ms > 0.5)).toEqual([2, 2]);
+    expect([found.late, found.shared, found.restMs.length]).toEqual([2, 1, 18]);
+    expect(found.restMs.filter((ms) => ms > 0.5)).toEqual([2]);
   });
 
   it("calls nothing late that was early or nearly punctual", () => {
@@ -50,9 +56,15 @@ describe("stallTailsMs", () => {
     const gaps: number[] = [];
     for (let one = 0; one < many; one++) {
       const cameMs: number[] = [];
-      for (let at = (one * intervalMs) / many; at < 1000 * seconds; at += intervalMs) {
-        const stall = stalls.find(({ dueUs, lateMs }) => at >= dueUs / 1000 && at < dueUs / 1000 + lateMs);
-        cameMs.push(stall ? stall.dueUs / 1000 + stall.lateMs : at);
+      for (
+        let dueMs = (one * intervalMs) / many;
+        dueMs < 1000 * seconds;
+        dueMs = cameMs.at(-1)! + intervalMs
+      ) {
+        const stall = stalls.find(
+          ({ dueUs, lateMs }) => dueMs >= dueUs / 1000 && dueMs < dueUs / 1000 + lateMs,
+        );
+        cameMs.push(stall ? stall.dueUs / 1000 + stall.lateMs : dueMs);
       }
       gaps.push(...cameMs.slice(1).map((ms, at) => Math.abs(ms - cameMs[at]! - intervalMs)));
     }
@@ -62,15 +74,15 @@ describe("stallTailsMs", () => {
   it("says what stalls make of many gaps", () => {
     for (const stalls of [
       [wake(1234, 25)],
-      [wake(333, 8), wake(1234, 25), wake(2018, 24)],
-      [wake(100, 3), wake(400, 3), wake(1500, 3)],
+      [wake(310, 8), wake(1234, 25), wake(2065, 24)],
+      [wake(100, 3), wake(410, 3), wake(1520, 3)],
     ]) {
       expect(Math.abs(stallTailsMs(stalls, 2.5)[0]! - tried(stalls, 2.5))).toBeLessThan(0.5);
     }
   });
 
   it("is one of each processor, and 0 where stalls are too few to count", () => {
-    expect(stallTailsMs([wake(100, 30), wake(100, 6, 1)], 2.5)).toEqual([28.75, 4.75]);
+    expect(stallTailsMs([wake(100, 30), wake(100, 6, 1)], 2.5)).toEqual([27.5, 3.5]);
     expect(stallTailsMs([wake(100, 1)], 2.5)).toEqual([0]);
     expect(stallTailsMs([], 2.5)).toEqual([]);
   });

@@ -192,10 +192,12 @@ describe("events and explanations", () => {
     expect(eventLine({ type: "warning", at: change.at, name: null, code: "x", detail: "late" })).toBe(
       "2026-01-01T00:00:00.000Z  -  warning  late",
     );
-    expect(reloadText({ added: ["a/1", "a/2"], removed: [], changed: ["b/1"] })).toBe(
+    const none = { added: [], removed: [], changed: [], settings: [] };
+    expect(reloadText({ ...none, added: ["a/1", "a/2"], changed: ["b/1"] })).toBe(
       "added a/1, a/2; changed b/1",
     );
-    expect(reloadText({ added: [], removed: [], changed: [] })).toBe("no virtual router changed");
+    expect(reloadText({ ...none, settings: ["trackers", "mask"] })).toBe("other settings: trackers, mask");
+    expect(reloadText(none)).toBe("nothing changed");
   });
 
   it("are told apart by whom they concern", () => {
@@ -208,7 +210,7 @@ describe("events and explanations", () => {
       of("eth1/10"),
       { ...of("-"), name: null },
       { ...track, trackedBy: ["eth0/10", "eth0/10/ipv6"] },
-      { type: "reload", at, added: [], removed: ["eth0/10"], changed: [] } as const,
+      { type: "reload", at, added: [], removed: ["eth0/10"], changed: [], settings: [] } as const,
     ];
     const about = (name: string) => all.flatMap((event, index) => (concerns(event, name) ? [index] : []));
     expect(about("eth0/10")).toEqual([0, 4, 5]);

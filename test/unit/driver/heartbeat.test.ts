@@ -110,6 +110,23 @@ describe("timers", () => {
     expect(sent).toEqual([1_010, 2_010, 3_010, 4_010].map((atUs) => [7, atUs]));
   });
 
+  it("a late beat moves those after it, which go back to their schedule little by little", async () => {
+    const { world, machine, engine, port, session, sent } = bench();
+    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
+      frames: [frame(7)],
+    });
+    engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    await world.runUntil(1_500);
+    machine.stop();
+    await world.runUntil(2_030);
+    machine.continue();
+    await world.runUntil(20_000);
+    const times = sent.map(([, atUs]) => atUs);
+    expect(times.slice(0, 5)).toEqual([1_010, 2_030, 3_040, 4_037, 5_034]);
+    expect(times.slice(-3)).toEqual([17_010, 18_010, 19_010]);
+    expect(engine.timing().skippedPeriods).toBe(0);
+  });
+
   it("periods that were missed are left out, not made up for", async () => {
     const { world, machine, engine, port, session, sent } = bench();
     const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
