@@ -30,14 +30,17 @@ constexpr int64_t kPaceNs = 20'000'000;
 constexpr int64_t kWatchNs = 250'000;
 // How long the kernel lane stays awake for what follows from it.
 constexpr int64_t kLaneAwakeNs = 250'000;
-// A beat that was late moves those after it, as RFC 9568's Adver_Timer does, which runs from when an advertisement left:
-// else each stall made two wrong intervals, a long one and then a short one. What is below this part of the period is
-// the noise of waking up, and moves nothing: a schedule that drifted would make that last.
+// A beat that was late moves those after it, as RFC 9568's Adver_Timer does, which runs from when an advertisement left.
+// Else each stall made two wrong intervals, a long one and then a short one; and a machine that stalls periodically, as
+// those do whose host gives them a share of each 100 ms, would meet the same beats in the same place over and over. What
+// is below this part of the period is the noise of waking up, and moves nothing: a schedule that drifted would make that
+// last.
 constexpr int64_t kPunctualPart = 64;
 constexpr int64_t kPunctualMostNs = 1'000'000;
-// They go back to their schedule by this part of the period at a time: thousands of beats that are spread over the
-// period must not stay together because of a stall that they shared.
-constexpr int64_t kReturnPart = 256;
+// Beats that are spread over the period must not stay together for ever because of a stall that they shared. So they go
+// back to their schedule, each time by this part of the period for each session that there is: 4096 of them in some tens
+// of periods, one alone in no time that matters.
+constexpr int64_t kReturnPart = 1 << 20;
 // What one transition sets off by signals, and those by theirs: programs that signal each other in a circle are stopped.
 constexpr size_t kSignalsAtOnce = 4096;
 
@@ -52,13 +55,13 @@ int64_t slackOf(const Transition& transition, int timer) {
 }
 
 // The moment that a beat's next period counts from.
-int64_t nextPeriodFrom(Timer& timer, int64_t period_ns, int64_t deadline_ns, int64_t now_ns) {
+int64_t nextPeriodFrom(Timer& timer, int64_t period_ns, int64_t deadline_ns, int64_t now_ns, size_t sessions) {
   const int64_t late_ns = now_ns - deadline_ns;
   if (late_ns > std::min(period_ns / kPunctualPart, kPunctualMostNs)) {
     timer.behind_ns = (timer.behind_ns + late_ns) % period_ns;
     return now_ns;
   }
-  const int64_t return_ns = std::min(timer.behind_ns, period_ns / kReturnPart);
+  const int64_t return_ns = std::min(timer.behind_ns, period_ns * static_cast<int64_t>(sessions) / kReturnPart);
   timer.behind_ns -= return_ns;
   return deadline_ns - return_ns;
 }
@@ -336,7 +339,7 @@ void Heartbeat::armTimer(Session& session, const Operation& operation, const Mom
         timing_.skipped_periods += static_cast<uint64_t>((moment.now_ns - base_ns) / after_ns);
       }
       if (beat) {
-        base_ns = nextPeriodFrom(timer, after_ns, base_ns, moment.now_ns);
+        base_ns = nextPeriodFrom(timer, after_ns, base_ns, moment.now_ns, sessions_.size());
       } else if (base_ns + after_ns <= moment.now_ns) {
         // What was missed is not made up for in a burst. And nothing is due again within the same wake-up, so that no
         // program keeps the thread in it.

@@ -67,7 +67,7 @@ const metricsOf = (prefix: "" | Only, what: string): readonly Metric[] => [
     unit: "of 1,000",
     better: "lower",
     grain: 1,
-    note: "Of those that the interval asks for, in the time that all were listened to. Ideal: 0.",
+    note: "Gaps with time for another one. One that is late, and moves those after it, leaves none out. Ideal: 0.",
     plot: false,
   },
   {
@@ -366,18 +366,23 @@ const deviationsOf = (times: readonly number[]): number[] =>
   times.slice(1).map((atUs, index) => Math.abs(atUs - times[index]! - INTERVAL_US) / 1000);
 
 /**
- * Of a thousand advertisements that the interval asks for from `beginUs` to `endUs`, those that did not come at `times`.
- * What a single one is early or late by moves no other out of the time, and what it moves those after it by is no absence.
+ * Of a thousand advertisements from `beginUs` to `endUs` those that did not come at `times`: there was time for another one
+ * between two of them, or at an edge. One that is late, and moves those after it, leaves none out.
  */
 export function missingOf(times: readonly number[], beginUs: number, endUs: number): number {
   const [first, last] = [times[0], times.at(-1)];
   if (first === undefined || last === undefined) return 1000;
-  const before = Math.max(0, Math.round((first - beginUs) / INTERVAL_US) - 1);
-  const after = Math.max(0, Math.round((endUs - last) / INTERVAL_US) - 1);
-  const between = Math.floor((last - first) / INTERVAL_US) + 1;
-  const missing = Math.max(0, between - times.length) + before + after;
-  return (1000 * missing) / (before + between + after);
+  const gaps = times.slice(1).map((atUs, at) => (atUs - times[at]!) / INTERVAL_US);
+  const missing = [
+    ...gaps.map((gap) => Math.floor(gap + EARLY_SHARE)),
+    Math.round((first - beginUs) / INTERVAL_US),
+    Math.round((endUs - last) / INTERVAL_US),
+  ].reduce((sum, room) => sum + Math.max(0, room - 1), 0);
+  return (1000 * missing) / (times.length + missing);
 }
+
+/** A gap that is so much of an interval too short for another advertisement had one that came early. */
+const EARLY_SHARE = 0.25;
 
 /** Times that router 2 began to speak. What it says within three intervals belongs to the same time. */
 export function falseFailovers(adverts: readonly SeenAdvert[]): number {

@@ -1,12 +1,12 @@
 /** Daemons of each make with many virtual routers, started and left alone: their advertisements tell the rest. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ipBatch, type LabProcess } from "../../src/lab/namespaces.js";
 import type { LabNode } from "../../src/lab/topology.js";
 import { eventually } from "../../src/lab/wait.js";
 import type { Subject } from "../lib/subjects.js";
 import type { Field, Member } from "./field.js";
-import { FRR_DAEMONS } from "./frr.js";
+import { FRR_DAEMONS, zebraListens } from "./frr.js";
 import { KEEPALIVED } from "./keepalived.js";
 import { familyProcesses, killQuietly } from "./processes.js";
 
@@ -178,7 +178,7 @@ const prepareFrr: Prepare = async (_subject, field, node, options) => {
   return {
     start: async () => {
       const zebra = spawn("zebra");
-      await eventually("zebra listens", END_BOUND_MS, () => existsSync(`${base}/zserv.api`), zebra.output);
+      await eventually("zebra listens", END_BOUND_MS, () => zebraListens(base), zebra.output);
       return crowdOf([zebra, spawn("vrrpd")], base);
     },
   };

@@ -1,5 +1,6 @@
 /** FRRouting (zebra and vrrpd) as a peer. It expects its macvlan to be there: we make and remove it. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { writeSysctls } from "../../src/lab/namespaces.js";
 import type { LabRouter } from "../../src/lab/topology.js";
@@ -14,6 +15,21 @@ const STOP_BOUND_MS = 15_000;
 
 export const frrInstalled = (): boolean =>
   [`${FRR_DAEMONS}/vrrpd`, `${FRR_DAEMONS}/zebra`, VTYSH].every(existsSync);
+
+/**
+ * Whether zebra takes connections. Its socket is there a moment sooner, and a daemon that is refused asks again after ten
+ * seconds only.
+ */
+export function zebraListens(base: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(`${base}/zserv.api`);
+    const end = (listens: boolean): void => {
+      socket.destroy();
+      resolve(listens);
+    };
+    socket.once("connect", () => end(true)).once("error", () => end(false));
+  });
+}
 
 /** The configuration of vrrpd for one virtual router on the LAN leg. */
 export function frrConfig(options: FullSpeakerOptions): string {
@@ -82,12 +98,7 @@ export const startFrr: StartSpeaker = async (lab, router, given) => {
     if (child.running()) return true;
     throw new Error(`FRR ended at once: ${child.output().trim().split("\n").at(-1)}`);
   };
-  await eventually(
-    "zebra listens",
-    START_BOUND_MS,
-    () => running(zebra) && existsSync(`${base}/zserv.api`),
-    log,
-  );
+  await eventually("zebra listens", START_BOUND_MS, () => running(zebra) && zebraListens(base), log);
   vrrpd = start("vrrpd");
   const state = async (): Promise<SpeakerState> => {
     if (!vrrpd?.running()) return "other";

@@ -99,8 +99,8 @@ export type Operation =
   /**
    * Set timer `timer` (0..7) to the trigger's time plus `afterUs`; with `jitterUs` up to that much earlier, drawn anew
    * each time, every moment being as likely. A timer that sets itself off anew without jitter is a beat: it keeps its
-   * schedule, but where it was late those after it follow in whole periods from then on, and return to the schedule by
-   * a 256th of the period at a time.
+   * schedule, but where it was late those after it follow in whole periods from then on, and return to the schedule
+   * little by little, the sooner the more sessions there are.
    */
   | { readonly op: "arm"; readonly timer: number; readonly afterUs: number; readonly jitterUs?: number }
   | { readonly op: "cancel"; readonly timer: number }

@@ -1,6 +1,7 @@
 /** BFD speakers of other makes in a router of the lab, and BFD as it is seen on its wire. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { zebraListens } from "../../bench/testbed/frr.js";
 import { AUTHENTICATION_TYPES, type BfdAuthenticationType } from "../../src/core/bfd/authentication.js";
 import { type BfdStateName, readBfdFrame } from "../../src/core/bfd/packet.js";
 import type { Lab, LabRouter } from "../../src/lab/topology.js";
@@ -77,7 +78,7 @@ async function startBfdd(lab: Lab, router: LabRouter, options: BfdPeerOptions): 
       ...["-f", `${base}/${daemon}.conf`, "-i", `${base}/${daemon}.pid`, "--vty_socket", base, ...more],
     ]);
   const zebra = start("zebra");
-  await eventually("zebra listens", START_BOUND_MS, () => existsSync(`${base}/zserv.api`), zebra.output);
+  await eventually("zebra listens", START_BOUND_MS, () => zebraListens(base), zebra.output);
   const bfdd = start("bfdd", "--bfdctl", `unix:${base}/bfdd.sock`);
   const ask = (...commands: string[]): Promise<string> =>
     router.run(VTYSH, "--vty_socket", base, "-d", "bfdd", ...commands.flatMap((one) => ["-c", one]));

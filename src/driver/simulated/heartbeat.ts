@@ -447,7 +447,9 @@ export class SimulatedHeartbeat implements Heartbeat {
           if (one.open) session.lease?.set(true, this.now());
           break;
         case "arm":
-          this.#punctuality.skipped(arm(session, one, this.#drawUs(one.jitterUs ?? 0), moment));
+          this.#punctuality.skipped(
+            arm(session, one, this.#drawUs(one.jitterUs ?? 0), moment, this.#sessions.size),
+          );
           break;
         case "cancel":
           session.deadlines[one.timer] = NEVER;

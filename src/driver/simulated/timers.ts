@@ -17,10 +17,10 @@ type Arm = Operation & { readonly op: "arm" };
 const SLACK_US = 60;
 const SLACK_MAX_US = 1_000;
 const SLACK_PART = 16;
-/** From which lateness on a beat moves those after it, and by which part of its period they return at a time. */
+/** From which lateness on a beat moves those after it; by which part of its period, for each session, they return at a time. */
 const PUNCTUAL_PART = 64;
 const PUNCTUAL_MOST_US = 1_000;
-const RETURN_PART = 256;
+const RETURN_PART = 2 ** 20;
 
 /** A timer that re-arms itself may be early by a part of its period, which the next deadline makes up for. */
 export function slackOf(transition: Transition, timer: number): number {
@@ -32,8 +32,18 @@ export function slackOf(transition: Transition, timer: number): number {
   return SLACK_US;
 }
 
-/** @param soonerUs drawn of the jitter @returns how many periods were missed */
-export function arm(session: Session, operation: Arm, soonerUs: number, moment: Moment): number {
+/**
+ * @param soonerUs Drawn of the jitter.
+ * @param sessions So many there are.
+ * @returns how many periods were missed.
+ */
+export function arm(
+  session: Session,
+  operation: Arm,
+  soonerUs: number,
+  moment: Moment,
+  sessions: number,
+): number {
   const { timer } = operation;
   const afterUs = operation.afterUs - soonerUs;
   const isPeriodic = moment.cause === "timer" && timer === moment.timer && afterUs > 0;
@@ -42,7 +52,7 @@ export function arm(session: Session, operation: Arm, soonerUs: number, moment: 
   let { baseUs } = moment;
   let leastUs = 0;
   if (isBeat) {
-    baseUs = nextPeriodFrom(session, timer, afterUs, moment);
+    baseUs = nextPeriodFrom(session, timer, afterUs, moment, sessions);
   } else if (moment.cause === "timer" && baseUs + afterUs <= moment.nowUs) {
     // What was missed is not made up for in a burst.
     baseUs = moment.nowUs + (afterUs > 0 ? 0 : 1);
@@ -65,6 +75,7 @@ function nextPeriodFrom(
   timer: number,
   periodUs: number,
   { baseUs, nowUs }: Moment,
+  sessions: number,
 ): number {
   const behindUs = session.behindUs[timer] as number;
   const lateUs = nowUs - baseUs;
@@ -72,7 +83,7 @@ function nextPeriodFrom(
     session.behindUs[timer] = (behindUs + lateUs) % periodUs;
     return nowUs;
   }
-  const returnUs = Math.min(behindUs, Math.floor(periodUs / RETURN_PART));
+  const returnUs = Math.min(behindUs, Math.floor((periodUs * sessions) / RETURN_PART));
   session.behindUs[timer] = behindUs - returnUs;
   return baseUs - returnUs;
 }

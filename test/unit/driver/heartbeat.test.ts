@@ -115,6 +115,8 @@ describe("timers", () => {
     const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
       frames: [frame(7)],
     });
+    // They return by a 2^20th of the period for each session.
+    while (engine.createSession() < 4_096);
     engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
     await world.runUntil(1_500);
     machine.stop();
@@ -125,6 +127,21 @@ describe("timers", () => {
     expect(times.slice(0, 5)).toEqual([1_010, 2_030, 3_040, 4_037, 5_034]);
     expect(times.slice(-3)).toEqual([17_010, 18_010, 19_010]);
     expect(engine.timing().skippedPeriods).toBe(0);
+  });
+
+  it("one beat alone goes on from where it was late", async () => {
+    const { world, machine, engine, port, session, sent } = bench();
+    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
+      frames: [frame(7)],
+    });
+    engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    await world.runUntil(1_500);
+    machine.stop();
+    await world.runUntil(2_030);
+    machine.continue();
+    await world.runUntil(100_000);
+    expect(sent.slice(0, 3).map(([, atUs]) => atUs)).toEqual([1_010, 2_030, 3_040]);
+    expect(sent.at(-1)?.[1]).toBe(99_040);
   });
 
   it("periods that were missed are left out, not made up for", async () => {
