@@ -49,6 +49,7 @@
             "native/prober_addon.cc",
             "native/seal.cc",
             "native/program_pages_addon.cc",
+            "native/prompt_loop_addon.cc",
             "native/traffic_addon.cc",
             "native/traffic.cc",
             "native/traffic_sink.cc",
@@ -58,7 +59,7 @@
           "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_REQUIRE_BASIC_FINALIZERS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
           "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fno-exceptions", "-fvisibility=hidden"],
           "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
-          "libraries": ["-lpthread"]
+          "libraries": ["-lpthread", "-lrt"]
         }, {
           "type": "none"
         }]

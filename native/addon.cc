@@ -9,6 +9,7 @@
 #include "ownership_addon.h"
 #include "prober_addon.h"
 #include "program_pages_addon.h"
+#include "prompt_loop_addon.h"
 #include "outgoing_socket_addon.h"
 #include "route_addon.h"
 #include "traffic_addon.h"
@@ -24,6 +25,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   firsthop::registerOwnership(env, exports);
   firsthop::registerProber(env, exports);
   firsthop::registerProgramPages(env, exports);
+  firsthop::registerPromptLoop(env, exports);
   firsthop::registerOutgoingSockets(env, exports);
   firsthop::registerRoutes(env, exports);
   firsthop::registerTraffic(env, exports);

@@ -18,6 +18,7 @@ import type { NativeOutgoingSocketApi } from "./native/outgoing-socket.js";
 import type { NativeOwnershipApi } from "./native/ownership.js";
 import type { NativeProberApi } from "./native/prober.js";
 import type { NativeProgramPagesApi } from "./native/program-pages.js";
+import type { NativePromptLoopApi } from "./native/prompt-loop.js";
 import type { NativeRoutesApi } from "./native/routes.js";
 import type { NativeTrafficApi } from "./native/traffic.js";
 
@@ -30,6 +31,7 @@ export interface NativeAddon
     NativeOwnershipApi,
     NativeProberApi,
     NativeProgramPagesApi,
+    NativePromptLoopApi,
     NativeOutgoingSocketApi,
     NativeRoutesApi,
     NativeTrafficApi {}

@@ -54,6 +54,8 @@ export interface Rounds {
   readonly full: number;
   /** Up to which share of the suite's time, 0..1. Default 1. */
   readonly share?: number;
+  /** How many there are in any case. Default 1. */
+  readonly least?: number;
 }
 
 export interface Suite {
@@ -178,12 +180,12 @@ type Timing = Pick<SuiteContext, "rounds" | "leftMs" | "isOver" | "compares"> & 
 function timingOf({ quick, subjects, time }: SuiteSettings): Timing {
   const startedMs = performance.now();
   const compares = subjects.some(({ id }) => id === BEFORE);
-  const least = compares ? ENOUGH_TO_COMPARE : 1;
   const leftMs = (share = 1): number => {
     if (!quick) return Number.POSITIVE_INFINITY;
     return startedMs + share * (time.softEndMs - startedMs) - performance.now();
   };
-  function* rounds({ quick: often, full, share }: Rounds): Iterable<number> {
+  function* rounds({ quick: often, full, share, least: own = 1 }: Rounds): Iterable<number> {
+    const least = compares ? Math.max(own, ENOUGH_TO_COMPARE) : own;
     const most = Math.max(least, quick ? often : full);
     let longestMs = 0;
     for (let round = 0; round < most; round++) {

@@ -119,6 +119,8 @@ class Service {
       settle();
       const { dropProgramPages } = await import("../driver/linux/program-pages.js");
       giveBackMemory(dropProgramPages);
+      const { runPromptly } = await import("../driver/linux/prompt-loop.js");
+      runPromptly();
       const why = await this.#stopped;
       // Also when it was told to end in the moment in which it was followed.
       if (why === FOLLOWED || router.exchange.departed) {
