@@ -11,6 +11,7 @@
 #include "loop_handle.h"
 #include "ownership.h"
 #include "ownership_addon.h"
+#include "prompt_loop_addon.h"
 
 namespace firsthop {
 
@@ -52,6 +53,8 @@ class EngineHandle : public WakeHandle {
   void woken() override {
     std::vector<Report> reports = engine_.takeReports(kFramesPerTurn);
     if (reports.empty()) return;
+    // What is reported has been done; whoever works for the kernel on it, or beside it, goes first.
+    takeTime();
     // The rest comes after everybody else's turn of the loop.
     if (engine_.hasReports()) wake();
     Napi::Array list = Napi::Array::New(env(), reports.size());

@@ -28,7 +28,9 @@ constexpr int kPriority = 1;
 constexpr long kBudgetNs = 20'000'000;
 constexpr int kSignal = SIGXCPU;
 
-volatile sig_atomic_t was_long = 0;
+// This thread's loop is one, and it left the class until its next turn.
+thread_local bool is_prompt = false;
+volatile sig_atomic_t left_class = 0;
 
 // Threads and commands that it starts are ordinary ones.
 bool schedule(int policy) {
@@ -39,7 +41,7 @@ bool schedule(int policy) {
 
 void onBudgetSpent(int) {
   const int before = errno;
-  was_long = 1;
+  left_class = 1;
   schedule(SCHED_OTHER);
   errno = before;
 }
@@ -58,6 +60,7 @@ class PromptLoop : public LoopHandle {
       static_cast<PromptLoop*>(static_cast<LoopHandle*>(prepare->data))->beginTurn();
     });
     made->beginTurn();
+    is_prompt = true;
     return true;
   }
 
@@ -86,8 +89,8 @@ class PromptLoop : public LoopHandle {
     itimerspec budget{};
     budget.it_value.tv_nsec = kBudgetNs;
     ::timer_settime(timer_, 0, &budget, nullptr);
-    if (was_long == 0) return;
-    was_long = 0;
+    if (left_class == 0) return;
+    left_class = 0;
     schedule(SCHED_RR);
   }
 
@@ -96,6 +99,7 @@ class PromptLoop : public LoopHandle {
     uv_prepare_stop(&prepare_);
     ::timer_delete(timer_);
     has_timer_ = false;
+    is_prompt = false;
     schedule(SCHED_OTHER);
   }
 
@@ -109,6 +113,12 @@ Napi::Value runPromptly(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void takeTime() {
+  if (!is_prompt || left_class != 0) return;
+  left_class = 1;
+  schedule(SCHED_OTHER);
+}
 
 void registerPromptLoop(Napi::Env env, Napi::Object exports) {
   exports.Set("runPromptly", Napi::Function::New<runPromptly>(env, "runPromptly"));
