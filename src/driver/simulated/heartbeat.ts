@@ -66,7 +66,6 @@ export interface HeartbeatHost {
 
 const RENEWALS_PER_TIMEOUT = 8;
 
-/** What operations are carried out for: what their times count from, and what made them due. */
 /** What a test may want to know of a session. */
 export interface SessionView {
   readonly session: SessionId;

@@ -4,6 +4,7 @@ import type { SessionId } from "../driver.js";
 import type { SimulatedLease } from "./lease.js";
 
 export const NEVER = Number.POSITIVE_INFINITY;
+
 export interface Session {
   readonly id: SessionId;
   readonly deadlines: number[];

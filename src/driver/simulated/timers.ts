@@ -2,7 +2,7 @@
 import type { Operation, Transition } from "../../core/automaton.js";
 import { decides, NEVER, type Session } from "./session.js";
 
-/** What operations are carried out for: their base time and now. */
+/** What operations are carried out for: what their times count from, and what made them due. */
 export interface Moment {
   readonly cause: "timer" | "frame" | "control" | "entry" | "gaveWay";
   readonly baseUs: number;

@@ -99,25 +99,27 @@ const onTimer = (
   report,
 });
 
+/** Frame 7 every millisecond from now on. */
+function beatEveryMs({ engine, port, session }: Pick<Bench, "engine" | "port" | "session">): void {
+  const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
+    frames: [frame(7)],
+  });
+  engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+}
+
 describe("timers", () => {
   it("a period counts from the deadline, so that lateness does not add up", async () => {
     const { world, engine, port, session, sent } = bench();
-    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
-      frames: [frame(7)],
-    });
-    engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    beatEveryMs({ engine, port, session });
     await world.runUntil(4_500);
     expect(sent).toEqual([1_010, 2_010, 3_010, 4_010].map((atUs) => [7, atUs]));
   });
 
   it("a late beat moves those after it, which go back to their schedule little by little", async () => {
     const { world, machine, engine, port, session, sent } = bench();
-    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
-      frames: [frame(7)],
-    });
     // They return by a 2^20th of the period for each session.
     while (engine.createSession() < 4_096);
-    engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    beatEveryMs({ engine, port, session });
     await world.runUntil(1_500);
     machine.stop();
     await world.runUntil(2_030);
@@ -131,10 +133,7 @@ describe("timers", () => {
 
   it("one beat alone goes on from where it was late", async () => {
     const { world, machine, engine, port, session, sent } = bench();
-    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
-      frames: [frame(7)],
-    });
-    engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    beatEveryMs({ engine, port, session });
     await world.runUntil(1_500);
     machine.stop();
     await world.runUntil(2_030);
@@ -146,10 +145,7 @@ describe("timers", () => {
 
   it("periods that were missed are left out, not made up for", async () => {
     const { world, machine, engine, port, session, sent } = bench();
-    const beat = program([[onTimer([{ op: "send", port, frame: 0 }, arm(1_000)], 0, false)]], {
-      frames: [frame(7)],
-    });
-    engine.load(session, beat, { posture: 0, operations: [arm(1_000)], baseUs: engine.now() }, 0);
+    beatEveryMs({ engine, port, session });
     await world.runUntil(1_500);
     machine.stop();
     await world.runUntil(8_200);
