@@ -54,7 +54,7 @@ class EngineHandle : public WakeHandle {
     std::vector<Report> reports = engine_.takeReports(kFramesPerTurn);
     if (reports.empty()) return;
     // What is reported has been done; whoever works for the kernel on it, or beside it, goes first.
-    takeTime();
+    finishTurnOrdinarily();
     // The rest comes after everybody else's turn of the loop.
     if (engine_.hasReports()) wake();
     Napi::Array list = Napi::Array::New(env(), reports.size());

@@ -114,7 +114,7 @@ Napi::Value runPromptly(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void takeTime() {
+void finishTurnOrdinarily() {
   if (!is_prompt || left_class != 0) return;
   left_class = 1;
   schedule(SCHED_OTHER);

@@ -5,7 +5,7 @@
 namespace firsthop {
 
 // What follows in this turn of the loop is urgent to nobody: it goes on in the ordinary class. On the JavaScript thread.
-void takeTime();
+void finishTurnOrdinarily();
 
 void registerPromptLoop(Napi::Env env, Napi::Object exports);
 

@@ -5,3 +5,9 @@ export const SHORTAGE_ADVICE: { readonly [errno: string]: string } = {
   ENOMEM: "too little memory",
   ENOBUFS: "the kernel has no memory left for sockets",
 };
+
+/** Whether something failed because this process or machine has too few descriptors, processes or octets of memory. */
+export function isShortage(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && Object.hasOwn(SHORTAGE_ADVICE, code);
+}

@@ -122,29 +122,46 @@ bool hasTwoProcessors(Heartbeat& engine, const cpu_set_t& processors) {
   return false;
 }
 
+// An engine that has one processor, and so no stand-in; this thread is on the others.
+class OnOneProcessor {
+ public:
+  OnOneProcessor() : engine(listener.options(10'000 * kMs)) {
+    CHECK(sched_getaffinity(0, sizeof(before_), &before_) == 0);
+    while (!CPU_ISSET(static_cast<size_t>(processor), &before_)) processor++;
+    const cpu_set_t one = onlyOn(processor);
+    CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
+    CHECK(engine.start() == 0);
+    CHECK(sched_setaffinity(0, sizeof(before_), &before_) == 0);
+  }
+  ~OnOneProcessor() { CHECK(sched_setaffinity(0, sizeof(before_), &before_) == 0); }
+
+  bool canBeKeptFromRunning() {
+    if (!hasTwoProcessors(engine, before_)) return false;
+    cpu_set_t others = before_;
+    CPU_CLR(static_cast<size_t>(processor), &others);
+    CHECK(sched_setaffinity(0, sizeof(others), &others) == 0);
+    return true;
+  }
+
+  Listener listener;
+  Heartbeat engine;
+  int processor = 0;
+
+ private:
+  cpu_set_t before_{};
+};
+
 // The wake-up that was missed tells of an absence. A load in between, which sets the next one, must not hide it.
 void aLoadDoesNotHideThatTheThreadWasAway() {
-  cpu_set_t before;
-  CHECK(sched_getaffinity(0, sizeof(before), &before) == 0);
-  int processor = 0;
-  while (!CPU_ISSET(static_cast<size_t>(processor), &before)) processor++;
-  cpu_set_t others = before;
-  CPU_CLR(static_cast<size_t>(processor), &others);
-  Listener listener;
-  Heartbeat engine(listener.options(10'000 * kMs));
-  // One processor: no stand-in.
-  const cpu_set_t one = onlyOn(processor);
-  CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
-  CHECK(engine.start() == 0);
-  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
-  if (!hasTwoProcessors(engine, before)) return;
-  CHECK(sched_setaffinity(0, sizeof(others), &others) == 0);
+  OnOneProcessor stage;
+  if (!stage.canBeKeptFromRunning()) return;
+  Heartbeat& engine = stage.engine;
   const Pair ports(engine);
   const uint32_t session = engine.createSession();
   const uint32_t other = engine.createSession();
   int64_t from_ns = 0;
   {
-    const Hog hog(processor);
+    const Hog hog(stage.processor);
     from_ns = Heartbeat::nowNs();
     CHECK(engine.load(session, watcher(ports.b, 40 * kMs), 0, {arm(1, 40 * kMs)}, from_ns, 0) ==
           Heartbeat::LoadResult::Loaded);
@@ -152,30 +169,17 @@ void aLoadDoesNotHideThatTheThreadWasAway() {
     CHECK(engine.load(other, watcher(ports.b, 40 * kMs), 0, {}, Heartbeat::nowNs(), 0) ==
           Heartbeat::LoadResult::Loaded);
   }
-  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
   Report report;
-  CHECK(listener.waitFor(engine, Report::Kind::Transition, &report));
+  CHECK(stage.listener.waitFor(engine, Report::Kind::Transition, &report));
   // Away until 60 ms or later, 20 ms beyond the deadline: it listens for so long.
   CHECK(report.session == session && report.at_ns >= from_ns + 75 * kMs);
 }
 
 // One stall makes one wrong interval: the beat after a late one comes a period after it.
 void theBeatAfterALateOneComesAPeriodLater() {
-  cpu_set_t before;
-  CHECK(sched_getaffinity(0, sizeof(before), &before) == 0);
-  int processor = 0;
-  while (!CPU_ISSET(static_cast<size_t>(processor), &before)) processor++;
-  cpu_set_t others = before;
-  CPU_CLR(static_cast<size_t>(processor), &others);
-  Listener listener;
-  Heartbeat engine(listener.options(10'000 * kMs));
-  // One processor: no stand-in.
-  const cpu_set_t one = onlyOn(processor);
-  CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
-  CHECK(engine.start() == 0);
-  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
-  if (!hasTwoProcessors(engine, before)) return;
-  CHECK(sched_setaffinity(0, sizeof(others), &others) == 0);
+  OnOneProcessor stage;
+  if (!stage.canBeKeptFromRunning()) return;
+  Heartbeat& engine = stage.engine;
   const Pair ports(engine);
   const Table table;
   const uint32_t session = engine.createSession();
@@ -189,14 +193,13 @@ void theBeatAfterALateOneComesAPeriodLater() {
   };
   const fh_u64 first = next(table.renewed());
   {
-    const Hog hog(processor);
+    const Hog hog(stage.processor);
     while (Heartbeat::nowNs() < static_cast<int64_t>(first) + 60 * kMs) std::this_thread::sleep_for(milliseconds(1));
   }
   const fh_u64 late = next(first);
   CHECK(late >= first + 60 * kMs);
   CHECK(next(late) >= late + 39 * kMs);
   CHECK(engine.timing().skipped_periods == 0 || late >= first + 80 * kMs);
-  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
 }
 
 // While frames come in by the thousands the thread hears of nothing but the end of a pause. Who takes its turn meanwhile

@@ -117,9 +117,8 @@ class Service {
       this.#started(router);
       this.#announce(router, control);
       settle();
-      const { dropProgramPages } = await import("../driver/linux/program-pages.js");
+      const { dropProgramPages, runPromptly } = await import("../driver/linux/own-process.js");
       giveBackMemory(dropProgramPages);
-      const { runPromptly } = await import("../driver/linux/prompt-loop.js");
       runPromptly();
       const why = await this.#stopped;
       // Also when it was told to end in the moment in which it was followed.

@@ -37,15 +37,19 @@ export interface GroupSettings {
   readonly seed: number;
 }
 
-export interface GroupState {
-  readonly role: "backup" | "active" | "fault";
-  /** Who became Active first, while the others are being taken along. */
-  readonly leader: string | null;
+/** What a group knows that its members' states don't tell. */
+export interface GroupMemory {
   readonly blocked: boolean;
   /** Failed attempts in a row. */
   readonly objections: number;
   /** Waits before it tries again. */
   readonly held: boolean;
+}
+
+export interface GroupState extends GroupMemory {
+  readonly role: "backup" | "active" | "fault";
+  /** Who became Active first, while the others are being taken along. */
+  readonly leader: string | null;
   /** All follow another router since a while. */
   readonly calm: boolean;
 }
@@ -115,7 +119,7 @@ export function stepGroup(
  */
 export function groupAsFound(
   settings: GroupSettings,
-  before: GroupState,
+  before: GroupMemory,
   members: readonly MemberView[],
 ): GroupStep {
   if (settings.mode === "any") return { state: INITIAL_GROUP, effects: CANCEL };

@@ -12,6 +12,7 @@ import { FirsthopError } from "../errors.js";
 import type { BfdRecord, BfdSessions } from "./bfd/sessions.js";
 import type { Orders } from "./orders.js";
 import type { RouterEvent } from "./status.js";
+import type { SyncGroupRecord } from "./sync-groups.js";
 import type { MaskRecord } from "./tracking/mask-table.js";
 import type { TrackerRecord } from "./tracking/tracker.js";
 import type { FrozenVirtualRouter } from "./vrrp/host.js";
@@ -26,6 +27,7 @@ export interface Bequest {
   readonly orders: readonly (readonly [string, Orders])[];
   /** Missing where the process before did not tell. */
   readonly mask?: MaskRecord;
+  readonly syncGroups?: readonly SyncGroupRecord[];
   readonly events: readonly RouterEvent[];
   /** Octets packed. */
   readonly bfdSessions: unknown;
@@ -38,6 +40,7 @@ export interface ExchangeHost {
   trackers(): readonly TrackerRecord[];
   orders(): readonly (readonly [string, Orders])[];
   mask(): MaskRecord;
+  syncGroups(): readonly SyncGroupRecord[];
   events(): readonly RouterEvent[];
   bfd(): BfdSessions;
   /** Why nobody can follow now; null: somebody can. */
@@ -92,6 +95,7 @@ export class Exchange {
         trackers: this.#host.trackers(),
         orders: this.#host.orders(),
         mask: this.#host.mask(),
+        syncGroups: this.#host.syncGroups(),
         events: this.#host.events(),
         bfdSessions: packOctets(this.#host.bfd().look(false)),
       };

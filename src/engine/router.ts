@@ -128,6 +128,7 @@ export class Router {
       trackers: () => this.#trackers.records(),
       orders: () => this.#operations.records(),
       mask: () => this.mask.record(),
+      syncGroups: () => this.#syncGroups.records(),
       holdGroups: (hold) => this.#syncGroups.takeCharge(this.#roster.names(), hold),
       events: () => this.events.recent(),
       bfd: () => this.#bfd,
@@ -162,7 +163,10 @@ export class Router {
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
       router.#syncGroups.apply(config.syncGroups);
       for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
-      if (options.bequest) router.#syncGroups.takeCharge(router.#roster.names(), true);
+      if (options.bequest) {
+        router.#syncGroups.takeCharge(router.#roster.names(), true);
+        router.#syncGroups.inherit(options.bequest.syncGroups ?? []);
+      }
       await Promise.all(router.#roster.all().map((one) => one.started()));
     } catch (error) {
       if (options.bequest) await router.leave();

@@ -3,6 +3,7 @@ import type { SyncGroupConfig } from "../config/index.js";
 import {
   type GroupEffect,
   type GroupEvent,
+  type GroupMemory,
   type GroupSettings,
   type GroupState,
   type GroupTimer,
@@ -24,6 +25,11 @@ export interface SyncGroupsHost {
   setTimer(afterUs: number, run: () => void): () => void;
   at(): string;
   changed(group: SyncGroupConfig, change: GroupChange): void;
+}
+
+/** A sync group between two processes. JSON. */
+export interface SyncGroupRecord extends GroupMemory {
+  readonly name: string;
 }
 
 interface Group {
@@ -123,8 +129,22 @@ export class SyncGroups {
     }
   }
 
-  end(): void {
-    this.apply([]);
+  /** What another process needs to know, which learns from the members how they stand. */
+  records(): SyncGroupRecord[] {
+    return [...this.#groups.values()].map(({ config, state: { blocked, objections, held } }) => ({
+      name: config.name,
+      blocked,
+      objections,
+      held,
+    }));
+  }
+
+  /** Somebody else moves the members, and goes on from here once that is over. */
+  inherit(records: readonly SyncGroupRecord[]): void {
+    for (const { name, ...memory } of records) {
+      const group = this.#groups.get(name);
+      if (group) group.state = { ...INITIAL_GROUP, ...memory };
+    }
   }
 
   status(): SyncGroupStatus[] {

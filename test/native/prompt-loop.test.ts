@@ -20,10 +20,20 @@ setTimeout(() => {
   seen.child = classOf(execFileSync("cat", ["/proc/self/stat"], { encoding: "latin1" }));
   busyFor(100);
   seen.long = own();
-  setTimeout(() => {
+  // After timers comes the next turn of the loop; after what it waited for, only with the second of these.
+  setImmediate(() => {
     seen.next = own();
-    console.log(JSON.stringify(seen));
-  }, 20);
+    const engine = new addon.NativeHeartbeat(() => {
+      seen.report = own();
+      setImmediate(() => setImmediate(() => {
+        seen.afterReport = own();
+        engine.close();
+        console.log(JSON.stringify(seen));
+      }));
+    }, 5_000_000);
+    // Nothing to do, and told of as done.
+    engine.perform([], 1);
+  });
 }, 20);
 `;
 
@@ -43,7 +53,7 @@ const ALLOWED = mayBeRealtime();
 if (!ALLOWED) console.warn("skipped: a prompt loop: this process may not use the real-time class");
 
 describe.skipIf(process.platform !== "linux")("a prompt loop", () => {
-  it.skipIf(!ALLOWED)("leaves the class in the middle of a long turn, and what it starts is ordinary", () => {
+  it.skipIf(!ALLOWED)("leaves the class in the middle of a long turn and for reports of an engine, and what it starts is ordinary", () => {
     expect(host()).toEqual({
       before: [0, 0],
       started: true,
@@ -53,6 +63,8 @@ describe.skipIf(process.platform !== "linux")("a prompt loop", () => {
       child: [0, 0],
       long: [0, 0],
       next: [1, 2],
+      report: [0, 0],
+      afterReport: [1, 2],
     });
   });
 
@@ -62,6 +74,7 @@ describe.skipIf(process.platform !== "linux")("a prompt loop", () => {
       started: false,
       after: [7, 1],
       next: [7, 1],
+      report: [7, 1],
     });
   });
 

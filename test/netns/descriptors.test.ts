@@ -155,3 +155,43 @@ describe.each([
     40_000,
   );
 });
+
+netnsTest(
+  "an interface that comes while no descriptors are left waits for them, and nothing else does",
+  [],
+  () =>
+    withLab({ routers: 1 }, async (lab) => {
+      const [router] = lab.routers as [LabRouter];
+      const virtualRouters = [
+        { interface: "lan0", vrid: 10, addresses: ["192.0.2.1/24"], advertisementInterval: "100ms" },
+        { interface: "late0", vrid: 20, addresses: ["198.51.100.1/24"], advertisementInterval: "100ms" },
+      ];
+      const daemon = await startDaemon(lab, router, JSON.stringify({ virtualRouters }));
+      await daemon.reach("active", 15_000);
+      const client = await connectControl(daemon.socket);
+      const late = async () => (await look(client)).virtualRouters.find((one) => one.name === "late0/20");
+      expect(await late()).toMatchObject({ state: "fault", causes: ["interface-missing"] });
+      const feed = await starve(router, daemon);
+      const leave = await takeConnections(daemon.socket);
+      await router.run("ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1");
+      await router.run("ip", "address", "add", "198.51.100.2/24", "dev", "late0");
+      for (const end of ["late0", "late1"]) await router.run("ip", "link", "set", end, "up");
+      await eventually("it is refused", 5_000, async () => {
+        const { causes } = (await late()) ?? { causes: [] };
+        return causes.length === 1 && causes[0] === "kernel-refused";
+      });
+      await eventually("it says so", 5_000, () => daemon.process.output().includes("late0: could not open"));
+      expect((await look(client)).virtualRouters[0]?.state).toBe("active");
+      await feed();
+      leave();
+      await eventually("it takes part", 10_000, async () => (await late())?.state === "active");
+      const told = daemon.process
+        .output()
+        .split("\n")
+        .filter((line) => line.includes("could not open a socket"));
+      expect(told).toHaveLength(1);
+      client.close();
+      await daemon.stop();
+    }),
+  40_000,
+);

@@ -114,6 +114,12 @@ const BEGIN: Record<FaultKind, Begin> = {
       router.machine.refusePrepare = null;
     };
   },
+  "no-sockets": (_lan, random, router) => {
+    router.machine.refuseSockets = random.pick(["EMFILE", "ENOMEM"]);
+    return () => {
+      router.machine.refuseSockets = null;
+    };
+  },
   priority: (_lan, random, router) => {
     if (router.machine.running) router.reload(random.integer(1, 254));
     return () => {
@@ -215,6 +221,7 @@ export class Faults {
       machine.powerOn();
       machine.failStep = null;
       machine.refusePrepare = null;
+      machine.refuseSockets = null;
       if (machine.cable("eth0") === null) machine.returnInterface("eth0");
       const cable = machine.cable("eth0");
       if (cable) cable.carrier = true;

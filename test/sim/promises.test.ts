@@ -326,6 +326,44 @@ describe("an interface that vanishes", () => {
   });
 });
 
+describe("too few descriptors for the sockets of an interface", () => {
+  it.each([false, true])("are a fault that ends by itself, unicast %s", async (unicast) => {
+    const { lan, r1, r2, group, state, changes } = await stage(
+      scenario([{ priority: 200 }, { priority: 100 }], { unicast }),
+    );
+    r1.machine.refuseSockets = "EMFILE";
+    r1.machine.removeInterface("eth0");
+    await lan.world.runFor(1_000_000);
+    r1.machine.returnInterface("eth0");
+    await lan.world.runFor(5_000_000);
+    expect([state(r1), r1.forwards(group)]).toEqual(["fault", false]);
+    expect([state(r2), r2.forwards(group)]).toEqual(["active", true]);
+    expect(r1.router?.status().virtualRouters[0]?.causes).toEqual(["kernel-refused"]);
+    const told = r1.router?.recentEvents().filter((one) => JSON.stringify(one).includes("EMFILE"));
+    expect(told).toHaveLength(1);
+    r1.machine.refuseSockets = null;
+    await lan.world.runFor(2_500_000);
+    expect([state(r1), r1.forwards(group)]).toEqual(["active", true]);
+    expect([state(r2), r2.forwards(group)]).toEqual(["backup", false]);
+    expect(changes(r2).length).toBeGreaterThan(0);
+  });
+
+  it("end nothing where the router starts or gets another configuration", async () => {
+    const { lan, r1, state } = await stage(scenario(PAIR), false);
+    r1.kill();
+    r1.machine.refuseSockets = "ENOMEM";
+    r1.start();
+    await lan.world.runFor(1_000_000);
+    expect(state(r1)).toBe("fault");
+    r1.reload(undefined);
+    await lan.world.runFor(1_000_000);
+    expect(state(r1)).toBe("fault");
+    r1.machine.refuseSockets = null;
+    await lan.world.runFor(3_000_000);
+    expect(state(r1)).toBe("active");
+  });
+});
+
 describe("the election", () => {
   it("the owner of the addresses takes over from whoever is Active, whatever preempt says", async () => {
     const members = [{ priority: 254 }, { priority: 255, preempt: false }];

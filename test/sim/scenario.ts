@@ -55,6 +55,7 @@ export const FAULT_KINDS = [
   "address-gone",
   "failing-steps",
   "refused",
+  "no-sockets",
   "priority",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -40,7 +40,7 @@ const LAYERS: readonly { folder: string; allowed: RegExp; types?: RegExp }[] = [
   { folder: "config/", allowed: /^(config|core)\/|^errors\.js$|^(zod|yaml)$|^node:/ },
   {
     folder: "engine/",
-    allowed: /^(engine|core|config)\/|^errors\.js$|^node:crypto$/,
+    allowed: /^(engine|core|config)\/|^(errors|shortage-advice)\.js$|^node:crypto$/,
     types: /^driver\/driver\.js$/,
   },
   { folder: "driver/simulated/", allowed: /^(driver|core)\/|^errors\.js$|^node:crypto$/ },

@@ -14,8 +14,8 @@ import {
   statSync,
 } from "node:fs";
 import { dirname, isAbsolute } from "node:path";
+import { isShortage } from "../../shortage-advice.js";
 import { type CommandRequest, type CommandResult, type CommandRun, DONE } from "../command.js";
-import { isShortage } from "./refusal.js";
 import { endMarked, type Mark, newMark } from "./remnants.js";
 
 export type { CommandRequest, CommandResult, CommandRun } from "../command.js";

@@ -46,12 +46,6 @@ export const ALREADY_GONE: ReadonlySet<string> = new Set([
   "ENXIO",
 ]);
 
-/** Whether something failed because this process or machine has too few descriptors, processes or octets of memory. */
-export function isShortage(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && Object.hasOwn(SHORTAGE_ADVICE, code);
-}
-
 /** "could not <what>: <errno>: <the kernel's words>; <advice>" as a FirsthopError. */
 export function refusalOf(what: string, errno: string, kernelSays = ""): FirsthopError {
   const advice = ADVICE[errno];

@@ -55,6 +55,8 @@ export interface HeartbeatHost {
   readonly javaScript: Context;
   /** 0 up to, not including, 1. */
   drawFraction(): number;
+  /** The errno that sockets are refused with, if they are. */
+  socketRefusal(): string | null;
   submit(steps: readonly KernelStep[], done: (failures: readonly StepFailure[]) => void): void;
   noteSession(
     session: SessionId,
@@ -117,6 +119,8 @@ export class SimulatedHeartbeat implements Heartbeat {
 
   openPort(options: PortOptions | DatagramPortOptions): PortId {
     this.#mustBeOpen();
+    const refusal = this.#host.socketRefusal();
+    if (refusal !== null) throw Object.assign(new Error(refusal), { code: refusal });
     const id = this.#nextPort++;
     const port = new Port(options, {
       stack: this.#host.stack,

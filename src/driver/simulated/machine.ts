@@ -51,6 +51,8 @@ export class SimulatedMachine {
   failStep: ((step: KernelStep) => string | null) | null = null;
   /** While set, the kernel refuses to prepare virtual interfaces, for this reason. */
   refusePrepare: string | null = null;
+  /** While set, sockets of the heartbeat engine are refused with this errno. */
+  refuseSockets: string | null = null;
   /** What probes of trackers find. By default nobody answers. */
   probeScript: ProbeScript = () => null;
   /** What comes of a command that is run here, and how long it takes. By default it ends well at once. */
@@ -157,6 +159,7 @@ export class SimulatedMachine {
       drawFraction: () => this.#jitter.fraction(),
       failureOf: (step) => this.failStep?.(step) ?? null,
       refusal: () => this.refusePrepare,
+      socketRefusal: () => this.refuseSockets,
       routes: this.routes,
       probeScript: () => this.probeScript,
       echoScript: () => this.echoScript,

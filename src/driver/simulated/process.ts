@@ -35,6 +35,7 @@ export interface ProcessHost {
   drawFraction(): number;
   failureOf(step: KernelStep): string | null;
   refusal(): string | null;
+  socketRefusal(): string | null;
   readonly routes: RouteTable;
   probeScript(): ProbeScript;
   /** What comes of a command, and how long it takes. */
@@ -103,6 +104,7 @@ export class SimulatedProcess implements Driver {
       drawWakeUs: () => host.draw("wakeUs"),
       drawReportUs: () => host.draw("reportUs"),
       drawFraction: () => host.drawFraction(),
+      socketRefusal: () => host.socketRefusal(),
       submit: (steps, done) => this.#lane.submit(steps, done),
       noteSession: (session, how, armed, awaited) =>
         host.world.note({ type: "session", machine: host.name, session, how, armed, awaited }),

@@ -14,6 +14,7 @@ import type {
   LinkInfo,
   VirtualInterface,
 } from "../../driver/driver.js";
+import { SHORTAGE_ADVICE } from "../../shortage-advice.js";
 import type { BfdPorts } from "../bfd/session.js";
 import type { BfdSessions } from "../bfd/sessions.js";
 import type { GlobalStatistics, InterfaceStatus } from "../status.js";
@@ -64,6 +65,12 @@ export class Interfaces {
         for (const one of this.#intake.routersOn(name)) one.portChanged();
         host.bfd().networkChanged();
       },
+      setTimer: (afterUs, run) => host.setTimer(afterUs, run),
+      refused: (ifindex, errno, first) => this.#socketRefused(ifindex, errno, first),
+      retry: (ifindex) => {
+        this.#showAll(ifindex);
+        host.bfd().networkChanged();
+      },
     });
     this.#devices = new Devices({
       link: (ifindex) => this.network.linkByIndex(ifindex),
@@ -98,7 +105,28 @@ export class Interfaces {
     if (link) this.#shownAs.set(link.ifindex, name);
     this.#ports.dropStale(name, link?.ifindex);
     const source = link ? this.network.sourceOf(one.config, link.ifindex, this.#facts(name).borrowed) : null;
-    one.setNetwork({ link, primaryAddress: source });
+    one.setNetwork({ link, primaryAddress: source, socketsRefused: !!link && !this.#opened(one, link) });
+  }
+
+  #showAll(ifindex: number): void {
+    const name = this.#shownAs.get(ifindex);
+    if (name !== undefined) for (const one of this.#intake.routersOn(name)) this.#show(one);
+  }
+
+  /** Opens what a virtual router will send by and listen to, early: it learns of others before it starts. */
+  #opened({ config }: VirtualRouter, link: LinkInfo): boolean {
+    this.#ports.lan(link);
+    if (config.unicast) this.#ports.datagram(config.family, link.ifindex);
+    return !this.#ports.isRefused(link.ifindex);
+  }
+
+  #socketRefused(ifindex: number, errno: string, first: boolean): void {
+    // Whoever asked for the socket is in the middle of something.
+    this.#host.setTimer(0, () => this.#showAll(ifindex));
+    if (!first) return;
+    const name = this.network.linkByIndex(ifindex)?.name ?? `interface ${ifindex}`;
+    const detail = `${name}: could not open a socket: ${errno}: ${SHORTAGE_ADVICE[errno]}; trying again every second`;
+    this.#host.notice("warning", null, "socket-refused", detail);
   }
 
   // ---- what is heard ------------------------------------------------------------------------------------
@@ -135,7 +163,7 @@ export class Interfaces {
 
   // ---- what is asked ------------------------------------------------------------------------------------
 
-  /** Null: the interface went away, and the news of it is on its way. */
+  /** Null: the interface went away, and the news of it is on its way; or the socket was refused. */
   lanPort(link: LinkInfo): PortId | null {
     return this.#ports.lan(link);
   }

@@ -10,6 +10,7 @@ import type {
   PortCounters,
   PortOptions,
 } from "../../driver/driver.js";
+import { isShortage } from "../../shortage-advice.js";
 
 interface LanPort {
   readonly port: PortId;
@@ -34,18 +35,28 @@ export interface PortsHost {
   closing(port: PortId): void;
   /** Programs that were made with the port need another one. */
   closed(interfaceName: string): void;
+  setTimer(afterUs: number, run: () => void): () => void;
+  /** There is too little of something (errno) for a socket; `first`: there was enough before. */
+  refused(ifindex: number, errno: string, first: boolean): void;
+  /** What was refused is to be asked for again. */
+  retry(ifindex: number): void;
 }
+
+/** Until sockets that there was too little for are tried again. */
+const RETRY_AFTER_US = 1_000_000;
 
 export class Ports {
   readonly #host: PortsHost;
   readonly #lan = new Map<string, LanPort>();
   readonly #datagram = new Map<string, PortId>();
+  /** Interfaces whose sockets were refused, and whether they wait for another attempt. */
+  readonly #refused = new Map<number, boolean>();
 
   constructor(host: PortsHost) {
     this.#host = host;
   }
 
-  /** Null: the interface went away, and the news of it is on its way. */
+  /** Null: the interface went away, and the news of it is on its way; or it was refused. */
   lan(link: LinkInfo): PortId | null {
     const { answered, bfd, backupAdvertisements } = this.#host.needs(link.name);
     const key = [...answered, ...(bfd ? ["bfd"] : []), ...(backupAdvertisements ? ["backup"] : [])].join();
@@ -76,13 +87,34 @@ export class Ports {
     return port;
   }
 
+  /** Whether there is too little of something for the sockets of an interface. */
+  isRefused(ifindex: number): boolean {
+    return this.#refused.get(ifindex) === true;
+  }
+
   #open(options: PortOptions | DatagramPortOptions): PortId | null {
+    if (this.isRefused(options.ifindex)) return null;
     try {
-      return this.#host.heartbeat.openPort(options);
+      const port = this.#host.heartbeat.openPort(options);
+      this.#refused.delete(options.ifindex);
+      return port;
     } catch (error) {
-      if (["ENODEV", "ENXIO"].includes((error as { code?: string }).code ?? "")) return null;
-      throw error;
+      const { code = "" } = error as { code?: string };
+      if (["ENODEV", "ENXIO"].includes(code)) return null;
+      if (!isShortage(error)) throw error;
+      this.#refuse(options.ifindex, code);
+      return null;
     }
+  }
+
+  #refuse(ifindex: number, errno: string): void {
+    const first = !this.#refused.has(ifindex);
+    this.#refused.set(ifindex, true);
+    this.#host.refused(ifindex, errno, first);
+    this.#host.setTimer(RETRY_AFTER_US, () => {
+      this.#refused.set(ifindex, false);
+      this.#host.retry(ifindex);
+    });
   }
 
   /** The interface is another one now. */

@@ -16,7 +16,7 @@ import type { StandingRecord } from "./standing.js";
 export interface VirtualRouterHost extends FormsStore {
   readonly heartbeat: Heartbeat;
   readonly kernel: Kernel;
-  /** The LAN port of an interface, opened on first use; null when the interface is gone already. */
+  /** The LAN port of an interface, opened on first use; null when the interface is gone already, or refused it. */
   lanPort(link: LinkInfo): PortId | null;
   bfd(): BfdSessions;
   /** Reports of another session concern the virtual router with session `own`, too; until it is released. */
@@ -47,6 +47,8 @@ export interface NetworkView {
   readonly link: LinkInfo | null;
   /** Source of advertisements; null while the interface has none. */
   readonly primaryAddress: string | null;
+  /** There is too little of something for sockets on the interface. */
+  readonly socketsRefused: boolean;
 }
 
 /** A virtual router that moved, as those see it who follow moves. */

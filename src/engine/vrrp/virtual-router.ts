@@ -44,7 +44,7 @@ export class VirtualRouter {
   readonly name: string;
   #config: VirtualRouterConfig;
   readonly #host: VirtualRouterHost;
-  #network: NetworkView = { link: null, primaryAddress: null };
+  #network: NetworkView = { link: null, primaryAddress: null, socketsRefused: false };
   readonly #placement: Placement;
   readonly #succession: Succession;
   #controlLost = false;
@@ -192,8 +192,6 @@ export class VirtualRouter {
       const moved = before.primaryAddress !== network.primaryAddress || before.link?.mac !== network.link.mac;
       if (moved) this.#inForce.outdate();
     }
-    // Listen early: see onAdvertisement.
-    if (network.link) this.#host.lanPort(network.link);
     const nowUs = this.#host.heartbeat.now();
     this.#hearsSinceUs = lanWorks(this.#causes()) ? (this.#hearsSinceUs ?? nowUs) : null;
     this.#placement.prepare();
@@ -471,7 +469,7 @@ export class VirtualRouter {
       link: this.#network.link,
       primaryAddress: this.primaryAddress,
       sourceNamed: (this.#config.unicast?.source ?? null) !== null,
-      refused: this.#placement.refused,
+      refused: this.#placement.refused || this.#network.socketsRefused,
       controlLost: this.#controlLost,
       forbidding: this.#tracking.forbidding,
       orders: this.#orders,

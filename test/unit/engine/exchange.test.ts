@@ -21,6 +21,7 @@ describe("the beginning", () => {
       trackers: () => [],
       orders: () => [],
       mask: () => [],
+      syncGroups: () => [],
       events: () => [],
       bfd: () => bfd,
       obstacle: () => null,

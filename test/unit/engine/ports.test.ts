@@ -5,9 +5,13 @@ import { Ports } from "../../../src/engine/lan/ports.js";
 
 function counting() {
   const open = new Map<number, string>();
+  const told: string[] = [];
+  const timers: (() => void)[] = [];
+  const shortage: { errno: string | null } = { errno: null };
   let last = 0;
   const heartbeat = {
     openPort(options: PortOptions | DatagramPortOptions): number {
+      if (shortage.errno) throw Object.assign(new Error(shortage.errno), { code: shortage.errno });
       const what = options.kind === "packet" ? "lan" : options.family;
       open.set(++last, `${what}/${options.ifindex}`);
       return last;
@@ -20,8 +24,17 @@ function counting() {
     opened: () => {},
     closing: () => {},
     closed: () => {},
+    setTimer: (_, run) => {
+      timers.push(run);
+      return () => {};
+    },
+    refused: (ifindex, errno, first) => told.push(`${ifindex} ${errno}${first ? "" : " again"}`),
+    retry: (ifindex) => told.push(`${ifindex} retry`),
   });
-  return { ports, open: () => [...open.values()].sort() };
+  const pass = (): void => {
+    for (const run of timers.splice(0)) run();
+  };
+  return { ports, open: () => [...open.values()].sort(), told, pass, shortage };
 }
 
 const link = (ifindex: number, name = "lan0"): LinkInfo => ({ name, ifindex }) as LinkInfo;
@@ -54,5 +67,37 @@ describe("an interface that gets other names", () => {
     }
     ports.dropStale("ww2", undefined);
     expect(open()).toEqual([]);
+  });
+});
+
+describe("too few descriptors", () => {
+  it("refuse the sockets of an interface until the next attempt, and are told of once", () => {
+    const { ports, open, told, pass, shortage } = counting();
+    shortage.errno = "EMFILE";
+    for (let time = 0; time < 2; time++) {
+      expect(ports.lan(link(5))).toBeNull();
+      expect(ports.datagram("ipv4", 5)).toBeNull();
+      expect(ports.isRefused(5)).toBe(true);
+      pass();
+      expect(ports.isRefused(5)).toBe(false);
+    }
+    expect(told).toEqual(["5 EMFILE", "5 retry", "5 EMFILE again", "5 retry"]);
+    shortage.errno = null;
+    expect(ports.lan(link(5))).not.toBeNull();
+    expect(ports.datagram("ipv4", 5)).not.toBeNull();
+    expect(open()).toEqual(["ipv4/5", "lan/5"]);
+    shortage.errno = "ENOMEM";
+    expect(ports.lan(link(6, "lan1"))).toBeNull();
+    expect(ports.datagram("ipv6", 5)).toBeNull();
+    expect(told.slice(4)).toEqual(["6 ENOMEM", "5 ENOMEM"]);
+  });
+
+  it("are no other errors", () => {
+    const { ports, shortage } = counting();
+    shortage.errno = "ENODEV";
+    expect(ports.lan(link(5))).toBeNull();
+    expect(ports.isRefused(5)).toBe(false);
+    shortage.errno = "EINVAL";
+    expect(() => ports.lan(link(5))).toThrow("EINVAL");
   });
 });

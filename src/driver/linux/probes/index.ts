@@ -1,9 +1,9 @@
 /** What trackers try on this machine. Everything that is under way is known here, and ended by `close`. */
 import { sparedUs } from "../../../core/tracking/pace.js";
 import type { TrackResult, Untried } from "../../../core/tracking/verdict.js";
+import { isShortage } from "../../../shortage-advice.js";
 import type { ProbeRequest, ProbeRun, Probes, ProbeTime } from "../../driver.js";
 import type { Alarms } from "../alarms.js";
-import { isShortage } from "../refusal.js";
 import { readNumberFile } from "./file.js";
 import { probeHttp } from "./http.js";
 import { countProcesses, processOfPidFile } from "./process.js";

@@ -1,7 +1,7 @@
 /** Running processes, by name or by pid file. Zombies are none. */
 import { readdir, readFile } from "node:fs/promises";
 import type { TrackResult } from "../../../core/tracking/verdict.js";
-import { isShortage } from "../refusal.js";
+import { isShortage } from "../../../shortage-advice.js";
 
 /** Names are kept by the kernel up to this length (TASK_COMM_LEN without its NUL). */
 const COMM_MAX = 15;
