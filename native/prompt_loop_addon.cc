@@ -39,6 +39,12 @@ bool schedule(int policy) {
   return ::sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &parameters) == 0;
 }
 
+// Whoever was given another class by the administrator keeps it, and does not pass it on to commands.
+void keepForItself(int policy) {
+  sched_param parameters{};
+  if (::sched_getparam(0, &parameters) == 0) ::sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &parameters);
+}
+
 void onBudgetSpent(int) {
   const int before = errno;
   left_class = 1;
@@ -49,8 +55,11 @@ void onBudgetSpent(int) {
 class PromptLoop : public LoopHandle {
  public:
   static bool open(Napi::Env env) {
-    // Whoever was given another class by the administrator keeps it.
-    if (::sched_getscheduler(0) != SCHED_OTHER) return false;
+    const int given = ::sched_getscheduler(0);
+    if (given != SCHED_OTHER) {
+      keepForItself(given);
+      return false;
+    }
     auto made = std::make_shared<PromptLoop>(env);
     if (!made->makeTimer() || !schedule(SCHED_RR)) return false;
     if (uv_prepare_init(made->loop(), &made->prepare_) != 0) return false;

@@ -302,15 +302,17 @@ class Service {
     }
     const router = await this.#ready;
     this.#manager.reloading();
+    let loaded: LoadedConfig | null = null;
     try {
-      const loaded = reread();
+      loaded = reread();
       const result = await router.reload(loaded.config);
       this.#warn(loaded);
       return result;
     } catch (error) {
       const lines = String(error instanceof Error ? error.message : error).split("\n");
-      for (const line of lines) this.#log.error({ why, code: "reload-refused" }, line);
-      this.#log.error({ why, code: "reload-refused" }, `${configFile} was not taken over: nothing changed`);
+      const outcome = loaded ? "was not taken over" : "was not taken over: nothing changed";
+      for (const line of [...lines, `${configFile} ${outcome}`])
+        this.#log.error({ why, code: "reload-refused" }, line);
       throw error;
     } finally {
       if (!this.#stopping) {

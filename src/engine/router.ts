@@ -162,11 +162,8 @@ export class Router {
       if (options.bequest) router.#bfd.resume(unpackOctets(options.bequest.bfdSessions) as BfdRecord[]);
       router.#trackers.apply(config.trackers, options.bequest?.trackers);
       router.#syncGroups.apply(config.syncGroups);
+      if (options.bequest) router.#syncGroups.inherit(options.bequest.syncGroups ?? []);
       for (const one of config.virtualRouters) router.#add(one, options.bequest !== undefined);
-      if (options.bequest) {
-        router.#syncGroups.takeCharge(router.#roster.names(), true);
-        router.#syncGroups.inherit(options.bequest.syncGroups ?? []);
-      }
       await Promise.all(router.#roster.all().map((one) => one.started()));
     } catch (error) {
       if (options.bequest) await router.leave();
@@ -266,13 +263,16 @@ export class Router {
     const tracking = this.#trackers.follow(config.track);
     const one = new VirtualRouter(config, this.#host, tracking, orders, suspended);
     this.#roster.add(one);
-    this.#interfaces.add(one);
+    try {
+      this.#interfaces.add(one);
+    } catch (error) {
+      this.#forget([one]);
+      throw error;
+    }
     return one;
   }
 
-  async #remove(routers: readonly VirtualRouter[], handOver: boolean): Promise<void> {
-    await Promise.all(routers.map((one) => one.stop(handOver)));
-    await this.#kernel.release(routers.map((one) => one.owner));
+  #forget(routers: readonly VirtualRouter[]): void {
     for (const one of routers) {
       this.#roster.remove(one);
       this.#syncGroups.removed(one.name);
@@ -281,11 +281,35 @@ export class Router {
     this.#interfaces.remove(routers, this.#roster.interfaceNames());
   }
 
+  async #remove(routers: readonly VirtualRouter[], handOver: boolean): Promise<void> {
+    await Promise.all(routers.map((one) => one.stop(handOver)));
+    try {
+      await this.#kernel.release(routers.map((one) => one.owner));
+    } finally {
+      this.#forget(routers);
+    }
+  }
+
   async #reload(config: Config): Promise<ReloadResult> {
     if (this.#closing) throw new FirsthopError("USAGE", "the router is closing; nothing was reloaded");
     if (this.exchange.begun) {
       throw new FirsthopError("USAGE", "another process is taking over; nothing was reloaded");
     }
+    const before = this.#config;
+    try {
+      return await this.#change(config);
+    } catch (error) {
+      // The next reload begins with what there really is.
+      this.#config = { ...before, virtualRouters: this.#roster.all().map((one) => one.config) };
+      const why = error instanceof Error ? error.message : String(error);
+      const advice = "`firsthop show` tells what runs now; reload again when that is mended";
+      throw new FirsthopError("KERNEL_REFUSED", `the reload ended halfway: ${why}: ${advice}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #change(config: Config): Promise<ReloadResult> {
     const diff = diffConfig(this.#config, config);
     const restarted = diff.changed.filter((change) => change.restart);
     const leaving = [...diff.removed, ...restarted.map((change) => change.old)].map((one) =>

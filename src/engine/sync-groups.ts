@@ -30,6 +30,8 @@ export interface SyncGroupsHost {
 /** A sync group between two processes. JSON. */
 export interface SyncGroupRecord extends GroupMemory {
   readonly name: string;
+  /** What was told of it last. */
+  readonly shown: GroupChange["to"];
 }
 
 interface Group {
@@ -48,6 +50,8 @@ export class SyncGroups {
   readonly #groups = new Map<string, Group>();
   readonly #queue: { readonly group: Group; readonly event: GroupEvent }[] = [];
   #working = false;
+  /** The members are on their way from another process. */
+  #arriving = false;
 
   constructor(host: SyncGroupsHost) {
     this.#host = host;
@@ -116,6 +120,7 @@ export class SyncGroups {
   }
 
   takeCharge(unit: readonly string[], inCharge: boolean): void {
+    this.#arriving &&= inCharge;
     for (const group of this.#groups.values()) {
       if (!this.#members(group).some((one) => unit.includes(one.name))) continue;
       group.inCharge = inCharge;
@@ -131,19 +136,22 @@ export class SyncGroups {
 
   /** What another process needs to know, which learns from the members how they stand. */
   records(): SyncGroupRecord[] {
-    return [...this.#groups.values()].map(({ config, state: { blocked, objections, held } }) => ({
+    return [...this.#groups.values()].map(({ config, shown, state: { blocked, objections, held } }) => ({
       name: config.name,
+      shown,
       blocked,
       objections,
       held,
     }));
   }
 
-  /** Somebody else moves the members, and goes on from here once that is over. */
+  /** Before members come from another process: they are left alone, and nothing is told, until `takeCharge` ends that. */
   inherit(records: readonly SyncGroupRecord[]): void {
-    for (const { name, ...memory } of records) {
+    this.#arriving = true;
+    for (const group of this.#groups.values()) group.inCharge = true;
+    for (const { name, shown, ...memory } of records) {
       const group = this.#groups.get(name);
-      if (group) group.state = { ...INITIAL_GROUP, ...memory };
+      if (group) Object.assign(group, { shown, state: { ...INITIAL_GROUP, ...memory } });
     }
   }
 
@@ -186,7 +194,7 @@ export class SyncGroups {
 
   #show(group: Group, views: readonly MemberView[], event: GroupEvent): void {
     const to = stateOfGroup(group.config.mode, views);
-    if (to === null || to === group.shown || views.length === 0) return;
+    if (to === null || to === group.shown || views.length === 0 || this.#arriving) return;
     const mover = event.type === "moved" ? views.find((view) => view.name === event.member) : undefined;
     const detail = mover ? `${mover.name} is ${mover.standing}, and so is the group` : `all are ${to}`;
     const change: GroupChange = { at: this.#host.at(), from: group.shown, to, reason: "sync-group", detail };

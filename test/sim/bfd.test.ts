@@ -116,6 +116,23 @@ describe("BFD bound to the Active router", () => {
     ]);
   });
 
+  it("goes on in the same session when the Active preempts, and when it hands over", async () => {
+    const { members, run, states } = await stage(2, { interval: "20ms" });
+    const [r1, r2] = members as [Member, Member];
+    await Promise.all([r1.router.operations.drain(["eth0/10"]), run(SECOND)]);
+    expect(states()).toEqual(["fault", "active"]);
+    r1.router.operations.undrain(["eth0/10"]);
+    await run(6 * SECOND);
+    expect(sessionsOf(r2).map(({ state }) => state)).toEqual(["up"]);
+    let waitedMs = 0;
+    for (; states()[0] !== "active" && waitedMs < 10_000; waitedMs++) await run(1_000);
+    for (let ms = 0; ms < 5_000; ms += 10) {
+      await run(10_000);
+      expect([ms, ...sessionsOf(r2).map(({ state }) => state)]).toEqual([ms, "up"]);
+    }
+    expect(states()).toEqual(["active", "backup"]);
+  });
+
   it("takes over within the detection time, long before advertisements are missed", async () => {
     const { world, members, run, tookOver } = await stage(2, { interval: "1ms" });
     const cutUs = world.nowUs;

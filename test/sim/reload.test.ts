@@ -56,3 +56,30 @@ describe("a reload", () => {
     expect(new Set(forwarded(limitUs + 50_000, 4_500_000))).toEqual(new Set([false]));
   });
 });
+
+describe("a reload that fails halfway", () => {
+  it("says so, and the next one begins with what there is", async () => {
+    const { world, machine, router } = await stage({});
+    machine.addInterface("eth1", new SimulatedSegment(world), { addresses: ["198.51.100.2/24"] });
+    const wanted = defineConfig({
+      virtualRouters: [
+        { interface: "eth0", vrid: 10, addresses: ["192.0.2.1/24", "192.0.2.7/24"] },
+        { interface: "eth1", vrid: 20, addresses: ["198.51.100.1/24"] },
+      ],
+    });
+    machine.refuseSockets = "EINVAL";
+    await expect(world.settle(router.reload(wanted))).rejects.toThrow(
+      /ended halfway: EINVAL: .*reload again/,
+    );
+    machine.refuseSockets = null;
+    const result = await world.settle(router.reload(wanted));
+    expect([...result.added, ...result.changed].sort()).toEqual(["eth0/10", "eth1/20"]);
+    await world.runFor(8_000_000);
+    const now = router.status().virtualRouters.map(({ name, state, addresses }) => [name, state, addresses]);
+    expect(now).toEqual([
+      ["eth0/10", "active", ["192.0.2.1", "192.0.2.7"]],
+      ["eth1/20", "active", ["198.51.100.1"]],
+    ]);
+    expect(await world.settle(router.reload(wanted))).toMatchObject({ added: [], removed: [], changed: [] });
+  });
+});

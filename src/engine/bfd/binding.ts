@@ -92,8 +92,13 @@ export class BfdBinding {
     this.#rank = view.rank;
     if (!config && !this.#watch && !this.#answer) return;
     const active = state.name === "backup" && state.active?.priority !== 0 ? state.active : null;
-    this.#listen(config && local && active ? { ...view, local, config, address: active.address } : null);
-    this.#offer(config && local && state.name === "active" ? { ...view, local, config } : null);
+    const watched = config && local && active ? { ...view, local, config, address: active.address } : null;
+    const offered = config && local && state.name === "active" ? { ...view, local, config } : null;
+    // What a Backup watched goes on as one that it answers, and the other way round: a session that nobody wants, if only
+    // for a moment, goes down on purpose, and takes seconds to come up again.
+    if (offered) this.#offer(offered);
+    this.#listen(watched);
+    if (!offered) this.#offer(null);
     if (active) this.#judge(active.address);
     this.#rebond();
   }

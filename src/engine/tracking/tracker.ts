@@ -13,6 +13,7 @@ import {
   type Verdict,
   type VerdictSettings,
 } from "../../core/tracking/index.js";
+import { isShortage } from "../../shortage-advice.js";
 import type { MaskedTarget, RunningWatch, TrackerKind, TrackingServices } from "./kind.js";
 import { TRACKER_KINDS } from "./kinds/index.js";
 
@@ -44,6 +45,9 @@ export interface TrackerHost extends TrackingServices {
  */
 const FIRST_RESULT_WAIT_US = 3_000_000;
 
+/** Until a watch that this machine had too little for is tried again. */
+const RETRY_AFTER_US = 1_000_000;
+
 /** For results that decide at once. */
 const AT_ONCE: VerdictSettings = { fall: 1, rise: 1, upDelayUs: 0, downDelayUs: 0, damping: null };
 
@@ -67,6 +71,7 @@ export class Tracker {
   #ended = false;
   #cancelWake: (() => void) | null = null;
   #cancelOverdue: (() => void) | null = null;
+  #cancelRetry: (() => void) | null = null;
   #overdue = false;
   #changedAtMs: number | null = null;
   #last: { readonly up: boolean; readonly evidence: string; readonly atMs: number } | null = null;
@@ -76,6 +81,8 @@ export class Tracker {
     config: TrackerConfig,
     host: TrackerHost,
     before: Pick<TrackerRecord, "state" | "changedAtMs"> | null,
+    /** `before` was made with the same settings, in another process. */
+    goesOn: boolean,
   ) {
     this.config = config;
     this.#host = host;
@@ -83,12 +90,16 @@ export class Tracker {
     this.byValue = this.#kind.byValue ?? false;
     this.byNews = this.#kind.byNews ?? false;
     this.#address = "address" in config.spec ? config.spec.address : null;
-    this.#state = before ? inherited(before.state, config) : UNKNOWN_TRACKER;
+    this.#state = UNKNOWN_TRACKER;
+    if (before)
+      this.#state = goesOn ? { ...UNKNOWN_TRACKER, ...before.state } : inherited(before.state, config);
     this.#changedAtMs = before?.changedAtMs ?? null;
   }
 
   /** Begins to watch. Apart from the constructor, because results may come at once. */
   begin(): void {
+    if (this.#state.pendingSinceUs !== null)
+      this.#take(elapse(this.config, this.#state, this.#host.heartbeat.now()));
     this.#followMac();
     this.#weighMask();
     if (this.#ended || this.#state.verdict !== "unknown") return;
@@ -151,6 +162,7 @@ export class Tracker {
     this.#cancelWake?.();
     this.#cancelWake = null;
     this.#cancelOverdue?.();
+    this.#cancelRetry?.();
     this.#unfollow?.();
     this.#unfollow = null;
     this.#watch?.stop();
@@ -158,9 +170,34 @@ export class Tracker {
   }
 
   #watchNow(): void {
-    const { config } = this;
     this.#beginning = true;
-    const begun = this.#kind.begin({
+    let begun: RunningWatch | null = null;
+    try {
+      begun = this.#begun();
+    } catch (error) {
+      if (!isShortage(error)) throw error;
+      this.#watchLater((error as Error).message);
+    } finally {
+      this.#beginning = false;
+    }
+    // What it told at once may have ended the tracker, or shown whose address it is.
+    if (this.#ended || this.#maskedBy !== null) begun?.stop();
+    else this.#watch = begun;
+  }
+
+  /** This machine has too little of what it takes to look: what was known stays. */
+  #watchLater(why: string): void {
+    this.#host.untried(this.name, why);
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#host.driver.setTimer(RETRY_AFTER_US, () => {
+      this.#cancelRetry = null;
+      if (!this.#ended) this.#weighMask();
+    });
+  }
+
+  #begun(): RunningWatch {
+    const { config } = this;
+    return this.#kind.begin({
       ...this.#host,
       spec: config.spec,
       intervalUs: config.intervalUs,
@@ -173,10 +210,6 @@ export class Tracker {
         if (!this.#ended) this.#host.untried(this.name, why);
       },
     });
-    this.#beginning = false;
-    // What it told at once may have ended the tracker, or shown whose address it is.
-    if (this.#ended || this.#maskedBy !== null) begun.stop();
-    else this.#watch = begun;
   }
 
   /** Watches, unless the mask table keeps checks from its address: what is not looked at does not fail. */
@@ -207,11 +240,16 @@ export class Tracker {
       this.#unfollow = null;
       return;
     }
-    this.#unfollow ??= this.#host.prober.followNeighbours(name, (seen) => {
-      if (seen.address !== this.#address || seen.mac === this.#mac) return;
-      this.#mac = seen.mac;
-      this.#weighMask();
-    });
+    try {
+      this.#unfollow ??= this.#host.prober.followNeighbours(name, (seen) => {
+        if (seen.address !== this.#address || seen.mac === this.#mac) return;
+        this.#mac = seen.mac;
+        this.#weighMask();
+      });
+    } catch (error) {
+      if (!isShortage(error)) throw error;
+      this.#host.untried(this.name, (error as Error).message);
+    }
   }
 
   #tell(result: TrackResult, atUs?: number): void {
@@ -251,8 +289,8 @@ export class Tracker {
 }
 
 /**
- * What stays of a verdict when the settings that made it are others, or another process made it: it stands until enough
- * results contradict it, and what was damped has to prove itself all the same.
+ * What stays of a verdict when the settings that made it are others: it stands until enough results contradict it, and
+ * what was damped has to prove itself all the same.
  */
 function inherited(state: TrackerState, { damping }: TrackerConfig): TrackerState {
   const { verdict, evidence, value, fallsUs, damped } = state;

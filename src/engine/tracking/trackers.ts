@@ -55,7 +55,12 @@ export class Trackers {
         this.#former.set(config.name, { verdict: state.verdict, value: state.value, byValue });
       }
       const record = inherited.find(({ name }) => name === config.name) ?? null;
-      const tracker = new Tracker(config, this.#host(), sameThing ? before : record);
+      const tracker = new Tracker(
+        config,
+        this.#host(),
+        sameThing ? before : record,
+        !sameThing && record !== null,
+      );
       this.#trackers.set(config.name, tracker);
       begun.push(tracker);
     }
