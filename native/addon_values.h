@@ -16,10 +16,11 @@ inline Napi::Value throwType(Napi::Env env, const std::string& text) {
   return env.Undefined();
 }
 
-// With the number as `errno`.
+// With the number as `errno` and the name as `code`.
 inline Napi::Error errnoError(Napi::Env env, const std::string& what, int error) {
   Napi::Error failure = Napi::Error::New(env, what + ": " + std::strerror(error));
   failure.Set("errno", Napi::Number::New(env, error));
+  failure.Set("code", uv_err_name(-error));
   return failure;
 }
 
