@@ -64,7 +64,7 @@ async function expectTakeover(lab: Lab, [active, backup]: BfdMember[]): Promise<
 const sessionOf = async (member: BfdMember) => (await sessionsOf(member))[0];
 
 function changesIn(log: string): number {
-  return log.split("\n").filter((line) => line.includes('"stateChange"')).length;
+  return log.split("\n").filter((line) => /"(stateChange|groupChange)"/.test(line)).length;
 }
 
 netnsTest(
