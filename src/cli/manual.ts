@@ -38,6 +38,7 @@ export async function manualPage(): Promise<string> {
     ...definitions([
       ["SIGTERM, SIGINT", "hand over to another router and end; a second one ends at once"],
       ["SIGHUP", "read the configuration again"],
+      ["SIGUSR1", "log one line that says which commands tell the state"],
       ["SIGUSR2", "a new process goes on with the work, without a change of state"],
     ]),
     ".SH FILES",

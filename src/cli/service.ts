@@ -259,10 +259,22 @@ class Service {
       });
     };
     const exchange = (): void => this.#exchange();
+    // Else Node opens its debugger to every local user. Never taken off: then the signal would end the process.
+    process.on("SIGUSR1", () => this.#tellWhereToAsk());
     process.on("SIGTERM", end).on("SIGINT", end).on("SIGHUP", reload).on("SIGUSR2", exchange);
     return () => {
       process.off("SIGTERM", end).off("SIGINT", end).off("SIGHUP", reload).off("SIGUSR2", exchange);
     };
+  }
+
+  /** keepalived writes its data to a file on this signal. */
+  #tellWhereToAsk(): void {
+    const { socket } = this.#options;
+    const where =
+      socket === null
+        ? "this daemon has no control socket (--socket) on which `firsthop show` and `firsthop events` could ask it"
+        : `\`firsthop show\` and \`firsthop events\` tell the state, through ${socket}`;
+    this.#log.info({ socket }, `SIGUSR1: ${where}`);
   }
 
   #exchange(): void {

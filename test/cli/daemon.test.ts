@@ -132,6 +132,18 @@ describe.runIf(IS_ROOT)(`the daemon${WHY}`, () => {
     expect(logOf(daemon).map((line) => line.msg)).toContain("reloaded: added lan0/20");
   });
 
+  it("says on SIGUSR1 where to ask, and opens no debugger", async () => {
+    const daemon = await startActive();
+    daemon.kill("SIGUSR1");
+    await until("SIGUSR1 is answered", daemon, () =>
+      logOf(daemon).some(({ msg }) => /^SIGUSR1: .*firsthop show.*firsthop events/.test(msg)),
+    );
+    expect(daemon.output()).not.toMatch(/debugger|inspector/i);
+    // 9229, where Node's debugger listens.
+    expect(readFileSync(`/proc/${daemon.pid}/net/tcp`, "utf8")).not.toContain(":240D ");
+    expect((await status())?.virtualRouters[0]?.state).toBe("active");
+  });
+
   it("a bad file on SIGHUP changes nothing, and every problem is logged", async () => {
     const daemon = await startActive();
     const before = await status();

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ONE_LINE } from "./command.js";
-import { IS_ROOT, stageEachTest, WHY } from "./stage.js";
+import { IS_ROOT, stageEachTest, until, WHY } from "./stage.js";
 
 const stage = stageEachTest();
 const { reached, socketPath, start, status } = stage;
@@ -44,6 +44,16 @@ describe.runIf(IS_ROOT)(`vrrpd${WHY}`, () => {
     daemon.kill("SIGTERM");
     expect(await daemon.ended).toEqual({ code: 0, signal: null });
     expect(existsSync(pidFile())).toBe(false);
+  });
+
+  it("says on SIGUSR1 what would let commands ask it", async () => {
+    const daemon = start(["vrrpd", ...options().slice(0, -2), "192.0.2.50"]);
+    await until("it runs", daemon, () => daemon.output().includes("runs 1 virtual router"));
+    daemon.kill("SIGUSR1");
+    await until("SIGUSR1 is answered", daemon, () =>
+      daemon.output().includes("SIGUSR1: this daemon has no control socket (--socket)"),
+    );
+    expect(daemon.output()).not.toMatch(/debugger|inspector/i);
   });
 
   it("does not wait for an interface that is not there", async () => {
