@@ -17,11 +17,18 @@ export function parseNeighbourThreshold(written: unknown): NeighbourThreshold | 
 
 /**
  * Whether enough of those that are asked answer. Where nobody is asked, a percentage of them is reached: a LAN without
- * hosts says nothing against its router.
+ * hosts says nothing against its router. `spared`: so many are known and not asked; a number is less by them, but one
+ * has to answer where any is asked: what is not looked at neither fails nor hides what does.
  */
-export function enoughAnswer(threshold: NeighbourThreshold, answering: number, asked: number): boolean {
-  if (threshold.kind === "count") return answering >= threshold.value;
-  return answering * 100 >= threshold.value * asked;
+export function enoughAnswer(
+  threshold: NeighbourThreshold,
+  answering: number,
+  asked: number,
+  spared = 0,
+): boolean {
+  if (threshold.kind === "percent") return answering * 100 >= threshold.value * asked;
+  if (asked === 0 && spared > 0) return true;
+  return answering >= Math.max(threshold.value - spared, 1);
 }
 
 /** Addresses of VRRP virtual routers are nobody's: 00-00-5E-00-01-XX and 00-00-5E-00-02-XX (RFC 9568 section 7.3). */

@@ -17,6 +17,8 @@ interface Neighbour {
   shownUs: number;
   maskedBy: string | null;
   source: string | null;
+  /** It is masked, or was and did not have the time to answer since: it is not held against the link. */
+  spared: boolean;
   /** Null while it is masked. */
   probing: Probing | null;
   verdict: Verdict;
@@ -128,6 +130,7 @@ class NeighbourhoodWatch implements RunningWatch {
       shownUs,
       source,
       maskedBy: null,
+      spared: false,
       probing: null,
       verdict: "unknown",
     };
@@ -147,6 +150,7 @@ class NeighbourhoodWatch implements RunningWatch {
     }
     one.probing?.end();
     one.probing = null;
+    one.spared = true;
     one.verdict = "unknown";
   }
 
@@ -169,6 +173,7 @@ class NeighbourhoodWatch implements RunningWatch {
       if (outcome === "untried") this.#watch.untried(`a probe to ${address} can't be sent: ${errno}`);
       if (one.verdict === verdict) return;
       one.verdict = verdict;
+      one.spared = false;
       this.#tellSoon();
     });
   }
@@ -185,8 +190,9 @@ class NeighbourhoodWatch implements RunningWatch {
       const sinceUs = heartbeat.now() - spec.ageUs;
       const { asked, silent } = this.#answers();
       const allSilent = asked.length === silent.length;
+      const lastSpared = asked.length === 0 ? this.#lastSpared() : null;
       for (const one of [...this.#neighbours.values()]) {
-        if (allSilent && one.verdict === "down") continue;
+        if ((allSilent && one.verdict === "down") || one === lastSpared) continue;
         const answeredUs = one.probing?.counts().answeredAtUs ?? 0;
         if (Math.max(one.shownUs, answeredUs) < sinceUs) this.#forget(one);
       }
@@ -194,6 +200,12 @@ class NeighbourhoodWatch implements RunningWatch {
       this.#tellSoon();
       this.#cancelSweep = this.#sweepLater();
     });
+  }
+
+  /** Where nobody else is known it stays so: who is masked can't answer, and to forget all of them would make the link fail. */
+  #lastSpared(): Neighbour | null {
+    const spared = [...this.#neighbours.values()].filter((one) => one.spared);
+    return spared.sort((a, b) => b.shownUs - a.shownUs)[0] ?? null;
   }
 
   // ---- what it comes to ---------------------------------------------------------------------------------
@@ -222,14 +234,18 @@ class NeighbourhoodWatch implements RunningWatch {
     const silent = whoIsSilent.map((one) => one.address).sort(inOrder);
     const answering = asked.length - silent.length;
     const named = silent.slice(0, NAMED_MAX).join(", ") + (silent.length > NAMED_MAX ? " …" : "");
+    const spared = [...this.#neighbours.values()].filter((one) => one.spared).length;
     const parts = [
-      asked.length === 0
-        ? `nobody is known on ${spec.interface}`
-        : `${answering} of ${asked.length} neighbours on ${spec.interface} answer`,
+      asked.length > 0
+        ? `${answering} of ${asked.length} neighbours on ${spec.interface} answer`
+        : spared === 0
+          ? `nobody is known on ${spec.interface}`
+          : `all known neighbours on ${spec.interface} are masked (${spared})`,
       ...(silent.length > 0 ? [`silent: ${named}`] : []),
       ...(this.#leftOut > 0 ? [`more than ${spec.max} were seen`] : []),
     ];
-    return { up: enoughAnswer(spec.threshold, answering, asked.length), evidence: parts.join("; ") };
+    const up = enoughAnswer(spec.threshold, answering, asked.length, spared);
+    return { up, evidence: parts.join("; ") };
   }
 }
 

@@ -90,6 +90,11 @@ describe("a threshold of neighbours", () => {
     const three = { kind: "count", value: 3 } as const;
     expect([2, 3].map((answering) => enoughAnswer(three, answering, 9))).toEqual([false, true]);
     expect(enoughAnswer(three, 0, 0)).toBe(false);
+    // Asked, answering, masked.
+    const spared = (asked: number, answering: number, masked: number) =>
+      enoughAnswer(three, answering, asked, masked);
+    expect([spared(0, 0, 1), spared(2, 1, 2), spared(2, 0, 9)]).toEqual([true, true, false]);
+    expect([spared(3, 1, 1), spared(3, 2, 1)]).toEqual([false, true]);
   });
 
   it("leaves virtual routers out", () => {
