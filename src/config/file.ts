@@ -1,9 +1,9 @@
 /** A configuration from a file, and its problems as a compiler would print them. */
 import { readFileSync, statSync } from "node:fs";
+import { printable } from "../core/printable.js";
 import { FirsthopError } from "../errors.js";
 import { CONFIG_SIZE_MAX } from "./document.js";
 import { formatPath, parseConfig } from "./parse.js";
-import { printable } from "./printable.js";
 import type { Config } from "./schema.js";
 import type { ConfigProblem } from "./types.js";
 

@@ -3,9 +3,9 @@
  * line and column and what would be right.
  */
 import type { z } from "zod";
+import { printable } from "../core/printable.js";
 import { FirsthopError } from "../errors.js";
 import { type Locate, readDocument } from "./document.js";
-import { printable } from "./printable.js";
 import { type Config, type ConfigInput, configSchema, PLANNED_KEYS, sectionList } from "./schema.js";
 import { type Finding, isBlock, type Path } from "./section.js";
 import { meant } from "./suggest.js";

@@ -12,7 +12,7 @@ export const fileKind = trackerKind({
       .optional()
       .meta({
         description:
-          "Kind: the number in this file, times weight (default 1), is added to the priority; -254 and less forbids Active. With weight 0 any number but 0 forbids it. A file that is not there counts as 0.",
+          "Kind: the number in this file, times weight (default 1), is added to the priority; -254 and less forbids Active. With weight 0 any number but 0 forbids it. A number ends with the file or at white space; what follows is not read. A file that is not there, and one without a number, counts as 0.",
         examples: ["/run/firsthop/bias"],
       }),
   },

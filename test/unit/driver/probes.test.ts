@@ -309,12 +309,21 @@ describe("file", () => {
   const cases: readonly [content: string, value: number, what: string][] = [
     ["20\n", 20, "says: 20"],
     ["-20", -20, "says: -20"],
-    ["  +7 and more", 7, "says: 7"],
-    ["0x10", 16, "says: 16"],
-    ["900", 254, "says: 254"],
-    ["-900", -254, "says: -254"],
+    ["5\r\n6\r\n", 5, "says: 5"],
+    ["  +7 and more", 7, 'says "  +7 and more": read as 7'],
+    ["\n3 # c\n", 3, 'says "3 # c": read as 3'],
+    ["\ufeff5\n", 5, 'says "\\u{feff}5": read as 5'],
+    ["0x10", 16, 'says "0x10": read as 16'],
+    ["-0", 0, 'says "-0": read as 0'],
+    ["255", 254, 'says "255": clamped to 254'],
+    ["99999999999\n", 254, 'says "99999999999": clamped to 254'],
+    ["-900", -254, 'says "-900": clamped to -254'],
     ["", 0, "holds no number: 0"],
-    ["broken", 0, "holds no number: 0"],
+    [" \n", 0, "holds no number: 0"],
+    ["broken", 0, 'holds no number ("broken"): 0'],
+    ["1.5", 0, 'holds no number ("1.5"): 0'],
+    ["1e2\n", 0, 'holds no number ("1e2"): 0'],
+    ["1\u001b[2J", 0, 'holds no number ("1\\x1b[2J"): 0'],
   ];
   it.each(cases)("%j", async (content, value, what) => {
     writeFileSync(path, content);
@@ -323,6 +332,12 @@ describe("file", () => {
       evidence: `${path} ${what}`,
       value,
     });
+  });
+
+  it("of which only the beginning is read holds no part of a number", async () => {
+    writeFileSync(path, `${" ".repeat(255)}123`);
+    const evidence = `${path} holds no number ("${" ".repeat(60)}" …): 0`;
+    expect(await probe({ probe: "file", path })).toEqual({ up: true, evidence, value: 0 });
   });
 
   it("that is not there counts as 0", async () => {
