@@ -18,11 +18,11 @@ export function explainCommand(): Command {
     .addOption(socketOption())
     .addHelpText("after", "\nExample:\n  firsthop explain eth0/10\n")
     .action(async (name: string | undefined, options: ExplainOptions) => {
-      const found = await withDaemon(options.socket, async (client) =>
-        name === undefined
-          ? ((await client.request("status")) as RouterStatus).virtualRouters.map(explainVirtualRouter)
-          : ((await client.request("explain", { name })) as Explanation),
-      );
+      const found = await withDaemon(options.socket, async (client) => {
+        if (name !== undefined) return (await client.request("explain", { name })) as Explanation;
+        const status = (await client.request("status")) as RouterStatus;
+        return status.virtualRouters.map((one) => explainVirtualRouter(one, status));
+      });
       if (options.json) printJson(found);
       else print([found].flat().map(renderExplanation).join("\n\n"));
     });

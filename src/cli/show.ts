@@ -366,6 +366,7 @@ function virtualRouterDetails(router: VirtualRouterStatus, nowMs: number): strin
     ],
     ["priority", priorityCell(router) + (router.runtimePriority === null ? "" : ", base set by command")],
     ...(router.holdsBack ? [["holds back", "handed over by command: does not preempt"] as const] : []),
+    ...(router.heldBackBy ? [["held back", `by its sync group ${router.heldBackBy}`] as const] : []),
     ...trackingText(router),
     ["active", activeCell(router)],
     ["addresses", router.addresses.join(", ")],

@@ -1,14 +1,20 @@
 /** `firsthop explain NAME`: why a virtual router is what it is, from its status alone. */
 import { describeDuration } from "./duration.js";
-import type { Explanation, VirtualRouterStatus } from "./status.js";
+import type { Explanation, RouterStatus, VirtualRouterStatus } from "./status.js";
 import { remedies } from "./vrrp/reasons.js";
 
-export function explainVirtualRouter(status: VirtualRouterStatus): Explanation {
+/** Where a virtual router stands: those beside it, and their groups. */
+type Company = Pick<RouterStatus, "virtualRouters" | "syncGroups">;
+
+export function explainVirtualRouter(status: VirtualRouterStatus, company: Company): Explanation {
   const { name, state } = status;
-  return { name, state, ...byState(status) };
+  return { name, state, ...byState(status, company) };
 }
 
-function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "because" | "next"> {
+function byState(
+  status: VirtualRouterStatus,
+  company: Company,
+): Pick<Explanation, "summary" | "because" | "next"> {
   const last = status.lastChange;
   const history = last ? [`since ${last.at}: ${last.detail}`] : [];
   const own = `our priority is ${priorityText(status)}, our address ${status.primaryAddress ?? "unknown"}`;
@@ -28,7 +34,7 @@ function byState(status: VirtualRouterStatus): Pick<Explanation, "summary" | "be
         ],
       };
     case "backup":
-      return explainBackup(status, history, own, downInterval);
+      return explainBackup(status, company, [...history, own], downInterval);
     case "fault":
       return {
         summary: `Fault: it takes no part in the election (${status.causes.join(", ")})`,
@@ -76,17 +82,51 @@ function turnText({ bfd, priority, primaryAddress }: VirtualRouterStatus, active
   ];
 }
 
+const MATES_MAX = 3;
+
+/** Why its sync group holds it back, as far as the others show it, and what would end that. */
+function heldBackText(
+  { name, heldBackBy }: VirtualRouterStatus,
+  { virtualRouters, syncGroups }: Company,
+): { readonly because: readonly string[]; readonly next: string } {
+  const group = syncGroups.find((one) => one.name === heldBackBy);
+  const others = virtualRouters.filter((one) => one.name !== name && group?.members.includes(one.name));
+  const because = others.flatMap(({ name: other, state, active }) => {
+    if (state === "initialize") return [`${other} of its sync group does not run yet (initialize)`];
+    if (state !== "backup" || !active) return [];
+    const who = `${active.address}, which is Active there (priority ${active.priority})`;
+    return [`${other} of its sync group follows ${who}`];
+  });
+  if (because.length === 0 && group?.blocked)
+    because.push(
+      "another router kept one of its sync group when they became Active together: it waits before it tries again",
+    );
+  const more = because.length - MATES_MAX;
+  return {
+    because: more > 0 ? [...because.slice(0, MATES_MAX), `and ${more} more of its sync group`] : because,
+    next: `it becomes Active together with the others of its sync group ${heldBackBy}, when all of them can`,
+  };
+}
+
 function explainBackup(
   status: VirtualRouterStatus,
-  history: readonly string[],
-  own: string,
+  company: Company,
+  known: readonly string[],
   downInterval: string,
 ): Pick<Explanation, "summary" | "because" | "next"> {
-  const { active } = status;
+  const { active, heldBackBy } = status;
+  const held = heldBackBy ? heldBackText(status, company) : null;
+  if (!active && held) {
+    return {
+      summary: `Backup: it hears no Active, and its sync group ${heldBackBy} holds it back`,
+      because: [...known, ...held.because],
+      next: [held.next],
+    };
+  }
   if (!active) {
     return {
       summary: "Backup: it has heard no Active yet",
-      because: [...history, own],
+      because: known,
       next: [`it becomes Active when nobody advertises for ${downInterval} (Active_Down_Interval)`],
     };
   }
@@ -94,19 +134,23 @@ function explainBackup(
   return {
     summary: `Backup: ${active.address} is Active with priority ${active.priority}`,
     because: [
-      ...history,
-      own,
+      ...known,
       better
         ? `${active.priority} is not below ${status.priority}, so each of its advertisements is followed (RFC 9568 section 6.4.2)`
-        : status.holdsBack
-          ? `${active.priority} is below ${status.priority}, but it handed over by command and does not preempt`
-          : status.preempt
-            ? `${active.priority} is below ${status.priority}: it is being preempted, or the preempt delay runs`
-            : `${active.priority} is below ${status.priority}, but preempt is off`,
+        : held
+          ? `${active.priority} is below ${status.priority}, but its sync group ${heldBackBy} holds it back`
+          : status.holdsBack
+            ? `${active.priority} is below ${status.priority}, but it handed over by command and does not preempt`
+            : status.preempt
+              ? `${active.priority} is below ${status.priority}: it is being preempted, or the preempt delay runs`
+              : `${active.priority} is below ${status.priority}, but preempt is off`,
+      ...(held?.because ?? []),
     ],
-    next: [
-      `it becomes Active when ${active.address} is silent for ${downInterval} (Active_Down_Interval)`,
-      ...turnText(status, active.address),
-    ],
+    next: held
+      ? [held.next]
+      : [
+          `it becomes Active when ${active.address} is silent for ${downInterval} (Active_Down_Interval)`,
+          ...turnText(status, active.address),
+        ],
   };
 }

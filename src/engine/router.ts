@@ -206,7 +206,7 @@ export class Router {
 
   /** @throws FirsthopError NOT_FOUND */
   explain(name: string): Explanation {
-    return explainVirtualRouter(this.#roster.find(name).status());
+    return explainVirtualRouter(this.#roster.find(name).status(), this.status());
   }
 
   /** The last inputs of the state machines, one JSON document a line. */

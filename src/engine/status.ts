@@ -70,6 +70,8 @@ export interface VirtualRouterStatus {
   readonly runtimePriority: number | null;
   /** Has handed over by `switchover`: does not preempt until it was Active again. */
   readonly holdsBack: boolean;
+  /** Its sync group, while that does not let it become Active by itself; null: nobody holds it back. */
+  readonly heldBackBy: string | null;
   /** Sum of the trackers' weights that count now; the effective priority is clamped to 1..254 (255 stays). */
   readonly trackedDelta: number;
   readonly tracking: readonly TrackingStatus[];

@@ -172,6 +172,11 @@ describe("mode all", () => {
     expect(one.changes(0, sinceUs)).toEqual([]);
     expect(one.changes(1, sinceUs)).toEqual([]);
     expect(one.routers[1]!.status().syncGroups[0]).toMatchObject({ state: "backup", blocked: true });
+    const { summary, because } = one.routers[1]!.explain("eth0/1");
+    expect(summary).toBe("Backup: it hears no Active, and its sync group edge holds it back");
+    expect(because.at(-1)).toBe(
+      "eth1/2 of its sync group follows 10.1.0.2, which is Active there (priority 200)",
+    );
     lan!.partition([cables]);
     await one.world.runFor(5_000 * MS);
     expect(one.routers[1]!.status().syncGroups[0]).toMatchObject({ blocked: false });

@@ -61,6 +61,7 @@ export function virtualRouterStatus(parts: StatusParts): VirtualRouterStatus {
     configuredPriority: config.priority,
     runtimePriority: orders.priority,
     holdsBack: orders.holdsBack,
+    heldBackBy: orders.waits ? config.syncGroup : null,
     trackedDelta: tracking.delta,
     tracking: tracking.status(),
     active: activeAsKnown(settings, state),

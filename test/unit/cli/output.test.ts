@@ -65,6 +65,7 @@ const ROUTER: VirtualRouterStatus = {
   priority: 100,
   runtimePriority: null,
   holdsBack: false,
+  heldBackBy: null,
   trackedDelta: 0,
   tracking: [],
   configuredPriority: 150,
@@ -107,6 +108,7 @@ const ROUTER: VirtualRouterStatus = {
 
 const STATUS = {
   virtualRouters: [ROUTER],
+  syncGroups: [],
   tracks: [],
   interfaces: [],
   statistics: {},
@@ -162,10 +164,41 @@ describe("show", () => {
     const text = render({ ...STATUS, virtualRouters: [router] }, "eth0/10", NOW);
     expect(text).toContain("BFD          rank 2: when the Active fails, it takes over after 30ms more");
     expect(text).toContain("Backups      192.0.2.13 (120)");
-    const { next } = explainVirtualRouter(router);
+    const { next } = explainVirtualRouter(router, STATUS);
     expect(next.at(-1)).toMatch(/becomes Active 30 ms later: 192\.0\.2\.13 \(120\) before it/);
     const first = { ...router, bfd: { ...bfd, turn: { rank: 1, afterMs: 0 } } };
-    expect(explainVirtualRouter(first).next.at(-1)).toMatch(/becomes Active at once: it is of rank 1/);
+    expect(explainVirtualRouter(first, STATUS).next.at(-1)).toMatch(
+      /becomes Active at once: it is of rank 1/,
+    );
+  });
+
+  it("tells that its sync group holds it back, and why", () => {
+    const held = { ...ROUTER, active: null, heldBackBy: "edge" };
+    const group = { name: "edge", mode: "all", state: "backup", blocked: true } as const;
+    const explained = (mate: Partial<VirtualRouterStatus>, one: VirtualRouterStatus = held) =>
+      explainVirtualRouter(one, {
+        virtualRouters: [one, { ...ROUTER, name: "eth1/10", ...mate }],
+        syncGroups: [{ ...group, members: ["eth0/10", "eth1/10"] }],
+      });
+    const { summary, because, next } = explained({});
+    expect(summary).toBe("Backup: it hears no Active, and its sync group edge holds it back");
+    expect(because.at(-1)).toBe(
+      "eth1/10 of its sync group follows 192.0.2.3, which is Active there (priority 200)",
+    );
+    expect(next).toEqual([
+      "it becomes Active together with the others of its sync group edge, when all of them can",
+    ]);
+    expect(explained({ state: "initialize", active: null }).because.at(-1)).toBe(
+      "eth1/10 of its sync group does not run yet (initialize)",
+    );
+    expect(explained({ active: null, heldBackBy: "edge" }).because.at(-1)).toBe(
+      "another router kept one of its sync group when they became Active together: it waits before it tries again",
+    );
+    const better = { ...held, active: { address: "192.0.2.3", priority: 90 } };
+    expect(explained({}, better).because).toContain("90 is below 100, but its sync group edge holds it back");
+    expect(render({ ...STATUS, virtualRouters: [held] }, "eth0/10", NOW)).toContain(
+      "held back    by its sync group edge",
+    );
   });
 
   it("says so when nothing is configured, or a name is unknown", () => {
