@@ -41,6 +41,7 @@ export async function connectControl(path: string, timeoutMs = CONNECT_TIMEOUT_M
   const pending = new Map<number, Pending>();
   let nextId = 1;
   let closed = false;
+  let answered = false;
 
   const fail = (message: string): void => {
     const error = new FirsthopError("DAEMON_UNREACHABLE", message);
@@ -52,7 +53,10 @@ export async function connectControl(path: string, timeoutMs = CONNECT_TIMEOUT_M
   };
   const read = lineReader(
     ANSWER_MAX_BYTES,
-    (line) => take(line, pending, fail),
+    (line) => {
+      answered = true;
+      take(line, pending, fail);
+    },
     () => {
       fail(`the daemon on ${path} sent an answer that is too long: is this really firsthop's socket?`);
       socket.destroy();
@@ -60,16 +64,22 @@ export async function connectControl(path: string, timeoutMs = CONNECT_TIMEOUT_M
   );
   socket.on("data", read);
   socket.on("error", () => socket.destroy());
+  // One that runs closes what it has no room or no descriptor for, and what did not ask for long.
+  const whyClosed = (): string =>
+    answered
+      ? `the firsthop daemon on ${path} ended`
+      : `the firsthop daemon on ${path} closed the connection without an answer: it has too many of them or no ` +
+        "file descriptor left (its log says so), or it ended";
   socket.on("close", () => {
     closed = true;
-    fail(`the firsthop daemon on ${path} ended`);
+    fail(whyClosed());
   });
 
   return {
     request(method, params = {}, options = {}) {
       return new Promise((resolve, reject) => {
         if (closed) {
-          reject(new FirsthopError("DAEMON_UNREACHABLE", `the firsthop daemon on ${path} ended`));
+          reject(new FirsthopError("DAEMON_UNREACHABLE", whyClosed()));
           return;
         }
         const id = nextId++;

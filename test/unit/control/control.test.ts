@@ -289,6 +289,26 @@ describe("time-outs", () => {
     client.close();
   });
 
+  it("does not say that a daemon ended which has no room for another connection", async () => {
+    const server = await serve({ status: () => new Promise(() => {}) });
+    const busy = await Promise.all(Array.from({ length: 64 }, () => connectControl(path)));
+    const waiting = Promise.allSettled(busy.map((client) => client.request("status")));
+    await Promise.all(busy.map((client) => client.request("hello")));
+    expect(server.connections()).toBe(64);
+    const late = await connectControl(path);
+    await expect(late.request("hello")).rejects.toMatchObject({
+      code: "DAEMON_UNREACHABLE",
+      message: expect.stringMatching(/closed the connection without an answer: it has too many of them/),
+    });
+    await expect(late.request("hello")).rejects.toThrow(/without an answer/);
+    for (const client of busy) client.close();
+    for (const one of await waiting)
+      expect(one).toMatchObject({
+        status: "rejected",
+        reason: { message: expect.stringMatching(/ ended$/) },
+      });
+  });
+
   it("says what to do when no daemon is there", async () => {
     await expect(connectControl(path)).rejects.toMatchObject({
       code: "DAEMON_UNREACHABLE",
