@@ -30,13 +30,17 @@ export function eventsCommand(): Command {
       "\nExamples:\n  firsthop events\n  firsthop events eth0/10 --history\n  firsthop events --history --json\n",
     )
     .action(async (name: string | undefined, options: EventsOptions) => {
+      let shown = 0;
       const show = (told: unknown): void => {
         const event = told as RouterEvent;
-        if (name === undefined || concerns(event, name))
-          print(options.json ? JSON.stringify(event) : eventLine(event));
+        if (name !== undefined && !concerns(event, name)) return;
+        shown++;
+        print(options.json ? JSON.stringify(event) : eventLine(event));
       };
       await withDaemon(options.socket, async (client) => {
-        if (name !== undefined) await complainOfUnknown(client, name);
+        const unknown = name === undefined ? null : await whyUnknown(client, name);
+        // It may be configured later: who follows waits for that.
+        if (unknown !== null && options.follow) complain(unknown);
         await client.request(
           "events",
           {
@@ -51,16 +55,18 @@ export function eventsCommand(): Command {
             timeoutMs: options.follow ? null : 5000,
           },
         );
+        // What was there earlier has events that tell of it.
+        if (unknown !== null && shown === 0 && !options.follow) throw new FirsthopError("NOT_FOUND", unknown);
       });
     });
 }
 
-/** It may be configured later, or have been earlier: no error. */
-async function complainOfUnknown(client: ControlClient, name: string): Promise<void> {
+/** Null: there is something of this name now. */
+async function whyUnknown(client: ControlClient, name: string): Promise<string | null> {
   const { virtualRouters, tracks, syncGroups } = (await client.request("status")) as RouterStatus;
   const named = [virtualRouters, tracks, syncGroups].flatMap((some) => some.map((one) => one.name));
-  if (named.includes(name) || virtualRouters.some((one) => one.interface === name)) return;
-  complain(`nothing is called ${name} now; there is ${listed(named) || "none"}`);
+  if (named.includes(name) || virtualRouters.some((one) => one.interface === name)) return null;
+  return `nothing is called ${name} now; there is ${listed(named) || "none"}`;
 }
 
 function sequenceOf(text: string): number {

@@ -52,7 +52,8 @@ describe.runIf(IS_ROOT)(`of a running daemon${WHY}`, () => {
     const anew = await list("--since", String(all.at(-1)!.sequence + 1000));
     expect(anew.slice(0, all.length)).toEqual(all);
     const unknown = await ask("events", "nosuch", "--no-follow");
-    expect(unknown).toMatchObject({ code: 0, stdout: "" });
+    expect(unknown).toMatchObject({ code: 1, stdout: "" });
+    expect(unknown.stderr).toMatch(ONE_LINE);
     expect(unknown.stderr).toMatch(/nothing is called nosuch now; there is lan0\/10/);
     expect((await ask("events", "lan0", "--no-follow")).stderr).toBe("");
     const wrong = await ask("events", "--since", "yesterday");
@@ -96,7 +97,13 @@ describe.runIf(IS_ROOT)(`of a running daemon${WHY}`, () => {
     const own = (await ask("events", "lan0/10", "--no-follow")).stdout.trim().split("\n");
     expect(own.filter((line) => !line.includes("  lan0/10  "))).toEqual([]);
     expect(own.length).toBeGreaterThanOrEqual(2);
-    expect((await ask("events", "lan1", "--no-follow")).stdout).toBe("");
+    expect(await ask("events", "lan1", "--no-follow")).toMatchObject({ code: 1, stdout: "" });
+    // What is no more has its events still.
+    stage.configure(virtualRouter(11));
+    expect((await ask("reload")).code).toBe(0);
+    const gone = await ask("events", "lan0/10", "--no-follow");
+    expect(gone).toMatchObject({ code: 0, stderr: "" });
+    expect(gone.stdout).toContain("lan0/10");
 
     const follower = start(["events", "--json", "--socket", socketPath()]);
     await withDaemon(socketPath(), (client) => client.request("hello"));
