@@ -1,6 +1,7 @@
 /** `firsthop check`: every problem of a configuration file in one go. */
 import { Command } from "commander";
-import { checkConfigFile, formatProblems } from "../config/index.js";
+import { type CheckedFile, checkConfigFile, formatProblems } from "../config/index.js";
+import { FirsthopError } from "../errors.js";
 import { configOption } from "./config-file.js";
 import { coverageJson, renderCoverage } from "./failures.js";
 import { color, EXIT, listed, print, printJson } from "./output.js";
@@ -25,7 +26,9 @@ export function checkCommand(): Command {
         "  firsthop check -c firsthop.yaml --failures\n",
     )
     .action((options: CheckOptions) => {
-      const { file, text, config, problems } = checkConfigFile(options.config);
+      const { file, text, config, problems } = options.json
+        ? checkedWhateverItIs(options.config)
+        : checkConfigFile(options.config);
       process.exitCode = config === null ? EXIT.no : EXIT.ok;
       if (options.json) {
         const failures = options.failures && config ? { failures: coverageJson(config) } : {};
@@ -47,6 +50,18 @@ export function checkCommand(): Command {
         if (options.failures) print(`\n${renderCoverage(config)}`);
       }
     });
+}
+
+/** Where a program reads, a file that can't be read is a file with a problem. */
+function checkedWhateverItIs(file: string): CheckedFile {
+  try {
+    return checkConfigFile(file);
+  } catch (error) {
+    if (!(error instanceof FirsthopError) || error.code !== "CONFIG_UNREADABLE") throw error;
+    const message = error.message.replace(`${file}: `, () => "");
+    const problem = { severity: "error", path: [], message, line: null, column: null } as const;
+    return { file, text: "", config: null, problems: [problem] };
+  }
 }
 
 function count(number: number, what: string): string {

@@ -213,4 +213,18 @@ describe("check", () => {
     expect(stderr).toMatch(ONE_LINE);
     expect(stderr).toContain("there is no such file: name the configuration with -c FILE");
   });
+
+  it("gives a program one document also of a file that can't be read", async () => {
+    const latin1 = file("latin1.yaml", "");
+    writeFileSync(latin1, Buffer.from("# caf\xe9\n", "latin1"));
+    for (const [path, why] of [
+      [join(directory, "none.yaml"), "there is no such file: name the configuration with -c FILE"],
+      [latin1, "it is not UTF-8 text: save it in that encoding"],
+    ] as const) {
+      const { code, stdout, stderr } = await firsthop(["check", "-j", "-c", path]);
+      expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+      const problem = { severity: "error", path: [], message: why, line: null, column: null };
+      expect(JSON.parse(stdout)).toEqual({ file: path, valid: false, problems: [problem] });
+    }
+  });
 });
