@@ -250,7 +250,7 @@ export class Operations {
       .join("; ");
     if (testForUs === null) return { ...report, done: true, detail: moved, back: null };
     await this.#pause(testForUs);
-    const back = await Promise.all(unit.map((member) => this.#moveBack(member)));
+    const back = await this.#moveBack(unit);
     const done = back.every((move) => move.done);
     const returned = back.map((move) => move.detail).join("; ");
     return { ...report, done, detail: `${moved}; ${returned}`, back };
@@ -315,47 +315,63 @@ export class Operations {
   }
 
   /**
-   * Becomes Active again while the other one still is, so that its claim makes the other yield. Where the other has a
-   * priority that is as good, it takes one above for as long as that needs.
+   * Become Active again while the other one still is, so that their claims make it yield. Each is ready before the first
+   * one moves, which takes the others of its sync group along.
    */
-  async #moveBack(name: string): Promise<SwitchoverMove> {
+  #moveBack(unit: readonly string[]): Promise<SwitchoverMove[]> {
+    const ways = unit.map((name) => this.#wayBack(name));
+    let first: string | null = null;
+    const moves = ways.map((way) => {
+      if (!("one" in way)) return way;
+      const { one } = way;
+      const takenAlongBy = one.state.name === "active" ? first : null;
+      first ??= one.name;
+      if (takenAlongBy === null) one.takeOver("switchover test: moving back");
+      return this.#hasYielded(way, takenAlongBy);
+    });
+    return Promise.all(moves);
+  }
+
+  /** Where the other one has a priority that is as good, this one takes one above for as long as the move needs. */
+  #wayBack(name: string): WayBack | SwitchoverMove {
     const one = this.#host.all().find((each) => each.name === name);
     const from = one?.state.name === "backup" ? one.state.active : null;
-    const failed = (detail: string): SwitchoverMove => ({
-      name,
-      done: false,
-      detail,
-      to: null,
-      silentMs: null,
-      outageMs: null,
-    });
     if (!one || this.ordersOf(name).drained)
-      return failed(`${name} did not move back: it was drained or removed`);
+      return notBack(name, `${name} did not move back: it was drained or removed`);
     if (one.state.name === "active") {
       const to = ownAs(one);
       const detail = `${name} was Active here again before the time was over`;
       return { name, done: true, detail, to, silentMs: null, outageMs: null };
     }
-    if (one.state.name !== "backup") return failed(`${name} did not move back: it is ${one.status().state}`);
+    if (one.state.name !== "backup")
+      return notBack(name, `${name} did not move back: it is ${one.status().state}`);
     const { priority: given } = this.ordersOf(name);
-    const better = from !== null && from.priority >= one.status().priority;
-    const { activeAdverIntervalMs, trackedDelta } = one.status();
-    const above = better ? Math.min(254, Math.max(1, from.priority + 1 - trackedDelta)) : given;
-    if (better) this.order(name, { priority: above });
-    if (better && one.status().priority <= from.priority) {
-      this.order(name, { priority: given });
-      return failed(`${name} did not move back: ${from.address} has priority ${from.priority}`);
-    }
-    one.takeOver("switchover test: moving back");
-    await this.#pause(Math.max(SILENT_INTERVALS * activeAdverIntervalMs * 1000, SILENT_MIN_US));
-    const holds = (one.state as { name: string }).name === "active";
+    const { activeAdverIntervalMs, priority, trackedDelta } = one.status();
+    const silenceUs = Math.max(SILENT_INTERVALS * activeAdverIntervalMs * 1000, SILENT_MIN_US);
+    const way = { one, from, silenceUs, given, above: null };
+    if (from === null || from.priority < priority) return way;
+    const above = Math.min(254, Math.max(1, from.priority + 1 - trackedDelta));
+    this.order(name, { priority: above });
+    if (one.status().priority > from.priority) return { ...way, above };
+    this.order(name, { priority: given });
+    return notBack(name, `${name} did not move back: ${from.address} has priority ${from.priority}`);
+  }
+
+  async #hasYielded(
+    { one, from, silenceUs, given, above }: WayBack,
+    takenAlongBy: string | null,
+  ): Promise<SwitchoverMove> {
+    const { name } = one;
+    await this.#pause(silenceUs);
+    const holds = one.state.name === "active";
     const to = ownAs(one);
     // Unless somebody ordered another one meanwhile.
-    if (better && this.ordersOf(name).priority === above) this.order(name, { priority: given });
+    if (above !== null && this.ordersOf(name).priority === above) this.order(name, { priority: given });
     if (!holds)
-      return failed(`${name} did not move back: ${from?.address ?? "another router"} did not yield`);
+      return notBack(name, `${name} did not move back: ${from?.address ?? "another router"} did not yield`);
+    const back = takenAlongBy === null ? "back here" : `back here with ${takenAlongBy}`;
     const detail = `${from?.address ?? "the other router"} forwarded until it heard this router's claim and yielded`;
-    return { name, done: true, detail: `back here: ${detail}`, to, silentMs: 0, outageMs: 0 };
+    return { name, done: true, detail: `${back}: ${detail}`, to, silentMs: 0, outageMs: 0 };
   }
 
   #units(names: readonly string[]): (readonly string[])[] {
@@ -378,6 +394,22 @@ interface HandOver {
   readonly to: { readonly address: string; readonly priority: number } | null;
   /** From our release to the successor's claim, or to the end of the wait. */
   readonly silentUs: number;
+}
+
+/** A member that can move back. */
+interface WayBack {
+  readonly one: VirtualRouter;
+  /** Who has it meanwhile, as far as known. */
+  readonly from: { readonly address: string; readonly priority: number } | null;
+  /** So long without a claim of it, and it has yielded. */
+  readonly silenceUs: number;
+  /** The priority ordered before, and the one that it takes for the move; null: its own will do. */
+  readonly given: number | null;
+  readonly above: number | null;
+}
+
+function notBack(name: string, detail: string): SwitchoverMove {
+  return { name, done: false, detail, to: null, silentMs: null, outageMs: null };
 }
 
 function followed({ to, silentUs }: HandOver): string {

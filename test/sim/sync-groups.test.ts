@@ -250,6 +250,38 @@ describe("mode all", () => {
     expect(one.groups()).toEqual(["active", "backup"]);
   });
 
+  it.each([
+    { title: "from a lower priority", more: () => ({}) },
+    {
+      title: "from a higher one that does not preempt",
+      more: (router: number) => ({ priority: router === 0 ? 100 : 200, preempt: false }),
+    },
+  ])("a test of a switchover brings all members back together, $title", async ({ more }) => {
+    const one = new Stage({ more, members: 3 });
+    // The first is Active before the other one comes, also where its priority is less.
+    await one.start(0);
+    await one.world.runFor(5_000 * MS);
+    await one.start(1);
+    await one.world.runFor(5_000 * MS);
+    expect(one.groups()).toEqual(["active", "backup"]);
+    const sinceUs = one.world.nowUs;
+    const { done, back } = await one.world.settle(one.routers[0]!.operations.switchover("eth1/2", 2_000_000));
+    expect(done).toBe(true);
+    expect(back).toMatchObject(
+      [1, 2, 3].map((vrid) => ({
+        done: true,
+        detail: `back here${vrid === 1 ? "" : " with eth0/1"}: 10.${(vrid - 1) % 2}.0.3 forwarded until it heard this router's claim and yielded`,
+        outageMs: 0,
+      })),
+    );
+    await one.world.runFor(5_000 * MS);
+    expect(one.groups()).toEqual(["active", "backup"]);
+    expect(one.changes(0, sinceUs)).toHaveLength(6);
+    expect(one.routers[0]!.status().virtualRouters.map((each) => each.runtimePriority)).toEqual(
+      Array(3).fill(null),
+    );
+  });
+
   it("switchover and drain of one member move all, and no member stays behind", async () => {
     const one = await stage({ members: 4 });
     const report = await one.world.settle(one.routers[0]!.operations.switchover("eth0/1"));
