@@ -68,8 +68,8 @@ export async function connectControl(path: string, timeoutMs = CONNECT_TIMEOUT_M
   const whyClosed = (): string =>
     answered
       ? `the firsthop daemon on ${path} ended`
-      : `the firsthop daemon on ${path} closed the connection without an answer: it has too many of them or no ` +
-        "file descriptor left (its log says so), or it ended";
+      : `the firsthop daemon on ${path} closed the connection without an answer: it has too many of them, no ` +
+        "file descriptor left, or it ended";
   socket.on("close", () => {
     closed = true;
     fail(whyClosed());
@@ -90,7 +90,12 @@ export async function connectControl(path: string, timeoutMs = CONNECT_TIMEOUT_M
             : setTimeout(() => {
                 pending.delete(id);
                 const why = `the firsthop daemon on ${path} accepted, but did not answer within ${waitMs} ms`;
-                reject(new FirsthopError("DAEMON_UNREACHABLE", `${why}: is it stopped or overloaded?`));
+                reject(
+                  new FirsthopError(
+                    "DAEMON_UNREACHABLE",
+                    `${why}: is it stopped, overloaded or without a file descriptor?`,
+                  ),
+                );
               }, waitMs);
         pending.set(id, { options, timer, resolve, reject });
         socket.write(`${JSON.stringify({ id, method, params })}\n`);
