@@ -64,7 +64,7 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
           if (!told()) return ask(params);
           throw new FirsthopError(
             "REFUSED",
-            "told to end before it had taken over: the running daemon goes on",
+            "told to end before it had taken over: the work stays with the running daemon",
           );
         };
         for (const name of names) {

@@ -3,6 +3,7 @@
  * follow signals, leave in good order. The order matters: who does not get the socket never touches the
  * kernel.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Hello } from "../control/protocol.js";
 import { type ControlServer, type Handlers, startControlServer } from "../control/server.js";
 import type { Bequest } from "../engine/exchange.js";
@@ -19,7 +20,7 @@ import { operationHandlers } from "./operation-handlers.js";
 import { listed } from "./output.js";
 import { realtimeWarning, requireCapabilities } from "./privileges.js";
 import { type ManagedAs, managedAs, openServiceManager, type ServiceManager } from "./service-manager.js";
-import { successorStarter } from "./successor.js";
+import { makeSuccessor, type Successor } from "./successor.js";
 import { version } from "./version.js";
 
 /** Ended by an internal error (sysexits.h: EX_SOFTWARE). */
@@ -86,18 +87,14 @@ class Service {
   readonly #ready: Promise<Router>;
   #started: (router: Router) => void = () => {};
   #manager: ServiceManager;
-  readonly #startSuccessor: (() => boolean) | null;
+  readonly #successor: Successor | null;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#manager = this.#openManager(managedAs(process.env, process.pid));
-    this.#startSuccessor = options.command
-      ? successorStarter({
-          command: options.command,
-          onFailure: (why) =>
-            this.#log.error({ code: "no-successor" }, `no process followed this one, which goes on: ${why}`),
-        })
+    this.#successor = options.command
+      ? makeSuccessor({ command: options.command, onFailure: (why) => this.#notFollowed(why) })
       : null;
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
@@ -110,7 +107,11 @@ class Service {
   async run(): Promise<void> {
     let control: ControlServer | null = null;
     try {
-      const running = (await this.#followRunning()) ?? (await this.#startAnew());
+      const running = (await this.#followRunning()) ?? (this.#stopping ? null : await this.#startAnew());
+      if (!running) {
+        this.#log.info({}, "told to end before it had begun: ended");
+        return;
+      }
       const { router } = running;
       control = running.control;
       this.#router = router;
@@ -128,6 +129,9 @@ class Service {
         await control?.close();
         control = null;
         await router.leave();
+        // Leaving holds JavaScript up: a signal that came meanwhile is heard within two turns of the loop.
+        for (let turn = 0; turn < 2; turn++) await nextTurn();
+        if (this.#stopping) await this.#endHeir();
         this.#log.info({ why }, "another process goes on; ended");
         return;
       }
@@ -152,7 +156,8 @@ class Service {
       return { router, control: await this.#succeed(predecessor, router, socket) };
     } catch (error) {
       if (!(await hasDied(socket, error))) throw error;
-      this.#log.warn({ socket }, "the running daemon died before it was followed: starting anew");
+      if (!this.#stopping)
+        this.#log.warn({ socket }, "the running daemon died before it was followed: starting anew");
       return null;
     } finally {
       predecessor.close();
@@ -187,7 +192,7 @@ class Service {
 
   async #findPredecessor(socket: string): Promise<Predecessor | null> {
     const found = await findPredecessor(socket, this.#options.loaded.config);
-    if (!found)
+    if (!found && !this.#stopping)
       this.#log.info({ socket }, `no daemon runs on ${socket}: nothing to take over, starting anew`);
     return found;
   }
@@ -245,7 +250,7 @@ class Service {
   followSignals(): () => void {
     const end = (signal: NodeJS.Signals): void => {
       if (!this.#stopping) {
-        this.#stopping = true;
+        this.#end();
         this.#stop(signal);
         return;
       }
@@ -277,13 +282,32 @@ class Service {
     this.#log.info({ socket }, `SIGUSR1: ${where}`);
   }
 
+  /** Who was told to end ends, and so does the process that it has started to follow it. */
+  #end(): void {
+    this.#stopping = true;
+    if (this.#router?.exchange.departed !== true) this.#successor?.end();
+  }
+
+  /** Told to end in the moment in which it was followed. */
+  async #endHeir(): Promise<void> {
+    const { socket } = this.#options;
+    if (socket !== null && (await this.#successor?.endAtWork(socket)))
+      this.#log.info({}, "the process that follows is told to end, too");
+  }
+
+  #notFollowed(why: string): void {
+    // Ended with this one, or after it had everything.
+    if (this.#stopping || this.#router?.exchange.departed) return;
+    this.#log.error({ code: "no-successor" }, `no process followed this one, which goes on: ${why}`);
+  }
+
   #exchange(): void {
-    if (this.#startSuccessor === null || this.#options.socket === null) {
+    if (this.#successor === null || this.#options.socket === null) {
       this.#log.warn(
         {},
         "SIGUSR2: without a configuration file and a control socket no process can follow this one",
       );
-    } else if (this.#router === null || this.#stopping || !this.#startSuccessor()) {
+    } else if (this.#router === null || this.#stopping || !this.#successor.start()) {
       this.#log.warn({}, "SIGUSR2: not now, the daemon starts, ends or is being followed");
     } else {
       this.#log.info({}, "SIGUSR2: a new process is started, which takes over");
@@ -417,7 +441,7 @@ class Service {
       }),
       recorder: async () => (await this.#ready).flightRecorder(),
       stop: () => {
-        this.#stopping = true;
+        this.#end();
         // The answer goes out first.
         setImmediate(() => this.#stop("stop"));
         return { pid: process.pid };

@@ -8,7 +8,7 @@ import { unitFile } from "../../src/cli/unit.js";
 import { withDaemon } from "../../src/control/client.js";
 import type { Hello } from "../../src/control/protocol.js";
 import { type LabProcess, spawnIn } from "../../src/lab/namespaces.js";
-import { eventually } from "../../src/lab/wait.js";
+import { eventually, pause } from "../../src/lab/wait.js";
 import { firsthop, MAIN, ONE_LINE } from "./command.js";
 import { IS_ROOT, stageEachTest, virtualRouter } from "./stage.js";
 
@@ -148,6 +148,26 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
     configure(200);
     daemon.kill("SIGUSR2");
     expect((await daemon.ended).code).toBe(0);
+  });
+
+  it("whoever is told to end at any time after SIGUSR2 ends, and so does who was to follow", async () => {
+    const left = (): string =>
+      spawnSync("ip", ["netns", "pids", stage.namespace], { encoding: "utf8" }).stdout.trim();
+    // Measured: the new process hears signals from 80 ms on, and has taken over after 300 ms.
+    for (const afterMs of [0, 40, 80, 120, 160, 200, 240, 280, 320, 360, 400]) {
+      const daemon = start({});
+      await eventually("it runs", 10_000, () => daemon.output().includes('"virtualRouters"'));
+      daemon.kill("SIGUSR2");
+      await pause(afterMs);
+      daemon.kill("SIGTERM");
+      await daemon.ended;
+      const log = daemon.output();
+      expect(log).not.toContain("no-successor");
+      // It had ended before it was told: the other process goes on.
+      if (log.includes("another process goes on") && !log.includes("is told to end, too"))
+        for (const pid of left().split("\n")) process.kill(Number(pid), "SIGTERM");
+      await eventually(`nobody is left after ${afterMs} ms`, 10_000, () => left() === "", daemon.output);
+    }
   });
 
   it.each(["/nowhere/notify", "@nobody", "vsock:2:1", `/${"x".repeat(200)}`])(
