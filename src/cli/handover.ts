@@ -10,6 +10,7 @@ import type { Hello } from "../control/protocol.js";
 import type { Handler } from "../control/server.js";
 import { type Bequest, doesTheSame } from "../engine/exchange.js";
 import type { Router } from "../engine/router.js";
+import type { RouterEvent } from "../engine/status.js";
 import { FirsthopError } from "../errors.js";
 import type { ManagedAs } from "./service-manager.js";
 import { version } from "./version.js";
@@ -73,7 +74,11 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
         }
         router.exchange.overtake(await unlessTold({ step: "sessions" }));
         router.exchange.finish(await unlessTold({ step: "freezeSessions" }));
-        return (await unlessTold({ step: "depart", pid: process.pid })) as ManagedAs | null;
+        const eventsSince = bequest.events.at(-1)?.sequence ?? 0;
+        const answer = await unlessTold({ step: "depart", pid: process.pid, eventsSince });
+        const { managed, events } = departureOf(answer);
+        router.exchange.catchUp(events);
+        return managed;
       },
       close: () => client.close(),
     };
@@ -82,6 +87,18 @@ export async function findPredecessor(socket: string, config: Config): Promise<P
     if (await hasDied(socket, error)) return null;
     throw error;
   }
+}
+
+/** The answer to `depart`, where the heir says since when it wants to know events. */
+interface Departure {
+  readonly managed: ManagedAs | null;
+  readonly events: readonly RouterEvent[];
+}
+
+/** An earlier version answers with the first part alone. */
+function departureOf(answer: unknown): Departure {
+  const departure = answer as Departure | ManagedAs | null;
+  return departure !== null && "events" in departure ? departure : { managed: departure, events: [] };
 }
 
 /** Whether `error` came of the death of the daemon that listened: nobody does any more. */
@@ -109,7 +126,7 @@ export function handoverHandler(
   ready: Promise<Router>,
   depart: (heir: number | null) => ManagedAs | null,
 ): Handler {
-  return async ({ step, name, pid }, { signal }) => {
+  return async ({ step, name, pid, eventsSince }, { signal }) => {
     const { exchange } = await ready;
     switch (step) {
       case "begin": {
@@ -126,9 +143,11 @@ export function handoverHandler(
         return exchange.sessions(false);
       case "freezeSessions":
         return exchange.sessions(true);
-      case "depart":
+      case "depart": {
         if (!exchange.depart()) throw new FirsthopError("USAGE", "not everything was taken over");
-        return depart(typeof pid === "number" && Number.isSafeInteger(pid) ? pid : null);
+        const managed = depart(isInteger(pid) ? pid : null);
+        return isInteger(eventsSince) ? { managed, events: exchange.toldSince(eventsSince) } : managed;
+      }
       default:
         throw new FirsthopError(
           "USAGE",
@@ -136,4 +155,8 @@ export function handoverHandler(
         );
     }
   };
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }

@@ -42,6 +42,10 @@ export interface ExchangeHost {
   mask(): MaskRecord;
   syncGroups(): readonly SyncGroupRecord[];
   events(): readonly RouterEvent[];
+  /** Numbers of events are the heir's from now on. */
+  ceaseEvents(): void;
+  /** In the heir: what the predecessor told since the bequest. */
+  catchUpEvents(told: readonly RouterEvent[]): void;
   bfd(): BfdSessions;
   /** Why nobody can follow now; null: somebody can. */
   obstacle(): string | null;
@@ -150,7 +154,13 @@ export class Exchange {
   /** The heir has everything: there is no way back. False while it has not. */
   depart(): boolean {
     this.#departed = this.#begun && this.#host.virtualRouters().every((one) => this.#frozen.has(one));
+    if (this.#departed) this.#host.ceaseEvents();
     return this.#departed;
+  }
+
+  /** Events with a higher number than this one. */
+  toldSince(sequence: number): readonly RouterEvent[] {
+    return this.#host.events().filter((event) => event.sequence > sequence);
   }
 
   /**
@@ -176,6 +186,11 @@ export class Exchange {
   finish(sessions: unknown): void {
     this.#host.bfd().catchUp(unpackOctets(sessions) as BfdRecord[]);
     this.#host.holdGroups(false);
+  }
+
+  /** In the heir, when the predecessor has departed. `told`: by that one, since the bequest. */
+  catchUp(told: readonly RouterEvent[]): void {
+    this.#host.catchUpEvents(told);
   }
 }
 

@@ -131,6 +131,8 @@ export class Router {
       syncGroups: () => this.#syncGroups.records(),
       holdGroups: (hold) => this.#syncGroups.takeCharge(this.#roster.names(), hold),
       events: () => this.events.recent(),
+      ceaseEvents: () => this.events.cease(),
+      catchUpEvents: (told) => this.#chronicle.catchUp(told),
       bfd: () => this.#bfd,
       obstacle: () => this.#obstacle(),
       reloaded: () => this.#reloading,
@@ -248,6 +250,7 @@ export class Router {
     // An engine that ends resigns from what it still runs.
     for (const one of this.#roster.all()) one.look(true);
     this.#bfd.look(true);
+    this.events.cease();
     this.#closing ??= this.#leave();
     return this.#closing;
   }

@@ -234,7 +234,10 @@ export interface RouterStatus {
 
 /** One line of `firsthop events`. */
 export type RouterEvent = RouterHappening & {
-  /** Counts from 1 since the start of the daemon, without a gap. */
+  /**
+   * Counts from 1 since the start of the daemon, without a gap, also where one process follows another. 0: told by a
+   * process that numbers no more because another one does.
+   */
   readonly sequence: number;
 };
 

@@ -28,6 +28,15 @@ export class Chronicle {
       driver,
       notice: (level, name, code, detail) => this.notice(level, name, code, detail),
     });
+    if (!inherited) return;
+    this.events.hold();
+    this.#notifier.hold();
+  }
+
+  /** In the heir, when it has everything; `told`: by the predecessor, since what was inherited. */
+  catchUp(told: readonly RouterEvent[]): void {
+    this.events.catchUp(told);
+    this.#notifier.release();
   }
 
   /** The time of an event, as users read it. */

@@ -3,9 +3,14 @@ import type { RouterEvent, RouterHappening } from "../status.js";
 
 const EVENTS_KEPT = 1000;
 
+type Numbered = RouterHappening & { sequence: number };
+
 export class EventLog {
   readonly #kept: RouterEvent[];
   readonly #listeners = new Set<(event: RouterEvent) => void>();
+  /** What waits for its number; null: nothing has to wait. */
+  #early: Numbered[] | null = null;
+  #ceased = false;
   #sequence: number;
 
   /** `inherited`: of the process that went before. */
@@ -14,16 +19,56 @@ export class EventLog {
     this.#sequence = inherited.at(-1)?.sequence ?? 0;
   }
 
+  /** Its number is 0 while it waits for one, and where it gets none. */
   add(happened: RouterHappening): RouterEvent {
-    const event = { sequence: ++this.#sequence, ...happened };
-    this.#kept.push(event);
-    if (this.#kept.length > EVENTS_KEPT) this.#kept.shift();
+    const event = { sequence: 0, ...happened };
+    if (this.#early) this.#early.push(event);
+    else this.#enter(event);
+    return event;
+  }
+
+  #enter(event: Numbered): void {
+    if (!this.#ceased) {
+      event.sequence = ++this.#sequence;
+      this.#keep(event);
+    }
     // Told after what the event is part of: who writes it down would else hold up the frames that follow from it.
     const listeners = [...this.#listeners];
     queueMicrotask(() => {
       for (const listener of listeners) if (this.#listeners.has(listener)) listener(event);
     });
-    return event;
+  }
+
+  #keep(event: RouterEvent): void {
+    this.#kept.push(event);
+    if (this.#kept.length > EVENTS_KEPT) this.#kept.shift();
+  }
+
+  /** The process before this one still gives numbers: what happens waits for `catchUp`, also to be told. */
+  hold(): void {
+    this.#early ??= [];
+  }
+
+  /** `told`: by the process before this one, since what was inherited. What waited comes after it. */
+  catchUp(told: readonly RouterEvent[]): void {
+    for (const event of told) {
+      if (event.sequence <= this.#sequence) continue;
+      this.#sequence = event.sequence;
+      this.#keep(event);
+    }
+    this.#enterEarly();
+  }
+
+  /** Numbers are another process's from now on: what still happens here is told without one, and not kept. */
+  cease(): void {
+    this.#ceased = true;
+    this.#enterEarly();
+  }
+
+  #enterEarly(): void {
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const event of early) this.#enter(event);
   }
 
   /** Oldest first. */

@@ -53,6 +53,7 @@ export class Notifier {
   readonly #ready: Line[] = [];
   readonly #running = new Set<CommandRun>();
   #idle: (() => void)[] = [];
+  #held = false;
 
   constructor(host: NotifierHost) {
     this.#host = host;
@@ -75,9 +76,19 @@ export class Notifier {
     this.#work();
   }
 
+  /** The process before this one may yet go on: then nothing happened here that anybody should be told. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#work();
+  }
+
   /** Resolves when nothing waits or runs, or after this time, when the rest is given up and what runs is ended. */
   async drain(boundUs: number): Promise<void> {
-    if (this.#running.size === 0 && this.#ready.length === 0) return;
+    if (this.#held || (this.#running.size === 0 && this.#ready.length === 0)) return;
     let cancel = (): void => undefined;
     const over = new Promise<void>((resolve) => {
       cancel = this.#host.driver.setTimer(boundUs, resolve);
@@ -97,7 +108,7 @@ export class Notifier {
   }
 
   #work(): void {
-    while (this.#running.size < RUNNING_MAX) {
+    while (!this.#held && this.#running.size < RUNNING_MAX) {
       const line = this.#ready.shift();
       const job = line?.waiting.shift();
       if (!line || !job) break;

@@ -19,6 +19,44 @@ describe("event log", () => {
     expect(heir.recent().map((event) => event.sequence)).toEqual([1, 2, 3]);
   });
 
+  it("of an heir goes on after the last number of the process before it", async () => {
+    const log = new EventLog();
+    log.add(happening);
+    const heir = new EventLog(log.recent());
+    heir.hold();
+    const heard: number[] = [];
+    heir.on((event) => heard.push(event.sequence));
+    const early = heir.add(happening);
+    log.add(happening);
+    log.add(happening);
+    await Promise.resolve();
+    expect(heard).toEqual([]);
+    heir.catchUp(log.recent());
+    heir.add(happening);
+    await Promise.resolve();
+    expect(early.sequence).toBe(4);
+    expect(heard).toEqual([4, 5]);
+    expect(heir.recent().map((event) => event.sequence)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("tells without a number what comes when numbers are another one's", async () => {
+    const log = new EventLog();
+    log.add(happening);
+    const failed = new EventLog(log.recent());
+    failed.hold();
+    failed.add(happening);
+    const heard: number[] = [];
+    for (const one of [log, failed]) {
+      one.on((event) => heard.push(event.sequence));
+      one.cease();
+      one.add(happening);
+      expect(one.last).toBe(1);
+      expect(one.recent()).toHaveLength(1);
+    }
+    await Promise.resolve();
+    expect(heard).toEqual([0, 0, 0]);
+  });
+
   it("resumes after a number, and says how many are gone", () => {
     const log = new EventLog();
     expect(log.since(0)).toEqual({ events: [], missed: 0 });
