@@ -81,6 +81,8 @@ class Service {
   readonly #stopped: Promise<string>;
   #stop: (why: string) => void = () => {};
   #stopping = false;
+  /** Followed, and notify commands are all that is left. */
+  #lingers = false;
   #failed = false;
   #router: Router | null = null;
   /** Requests that come while the daemon starts wait here. */
@@ -124,14 +126,12 @@ class Service {
       const why = await this.#stopped;
       // Also when it was told to end in the moment in which it was followed.
       if (why === FOLLOWED || router.exchange.departed) {
+        // What this process still does is nothing of the service.
         this.#manager.close();
-        // The other process waits for the socket; notify commands may take a while.
+        this.#manager = this.#openManager(null);
         await control?.close();
         control = null;
-        await router.leave();
-        // Leaving holds JavaScript up: a signal that came meanwhile is heard within two turns of the loop.
-        for (let turn = 0; turn < 2; turn++) await nextTurn();
-        if (this.#stopping) await this.#endHeir();
+        await router.leave((commands) => this.#followed(commands));
         this.#log.info({ why }, "another process goes on; ended");
         return;
       }
@@ -285,7 +285,24 @@ class Service {
   /** Who was told to end ends, and so does the process that it has started to follow it. */
   #end(): void {
     this.#stopping = true;
-    if (this.#router?.exchange.departed !== true) this.#successor?.end();
+    if (this.#lingers) void this.#router?.close();
+    else if (this.#router?.exchange.departed !== true) this.#successor?.end();
+  }
+
+  /** Another process is at work, and here so many notify commands are all that is left. */
+  async #followed(commands: number): Promise<void> {
+    // Leaving holds JavaScript up: a signal that came meanwhile is heard within two turns of the loop.
+    for (let turn = 0; turn < 2; turn++) await nextTurn();
+    this.#lingers = true;
+    if (this.#stopping) {
+      void this.#router?.close();
+      await this.#endHeir();
+    } else if (commands > 0) {
+      this.#log.info(
+        { commands },
+        `another process goes on; this one waits for notify commands: ${commands}`,
+      );
+    }
   }
 
   /** Told to end in the moment in which it was followed. */
@@ -296,7 +313,8 @@ class Service {
   }
 
   #notFollowed(why: string): void {
-    // Ended with this one, or after it had everything.
+    // Who supervises both sees the end of the work when this process has ended, too.
+    if (this.#lingers) void this.#router?.close();
     if (this.#stopping || this.#router?.exchange.departed) return;
     this.#log.error({ code: "no-successor" }, `no process followed this one, which goes on: ${why}`);
   }
@@ -307,7 +325,12 @@ class Service {
         {},
         "SIGUSR2: without a configuration file and a control socket no process can follow this one",
       );
-    } else if (this.#router === null || this.#stopping || !this.#successor.start()) {
+    } else if (
+      this.#router === null ||
+      this.#stopping ||
+      this.#router.exchange.departed ||
+      !this.#successor.start()
+    ) {
       this.#log.warn({}, "SIGUSR2: not now, the daemon starts, ends or is being followed");
     } else {
       this.#log.info({}, "SIGUSR2: a new process is started, which takes over");

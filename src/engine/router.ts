@@ -50,7 +50,7 @@ export interface ReloadResult {
   readonly settings: readonly string[];
 }
 
-/** Commands that still wait when the router leaves are run for so long. */
+/** Commands that still wait when the router closes are run for so long. */
 const NOTIFY_END_US = 5_000_000;
 
 export class Router {
@@ -237,7 +237,11 @@ export class Router {
    * forwards until its successor is heard. A second call without it ends the wait.
    */
   close(options: { readonly handOver?: boolean } = {}): Promise<void> {
-    if (this.exchange.departed) return this.leave();
+    if (this.exchange.departed) {
+      // What it waits for is given up in time.
+      void this.#chronicle.drain(options.handOver === false ? 0 : NOTIFY_END_US);
+      return this.leave();
+    }
     // An heir that came halfway learns with its next request that it is not wanted any more.
     this.exchange.cancel();
     if (options.handOver === false) for (const one of this.#roster.all()) one.endHandOver();
@@ -245,13 +249,17 @@ export class Router {
     return this.#closing;
   }
 
-  /** Leaves everything in the kernel as it is: another process goes on with it. */
-  leave(): Promise<void> {
+  /**
+   * Leaves everything in the kernel as it is: another process goes on with it. Resolves when notify commands have ended,
+   * each within its own time; `close` gives up the wait. `left` is called when so many of them are all that is left.
+   */
+  leave(left?: (commands: number) => Promise<void>): Promise<void> {
+    if (this.#closing) return this.#closing;
     // An engine that ends resigns from what it still runs.
     for (const one of this.#roster.all()) one.look(true);
     this.#bfd.look(true);
     this.events.cease();
-    this.#closing ??= this.#leave();
+    this.#closing = this.#leave(left);
     return this.#closing;
   }
 
@@ -364,9 +372,10 @@ export class Router {
   }
 
   /** What happened here is told from here: the process that goes on does not know what was told. */
-  async #leave(): Promise<void> {
+  async #leave(left?: (commands: number) => Promise<void>): Promise<void> {
     await this.#end();
-    await this.#chronicle.drain(NOTIFY_END_US);
+    await left?.(this.#chronicle.commands);
+    await this.#chronicle.drain(null);
   }
 
   async #end(): Promise<void> {

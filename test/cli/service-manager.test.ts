@@ -1,6 +1,6 @@
 /** What systemd would hear and run: a real NOTIFY_SOCKET, a real exchange of processes, the unit judged by systemd itself. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -135,6 +135,33 @@ describe.runIf(IS_ROOT && PYTHON)(`a service manager${WHY}`, () => {
     expect(heirOf(messages())).toBe(String(heir.pid));
     heir.kill("SIGTERM");
     expect((await heir.ended).code).toBe(0);
+  });
+
+  it("does not hear of a process that still waits for notify commands, which all run to their end", async () => {
+    const messages = await listen(join(stage.directory, "notify"));
+    const told = join(stage.directory, "told");
+    const command = join(stage.directory, "on-change");
+    writeFileSync(command, `#!/bin/sh\n[ $3 = BACKUP ] || sleep 6\necho $3 >> ${told}\n`, { mode: 0o755 });
+    stage.configure(virtualRouter(10, { notify: { command, timeout: "30s" } }));
+    const daemon = start({ NOTIFY_SOCKET: join(stage.directory, "notify"), WATCHDOG_USEC: "400000" });
+    await stage.reached(daemon, "lan0/10", "active");
+    await eventually("the second one runs", 5_000, () => existsSync(told));
+    daemon.kill("SIGUSR2");
+    await eventually("it waits", 10_000, () => daemon.output().includes("waits for notify commands: 1"));
+    const since = messages().length;
+    daemon.kill("SIGHUP");
+    daemon.kill("SIGUSR2");
+    expect((await daemon.ended).code, daemon.output()).toBe(0);
+    expect(readFileSync(told, "utf8")).toBe("BACKUP\nMASTER\n");
+    const heir = Number(heirOf(messages()));
+    expect(
+      messages()
+        .slice(since)
+        .every(({ pid }) => pid === heir),
+    ).toBe(true);
+    expect(await answering()).toBe(heir);
+    process.kill(heir, "SIGTERM");
+    await eventually("the heir has ended", 10_000, async () => (await answering()) === null);
   });
 
   it("a successor that can't start is an error in the log, and the daemon goes on", async () => {

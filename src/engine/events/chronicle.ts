@@ -83,8 +83,13 @@ export class Chronicle {
     this.notice("warning", null, "ownership-off", unfilteredText(link.name, detail));
   }
 
-  /** Resolves when no notify command waits or runs, or after this time, when the rest is given up. */
-  drain(boundUs: number): Promise<void> {
+  /** Notify commands that run. */
+  get commands(): number {
+    return this.#notifier.running;
+  }
+
+  /** Resolves when no notify command waits or runs, or after this time, when the rest is given up; null: no time. */
+  drain(boundUs: number | null): Promise<void> {
     return this.#notifier.drain(boundUs);
   }
 }

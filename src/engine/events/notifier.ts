@@ -1,6 +1,6 @@
 /**
  * Notify commands: one for each change, in the order of the changes, never two at once for one virtual router or sync
- * group. What waits is bounded, and outlives a reload of the configuration; at the end the rest is run within a bound.
+ * group. What waits is bounded, and outlives a reload of the configuration; at the end the rest is run.
  */
 import type { NotifyConfig } from "../../config/index.js";
 import type { CommandResult, CommandRun, Driver } from "../../driver/driver.js";
@@ -51,7 +51,7 @@ export class Notifier {
   readonly #lines = new Map<string, Line>();
   /** Lines with something to run, in the order in which they got it. */
   readonly #ready: Line[] = [];
-  readonly #running = new Set<CommandRun>();
+  readonly #running = new Map<CommandRun, Job>();
   #idle: (() => void)[] = [];
   #held = false;
 
@@ -86,15 +86,24 @@ export class Notifier {
     this.#work();
   }
 
-  /** Resolves when nothing waits or runs, or after this time, when the rest is given up and what runs is ended. */
-  async drain(boundUs: number): Promise<void> {
+  /** Commands that run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /**
+   * Resolves when nothing waits or runs, or after this time, when the rest is given up and what runs is ended; null: no
+   * time. Called again, whichever ends first holds.
+   */
+  async drain(boundUs: number | null): Promise<void> {
     if (this.#held || (this.#running.size === 0 && this.#ready.length === 0)) return;
-    let cancel = (): void => undefined;
-    const over = new Promise<void>((resolve) => {
-      cancel = this.#host.driver.setTimer(boundUs, resolve);
-    });
-    await Promise.race([new Promise<void>((resolve) => this.#idle.push(resolve)), over]);
-    cancel();
+    const idle = new Promise<void>((resolve) => this.#idle.push(resolve));
+    const cancel = boundUs === null ? null : this.#host.driver.setTimer(boundUs, () => this.#giveUp());
+    await idle;
+    cancel?.();
+  }
+
+  #giveUp(): void {
     this.#ready.length = 0;
     for (const line of this.#lines.values()) {
       const [first] = line.waiting;
@@ -104,7 +113,13 @@ export class Notifier {
       }
       line.waiting.length = 0;
     }
-    for (const run of [...this.#running]) run.cancel();
+    for (const [run, { config, notification }] of this.#running) {
+      const why = `${config.command} for ${notification.state} was ended: the daemon ends`;
+      this.#host.notice("warning", notification.name, "notify-given-up", why);
+      run.cancel();
+    }
+    this.#running.clear();
+    this.#work();
   }
 
   #work(): void {
@@ -119,7 +134,8 @@ export class Notifier {
     for (const wake of this.#idle.splice(0)) wake();
   }
 
-  #run(line: Line, { config, notification }: Job): void {
+  #run(line: Line, job: Job): void {
+    const { config, notification } = job;
     const { type, name, state, priority, change } = notification;
     const run = this.#host.driver.runCommand({
       path: config.command,
@@ -127,9 +143,10 @@ export class Notifier {
       input: `${JSON.stringify({ kind: type.toLowerCase(), priority, ...change })}\n`,
       timeoutUs: config.timeoutUs,
     });
-    this.#running.add(run);
+    this.#running.set(run, job);
     void run.result.then((result) => {
-      this.#running.delete(run);
+      // Given up, which was told.
+      if (!this.#running.delete(run)) return;
       line.running = false;
       this.#tell(config, notification, result);
       if (line.waiting.length > 0) this.#ready.push(line);
