@@ -27,7 +27,7 @@ const threshold = z
   .meta({
     title: "number or percentage",
     description:
-      "neighbours: so many of those that are asked have to answer. Default 50%. A number is less by those that are masked, but not less than 1. Where nobody was seen, a percentage is reached, a number is not; where all are masked, both are.",
+      "neighbours: so many of those that are asked have to answer. Default 50%. Where some are masked, a number is no more than those that are asked. Where nobody was seen, a percentage is reached, a number is not; where all are masked, both are.",
     examples: ["50%", 3],
   });
 

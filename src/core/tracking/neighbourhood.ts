@@ -17,8 +17,8 @@ export function parseNeighbourThreshold(written: unknown): NeighbourThreshold | 
 
 /**
  * Whether enough of those that are asked answer. Where nobody is asked, a percentage of them is reached: a LAN without
- * hosts says nothing against its router. `spared`: so many are known and not asked; a number is less by them, but one
- * has to answer where any is asked: what is not looked at neither fails nor hides what does.
+ * hosts says nothing against its router. `spared`: so many are known and not asked; then a number is no more than those
+ * that are asked: what is not looked at neither fails nor hides what does.
  */
 export function enoughAnswer(
   threshold: NeighbourThreshold,
@@ -27,8 +27,7 @@ export function enoughAnswer(
   spared = 0,
 ): boolean {
   if (threshold.kind === "percent") return answering * 100 >= threshold.value * asked;
-  if (asked === 0 && spared > 0) return true;
-  return answering >= Math.max(threshold.value - spared, 1);
+  return answering >= (spared > 0 ? Math.min(threshold.value, asked) : threshold.value);
 }
 
 /** Addresses of VRRP virtual routers are nobody's: 00-00-5E-00-01-XX and 00-00-5E-00-02-XX (RFC 9568 section 7.3). */

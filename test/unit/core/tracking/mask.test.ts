@@ -93,8 +93,8 @@ describe("a threshold of neighbours", () => {
     // Asked, answering, masked.
     const spared = (asked: number, answering: number, masked: number) =>
       enoughAnswer(three, answering, asked, masked);
-    expect([spared(0, 0, 1), spared(2, 1, 2), spared(2, 0, 9)]).toEqual([true, true, false]);
-    expect([spared(3, 1, 1), spared(3, 2, 1)]).toEqual([false, true]);
+    expect([spared(0, 0, 1), spared(2, 1, 2), spared(2, 2, 2)]).toEqual([true, false, true]);
+    expect([spared(3, 2, 9), spared(4, 3, 1), spared(4, 2, 1)]).toEqual([false, true, false]);
   });
 
   it("leaves virtual routers out", () => {
